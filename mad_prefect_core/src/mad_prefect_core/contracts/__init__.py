@@ -1,0 +1,26 @@
+"""What a plugin author needs: protocols, capabilities and option models. Nothing here does anything."""
+
+from mad_prefect_core.contracts.assets import Artifact, Asset, Collector, Query
+from mad_prefect_core.contracts.formats import Batch, Format, FormatCapabilities, FormatWriter, Schema
+from mad_prefect_core.contracts.options import Options, ReadOptions
+from mad_prefect_core.contracts.session import Session
+from mad_prefect_core.contracts.storages import FileStat, Storage, StorageCapabilities, Versioned
+
+__all__ = [
+    "Artifact",
+    "Asset",
+    "Batch",
+    "Collector",
+    "FileStat",
+    "Format",
+    "FormatCapabilities",
+    "FormatWriter",
+    "Options",
+    "Query",
+    "ReadOptions",
+    "Schema",
+    "Session",
+    "Storage",
+    "StorageCapabilities",
+    "Versioned",
+]

@@ -1,0 +1,109 @@
+"""The contract of a file format."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
+
+import duckdb
+
+from mad_prefect_core.contracts.options import Options, ReadOptions
+from mad_prefect_core.contracts.session import Session
+
+__all__ = ["Batch", "Format", "FormatCapabilities", "FormatWriter", "Schema"]
+
+Schema: TypeAlias = Mapping[str, str]
+"""Columns in order: name to DuckDB type, for example `{"id": "BIGINT", "tags": "VARCHAR[]"}`."""
+
+
+@dataclass(frozen=True)
+class FormatCapabilities:
+    """What a format can do, as data that the core and the conformance kit consult."""
+
+    best_for: Literal["rows", "columns"] | None = None
+    """Chosen for fragments of that kind of batch where the user does not name a format."""
+    schema_in_file: bool = False
+    """A file alone tells the exact type of each column."""
+    schema_on_read: bool = False
+    """`scan` with a schema reads files that lack some of its columns, giving NULL."""
+    infers_text: frozenset[str] = frozenset()
+    """DuckDB types that bare strings are taken for, unless switched off: all that a value looks like decides."""
+    nested: bool = True
+    """Lists, structs and maps keep their shape."""
+    inexact: Mapping[str, str] | None = None
+    """Types that the format can't keep exactly, each with the reason in words: for the docs' table."""
+    compression: tuple[str, ...] = ()
+    """Codecs that the write options accept."""
+
+
+@runtime_checkable
+class Batch(Protocol):
+    """One unit of data on its way to a file: Python rows, or Arrow, each made only when asked for."""
+
+    @property
+    def is_columnar(self) -> bool:
+        """Whether it came as columns (Arrow, a frame, a relation) rather than as Python rows."""
+
+    @property
+    def schema(self) -> Any:
+        """Its columns as a `pyarrow.Schema`. The null type says that no value was seen."""
+
+    def rows(self) -> list[dict[str, Any]]:
+        """As Python dicts. Nested dataclasses, models, enums and the like are plain values already."""
+
+    def arrow(self, schema: Any = None) -> Any:
+        """As anything with `__arrow_c_stream__`, its columns laid out as `schema` (a `pyarrow.Schema`) if given."""
+
+
+class FormatWriter(Protocol):
+    """Writes batches to one file, one after the other, in memory bounded by a batch."""
+
+    def write(self, batch: Batch) -> None:
+        """Add a batch. A batch may bring new columns, lack some, or need wider types than those before it."""
+
+    def close(self) -> None:
+        """Finish the file. Without it the file is not there, or is not to be trusted."""
+
+    def abort(self) -> None:
+        """Give up; leaves nothing behind that takes room."""
+
+
+@runtime_checkable
+class Format(Protocol):
+    """A file format: its own DuckDB reader, a writer of batches, and an export of relations.
+
+    `files` are paths or URLs that the session's connection reads as they are, glob characters escaped already.
+    `path` is a local path whose name says nothing: the storage stages it and brings it to where the user wants it.
+    `suffix` is one of `suffixes`: that of the user's path, which tells a compression (`.csv.gz`) or dialect (`.tsv`).
+    """
+
+    name: str
+    suffixes: tuple[str, ...]
+    """With the leading dot, in lower case; the first is canonical. Compressed ones such as `.json.gz` included."""
+    capabilities: FormatCapabilities
+    read_options: type[ReadOptions]
+    write_options: type[Options]
+
+    def scan(
+        self, session: Session, files: Sequence[str], options: Any, *, suffix: str, schema: Schema | None = None
+    ) -> duckdb.DuckDBPyRelation:
+        """A lazy relation over all `files`, united by column name.
+
+        With `schema`, which is what a run recorded when these files were written: exactly those columns, in that
+        order, with those types, and no hive keys. Without: what the files say, or what the reader infers, plus hive
+        keys if `options.hive_partitioning`. Raises `duckdb.Error` as it comes; the core adds asset and path.
+        """
+
+    def writer(self, session: Session, path: Path, options: Any, *, suffix: str) -> FormatWriter:
+        """A writer of a new file at `path`. `mad_prefect_core.writing.ExportWriter` makes one of `export`."""
+
+    def export(
+        self, session: Session, relation: str, schema: Schema, path: Path, options: Any, *, suffix: str
+    ) -> None:
+        """Write all rows of `relation` (a name as SQL, readable on this session, its columns as in `schema`) to a
+        new file at `path`, in order, as fast as DuckDB can.
+
+        Raises `UnsupportedValueError` naming the column where a value can't be kept exactly.
+        """

@@ -1,0 +1,36 @@
+"""One private connection to the process's DuckDB, as plugins see it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol, TypeAlias
+
+import duckdb
+
+__all__ = ["Parameters", "Session"]
+
+Parameters: TypeAlias = Sequence[Any] | Mapping[str, Any] | None
+
+
+class Session(Protocol):
+    """One DuckDB connection that nobody else uses: no user table, view or variable is visible on it.
+
+    Not safe for use from several threads at once; a thread of its own opens a session of its own.
+    """
+
+    @property
+    def connection(self) -> duckdb.DuckDBPyConnection:
+        """The private connection."""
+
+    def sql(self, query: str, parameters: Parameters = None) -> duckdb.DuckDBPyRelation:
+        """A lazy relation over `query`. Values are bound, never formatted into the text."""
+
+    def execute(self, statement: str, parameters: Parameters = None) -> None:
+        """Run a statement for its effect. Values are bound."""
+
+    def view(self, relation: Any, name: str | None = None) -> str:
+        """Make `relation` (a relation of this session, or anything that speaks the Arrow PyCapsule interface)
+        readable by name on this connection alone. Returns the name, quoted for SQL."""
+
+    def forget(self, view: str) -> None:
+        """Let go of what `view` made readable."""

@@ -1,0 +1,224 @@
+"""Every error that mad-prefect raises by itself.
+
+::
+
+    MadPrefectError
+    ├── ConfigurationError
+    │   ├── OptionError              (ValueError)  an option has a value it can't have
+    │   ├── PathError                (ValueError)  a path that would leave its base, or can't be a file name
+    │   └── TemplateError            (KeyError)    a template names a key that is not there
+    ├── PluginError
+    │   ├── PluginLoadError                        an entry point failed to import or to answer
+    │   ├── PluginApiError                         a plugin was built for another plugin API
+    │   ├── PluginConflictError                    two plugins claim one name, suffix or protocol
+    │   ├── UnknownFormatError       (ValueError)  no installed plugin brings this format or suffix
+    │   └── UnknownStorageError      (ValueError)  no installed plugin brings this protocol
+    ├── DataError
+    │   ├── UnsupportedDataError     (TypeError)   a kind of value that can't be rows
+    │   ├── UnsupportedValueError    (ValueError)  a value that a format can't hold exactly
+    │   ├── SchemaError              (ValueError)  batches that can't be unified
+    │   └── CorruptFileError                       a file that is not what its format says
+    ├── QueryError                                 SQL that does not parse, bind or run
+    ├── ArgumentError                (TypeError)   an argument that can't be part of an asset's identity
+    └── StorageError                 (OSError)
+        ├── StorageConflictError                   a conditional write lost against another writer
+        ├── ManifestError                          an unreadable manifest or run record
+        └── ResultGoneError                        a result that a newer run has replaced and swept
+
+An exception that a user's own function raises is never wrapped: it keeps its type and gets a note that says
+which asset, path and phase it came from.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+__all__ = [
+    "ArgumentError",
+    "ConfigurationError",
+    "CorruptFileError",
+    "DataError",
+    "MadPrefectError",
+    "ManifestError",
+    "OptionError",
+    "PathError",
+    "PluginApiError",
+    "PluginConflictError",
+    "PluginError",
+    "PluginLoadError",
+    "QueryError",
+    "ResultGoneError",
+    "SchemaError",
+    "StorageConflictError",
+    "StorageError",
+    "TemplateError",
+    "UnknownFormatError",
+    "UnknownStorageError",
+    "UnsupportedDataError",
+    "UnsupportedValueError",
+    "located",
+]
+
+_PLACES = ("asset", "path", "phase", "batch", "column", "plugin")
+
+
+class MadPrefectError(Exception):
+    """Base of all errors here. `message` says what failed, `hint` what to do; the rest says where.
+
+    Attributes are None where they do not apply: `asset` and `path` (as the user wrote or would read them),
+    `phase` (a verb: "collect", "publish" …), `batch` (counted from 0), `column`, `plugin`.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        asset: str | None = None,
+        path: str | None = None,
+        phase: str | None = None,
+        batch: int | None = None,
+        column: str | None = None,
+        plugin: str | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.asset = asset
+        self.path = path
+        self.phase = phase
+        self.batch = batch
+        self.column = column
+        self.plugin = plugin
+        self.hint = hint
+
+    def __str__(self) -> str:
+        text = self.message.rstrip()
+        if places := _places({name: getattr(self, name) for name in _PLACES}):
+            text = f"{text.removesuffix('.')} ({places})."
+        return f"{text} {self.hint}" if self.hint else text
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Task runners send exceptions between processes; the default would drop everything but the message.
+        return (_rebuild, (type(self), self.message, {n: getattr(self, n) for n in (*_PLACES, "hint")}))
+
+
+def _rebuild(kind: type[MadPrefectError], message: str, places: dict[str, Any]) -> MadPrefectError:
+    return kind(message, **places)
+
+
+def _places(values: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {value!r}" for name, value in values.items() if value is not None)
+
+
+class ConfigurationError(MadPrefectError):
+    """Something that was configured can't be."""
+
+
+class OptionError(ConfigurationError, ValueError):
+    """An option has a value it can't have."""
+
+
+class PathError(ConfigurationError, ValueError):
+    """A path that would leave its base path, or that can't be a file name."""
+
+
+class TemplateError(ConfigurationError, KeyError):
+    """A template names a key that the bound arguments do not have."""
+
+    __str__ = MadPrefectError.__str__  # KeyError's own would print the repr of the message
+
+
+class PluginError(MadPrefectError):
+    """Something about a plugin."""
+
+
+class PluginLoadError(PluginError):
+    """An entry point failed to import, or one of its hooks failed to answer."""
+
+
+class PluginApiError(PluginError):
+    """A plugin was built for a plugin API that this core does not have."""
+
+
+class PluginConflictError(PluginError):
+    """Two installed plugins claim the same name, suffix or protocol."""
+
+
+class UnknownFormatError(PluginError, ValueError):
+    """No installed plugin brings this format or file suffix."""
+
+
+class UnknownStorageError(PluginError, ValueError):
+    """No installed plugin brings this URL protocol."""
+
+
+class DataError(MadPrefectError):
+    """Something about the data itself."""
+
+
+class UnsupportedDataError(DataError, TypeError):
+    """A kind of returned, yielded or nested value that can't be made rows of."""
+
+
+class UnsupportedValueError(DataError, ValueError):
+    """A value that the chosen format can't hold exactly."""
+
+
+class SchemaError(DataError, ValueError):
+    """Batches whose columns can't be unified without losing something."""
+
+
+class CorruptFileError(DataError):
+    """A file whose bytes are not what its format says."""
+
+
+class QueryError(MadPrefectError):
+    """SQL that does not parse, bind or run."""
+
+
+class ArgumentError(MadPrefectError, TypeError):
+    """An argument that can't be part of an asset's identity."""
+
+
+class StorageError(MadPrefectError, OSError):
+    """A storage refused, or could not do, what was asked."""
+
+    __str__ = MadPrefectError.__str__  # OSError's own knows only errno and strerror
+
+
+class StorageConflictError(StorageError):
+    """A conditional write lost against another writer. Nothing was written."""
+
+
+class ManifestError(StorageError):
+    """A manifest or run record that can't be read."""
+
+
+class ResultGoneError(StorageError):
+    """The result of a run that newer runs have replaced, and whose files are swept."""
+
+
+@contextlib.contextmanager
+def located(
+    *,
+    asset: str | None = None,
+    path: str | None = None,
+    phase: str | None = None,
+    batch: int | None = None,
+) -> Iterator[None]:
+    """Say where an error came from: fills what our errors leave open, and notes it on anybody else's."""
+    places = {"asset": asset, "path": path, "phase": phase, "batch": batch}
+    try:
+        yield
+    except MadPrefectError as error:
+        for name, value in places.items():
+            if value is not None and getattr(error, name) is None:
+                setattr(error, name, value)
+        raise
+    except Exception as error:
+        note = f"mad-prefect: {_places(places)}"
+        if note not in getattr(error, "__notes__", ()):
+            error.add_note(note)
+        raise

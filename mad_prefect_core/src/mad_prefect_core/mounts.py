@@ -1,0 +1,162 @@
+"""Where paths lead: a mount is a storage and a base on it, a location is one file there."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from mad_prefect_core.contracts import FileStat, Session, Storage, Versioned
+from mad_prefect_core.errors import OptionError, PathError
+from mad_prefect_core.paths import is_url, relative_key, split_url
+from mad_prefect_core.plugins import get_host
+from mad_prefect_core.settings import get_settings
+
+__all__ = ["Location", "Mount", "default_mount", "locate", "mount"]
+
+
+@dataclass(frozen=True)
+class Mount:
+    """A storage, its filesystem, and the path on it that keys are relative to."""
+
+    storage: Storage
+    fs: Any
+    root: str
+
+    def at(self, key: str) -> Location:
+        """The file at a key that `relative_key` has made."""
+        return Location(self, key)
+
+    def path(self, key: str) -> str:
+        """The path on the filesystem."""
+        return f"{self.root}/{key}" if self.root else key
+
+
+@dataclass(frozen=True)
+class Location:
+    """One file: everything that is done to files goes through here to the storage's plugin."""
+
+    mount: Mount
+    key: str
+
+    @property
+    def path(self) -> str:
+        """The path on the filesystem."""
+        return self.mount.path(self.key)
+
+    @property
+    def folder(self) -> str:
+        """The key of the folder it is in; "" for the base."""
+        return self.key.rpartition("/")[0]
+
+    def beside(self, key: str) -> Location:
+        """Another key on the same mount."""
+        return Location(self.mount, key)
+
+    def duckdb_files(self, session: Session) -> list[str]:
+        """What DuckDB on `session` reads it by."""
+        return self.mount.storage.duckdb_files(session, self.mount.fs, [self.path])
+
+    def stat(self) -> FileStat | None:
+        """Size and version token; None where there is no file."""
+        return self.mount.storage.stat(self.mount.fs, self.path)
+
+    def stage(self) -> Path:
+        """A local path to write to before `publish`."""
+        return self.mount.storage.stage(self.mount.fs, self.path)
+
+    def publish(self, staged: Path) -> None:
+        """Bring a staged file here, whole or not at all."""
+        self.mount.storage.publish(self.mount.fs, staged, self.path)
+
+    def link_to(self, target: Location) -> None:
+        """Make `target`, on the same mount, have these bytes, whole or not at all."""
+        self.mount.storage.link(self.mount.fs, self.path, target.path)
+
+    def read(self) -> Versioned | None:
+        """A small object and its version."""
+        return self.mount.storage.read(self.mount.fs, self.path)
+
+    def replace(self, data: bytes, expected: str | None) -> str:
+        """Compare and swap; raises `StorageConflictError`."""
+        return self.mount.storage.replace(self.mount.fs, self.path, data, expected)
+
+    def write(self, data: bytes) -> None:
+        """Write a small file, whole or not at all, whatever was there."""
+        staged = self.stage()
+        staged.write_bytes(data)
+        self.publish(staged)
+
+    def delete(self) -> None:
+        """Delete this one file; nothing where there is none."""
+        with suppress(FileNotFoundError):
+            self.mount.fs.rm_file(self.path)
+
+
+def mount(url: str, options: Mapping[str, Any] | None = None) -> Mount:
+    """The mount of a base URL. Raises `UnknownStorageError`, `OptionError`."""
+    storage, (fs, path) = _open(url, options)
+    return Mount(storage, fs, path.rstrip("/") or ("/" if path.startswith("/") else ""))
+
+
+def default_mount() -> Mount:
+    """The mount that relative paths are on: a plugin's (a Prefect block), or FILESYSTEM_URL's."""
+    settings = get_settings()
+    url, options = get_host().base(settings) or (settings.filesystem_url, {})
+    return mount(url, options)
+
+
+def locate(path: str) -> Location:
+    """The file that a user's path means: under the base, or where its own URL says.
+
+    Raises `PathError` for a path that climbs, `UnknownStorageError` for a protocol that nothing serves.
+    """
+    protocol, rest = split_url(path)
+    if not is_url(path) or protocol == "mad":
+        return default_mount().at(relative_key(rest if protocol == "mad" else path))
+    relative_key(rest)  # refuses what climbs
+    storage, (fs, full) = _open(path, None)
+    return Location(Mount(storage, fs, ""), full)
+
+
+def _open(url: str, options: Mapping[str, Any] | None) -> tuple[Storage, tuple[Any, str]]:
+    protocol, _ = split_url(url)
+    storage = get_host().storage_for(protocol)
+    try:
+        validated = storage.options.model_validate(dict(options or {}))
+    except ValidationError as error:
+        # The values may be secrets: only the names of the options are said.
+        names = ", ".join(".".join(str(part) for part in problem["loc"]) for problem in error.errors())
+        raise OptionError(
+            f"The storage '{storage.name}' can't take these options: {names}",
+            hint=f"It knows: {', '.join(storage.options.model_fields) or 'none'}.",
+        ) from None
+    return storage, storage.filesystem(url, validated)
+
+
+def temporary_name(name: str) -> str:
+    """A name beside `name` that no reader's `*.suffix` matches."""
+    return f".{name[-100:]}.{uuid.uuid4().hex}.tmp"
+
+
+def paths_of(locations: Sequence[Location], session: Session) -> list[str]:
+    """What DuckDB reads these by; they may be on several mounts."""
+    files: list[str] = []
+    for location in locations:
+        files += location.duckdb_files(session)
+    return files
+
+
+def checked_folder(path: str) -> str:
+    """A folder's key: as `relative_key`, but the base itself is allowed and is ""."""
+    try:
+        return relative_key(path)
+    except PathError:
+        if not path.strip("/. ") and ".." not in path.split("/"):
+            return ""
+        raise

@@ -1,0 +1,86 @@
+"""Paths: what a template's value may become, and what a relative path may be. Nothing here touches a storage."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import unquote
+
+from mad_prefect_core.errors import PathError
+
+__all__ = ["escape_glob", "hive_keys", "is_url", "relative_key", "safe_segment", "split_url"]
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_URL = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*)://")
+_MAX_SEGMENT = 240  # bytes; most file systems stop at 255, and a temporary name adds a little
+
+
+def is_url(path: str) -> bool:
+    """Whether a path names its own storage."""
+    return _URL.match(path) is not None
+
+
+def split_url(url: str) -> tuple[str, str]:
+    """Protocol and the rest. A plain path is of protocol "file"."""
+    match = _URL.match(url)
+    return (match[1].lower(), url[match.end() :]) if match else ("file", url)
+
+
+def safe_segment(value: object, *, key: str = "") -> str:
+    """A template value as part of one path segment, whatever is in it.
+
+    Separators are percent-encoded, so that a value never adds a folder. Refused with `PathError`: a value that is
+    empty, climbs (`..`, also percent-encoded), is absolute, or has control characters.
+    """
+    text = str(value)
+    named = f"The value {text!r} of {key!r}" if key else f"The value {text!r}"
+    if not text.strip():
+        raise PathError(f"{named} is empty, so it can't be part of a path")
+    if _CONTROL.search(text):
+        raise PathError(f"{named} has control characters, so it can't be part of a path")
+    decoded = text
+    while (again := unquote(decoded)) != decoded:
+        decoded = again
+    parts = re.split(r"[/\\]", decoded)
+    if any(part.strip() in (".", "..") for part in parts) or parts[0] == "" or _URL.match(decoded):
+        raise PathError(
+            f"{named} would leave the folder it is put in",
+            hint="A template value is one path segment; put folders into the template itself.",
+        )
+    text = re.sub(r"%(?=[0-9A-Fa-f]{2})", "%25", text)  # keeps the encoding below reversible
+    return text.replace("/", "%2F").replace("\\", "%5C")
+
+
+def relative_key(path: str) -> str:
+    """A path relative to its base, without leading, trailing or doubled separators.
+
+    As in 2.x, a leading `/` means the base, not the machine's root. Refused with `PathError`: `..`, control
+    characters, nothing at all, and segments too long for a file name.
+    """
+    if _CONTROL.search(path):
+        raise PathError("A path has control characters", path=path)
+    parts = [part for part in path.split("/") if part not in ("", ".")]
+    if ".." in parts:
+        raise PathError("A path may not climb with '..'", path=path, hint="Paths are relative to the base path.")
+    if not parts:
+        raise PathError("A path is empty", path=path, hint="Name a file, relative to the base path.")
+    for part in parts:
+        if len(part.encode()) > _MAX_SEGMENT:
+            raise PathError(
+                f"A path segment has {len(part.encode())} bytes, more than {_MAX_SEGMENT}", path=path, hint="Shorten it."
+            )
+    return "/".join(parts)
+
+
+def escape_glob(path: str) -> str:
+    """A path as a pattern that matches just itself, in DuckDB's globs and in fsspec's."""
+    return re.sub(r"[*?\[]", lambda found: f"[{found[0]}]", path)
+
+
+def hive_keys(path: str) -> dict[str, str]:
+    """The `key=value` folders of a path, decoded; the file name is not one."""
+    found = {}
+    for part in path.split("/")[:-1]:
+        key, equals, value = part.partition("=")
+        if equals and key:
+            found[unquote(key)] = unquote(value)
+    return found

@@ -1,0 +1,296 @@
+"""DuckDB: one database a process, one private connection a query, and the relations that users get.
+
+Nothing here ever runs on DuckDB's process-wide default connection, so threads and event loops do not meet in it,
+and a user's tables, views and variables are as invisible here as ours are there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import os
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import duckdb
+
+from mad_prefect_core.contracts.formats import Schema
+from mad_prefect_core.contracts.session import Parameters
+from mad_prefect_core.errors import QueryError
+from mad_prefect_core.settings import get_settings
+
+__all__ = ["DuckSession", "Recipe", "Relation", "cast_to", "quote", "schema_of", "select_from", "table_names", "union_all"]
+
+_lock = threading.Lock()
+_databases: dict[int, duckdb.DuckDBPyConnection] = {}
+
+
+def quote(identifier: str) -> str:
+    """An identifier as SQL, whatever characters it has."""
+    return '"' + identifier.replace('"', '""') + '"'
+
+
+def _database() -> duckdb.DuckDBPyConnection:
+    """This process's database. Keyed by process, since DuckDB does not survive a fork."""
+    process = os.getpid()
+    with _lock:
+        if process not in _databases:
+            settings = get_settings()
+            # An in-memory database would spill into ./.tmp of whatever folder the process was started in.
+            config: dict[str, Any] = {
+                "temp_directory": os.path.join(tempfile.gettempdir(), f"mad_prefect_{process}"),
+                "python_enable_replacements": False,  # no query may depend on a Python variable's name
+            }
+            if settings.duckdb_memory_limit:
+                config["memory_limit"] = settings.duckdb_memory_limit
+            if settings.duckdb_threads:
+                config["threads"] = settings.duckdb_threads
+            _databases[process] = duckdb.connect(":memory:", config=config)
+        return _databases[process].cursor()
+
+
+class DuckSession:
+    """One private connection. See `mad_prefect_core.contracts.Session` for what each method promises."""
+
+    def __init__(self) -> None:
+        self.connection = _database()
+        self._names = itertools.count()
+
+    def sql(self, query: str, parameters: Parameters = None) -> duckdb.DuckDBPyRelation:
+        return self.connection.sql(query, params=parameters)
+
+    def execute(self, statement: str, parameters: Parameters = None) -> None:
+        self.connection.execute(statement, parameters)
+
+    def view(self, relation: Any, name: str | None = None) -> str:
+        name = name or f"mad_{next(self._names)}"
+        # Registered objects and the views over them are temporary: other connections do not see them.
+        self.connection.register(name, relation)
+        return quote(name)
+
+    def forget(self, view: str) -> None:
+        self.connection.unregister(view[1:-1].replace('""', '"'))
+
+    def close(self) -> None:
+        """Close the connection. What was read from it stays readable only if it was fetched."""
+        self.connection.close()
+
+    def __enter__(self) -> DuckSession:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+Recipe = Callable[[DuckSession], duckdb.DuckDBPyRelation]
+"""Makes the same relation on any session."""
+
+_READERS = {"fetch_arrow_reader", "fetch_record_batch", "to_arrow_reader"}
+
+
+class Relation:
+    """A lazy DuckDB relation that may be used anywhere: its own methods, user SQL on any connection, any thread.
+
+    It has every method of `duckdb.DuckDBPyRelation`, and those that give relations give this class again. Since it
+    also speaks the Arrow PyCapsule interface, `duckdb.sql("FROM orders")`, polars, pandas and pyarrow take it as it
+    is, on whatever connection or thread. Each such scan runs on a connection of its own.
+
+    `fetchone`, `fetchmany` and `execute`, which DuckDB 2.0 took away from relations, are here still.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        *,
+        session: DuckSession | None = None,
+        translate: Callable[[Exception], Exception | None] = lambda error: None,
+    ) -> None:
+        self._recipe = recipe
+        self._translate = translate
+        self._session = session or DuckSession()
+        self._lock = threading.RLock()
+        self._rows: Iterator[tuple[Any, ...]] | None = None
+        with self._errors():
+            self._relation = recipe(self._session)
+
+    @contextlib.contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except duckdb.Error as error:
+            if translated := self._translate(error):
+                raise translated from error
+            raise
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        value = getattr(self._relation, name)
+        if not callable(value) or isinstance(value, type):
+            return value
+
+        def method(*args: Any, **kwargs: Any) -> Any:
+            if name in _READERS:
+                # An open reader blocks its connection, so it gets one to itself.
+                with self._errors():
+                    return getattr(self._recipe(DuckSession()), name)(*args, **kwargs)
+            with self._lock, self._errors():
+                result = value(*_rebuilt(args, self._session), **_rebuilt(kwargs, self._session))
+            if not isinstance(result, duckdb.DuckDBPyRelation):
+                return result
+
+            def derived(session: DuckSession) -> duckdb.DuckDBPyRelation:
+                inner = getattr(self._recipe(session), name)
+                return inner(*_rebuilt(args, session), **_rebuilt(kwargs, session))
+
+            return Relation(derived, translate=self._translate)
+
+        method.__name__ = name
+        return method
+
+    def fetchone(self) -> tuple[Any, ...] | None:
+        """The next row as a tuple; None after the last."""
+        return next(self._cursor(), None)
+
+    def fetchmany(self, size: int = 1) -> list[tuple[Any, ...]]:
+        """The next rows, at most `size`."""
+        return list(itertools.islice(self._cursor(), size))
+
+    def execute(self) -> Relation:
+        """Start over: the next `fetchone` gives the first row."""
+        self._rows = None
+        return self
+
+    def _cursor(self) -> Iterator[tuple[Any, ...]]:
+        if self._rows is None:
+            self._rows = iter(self.fetchall())
+        return self._rows
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        with self._errors():
+            return self._recipe(DuckSession()).__arrow_c_stream__(requested_schema)
+
+    def __arrow_c_schema__(self) -> object:
+        # DuckDB asks for the schema first, and then scans as often as the query needs to.
+        with self._errors():
+            return self._recipe(DuckSession()).limit(0).to_arrow_table().schema.__arrow_c_schema__()
+
+    def __bool__(self) -> bool:
+        return True  # as any object; __len__ would run the query
+
+    def __len__(self) -> int:
+        with self._lock, self._errors():
+            return len(self._relation)
+
+    def __getitem__(self, name: str) -> Any:
+        return self.__getattr__("project")(quote(name))
+
+    def __repr__(self) -> str:
+        with self._lock, self._errors():
+            return repr(self._relation)
+
+
+def _rebuilt(arguments: Any, session: DuckSession) -> Any:
+    """The same arguments, each relation of ours made again on `session`: DuckDB combines only those of one."""
+    if isinstance(arguments, Relation):
+        return arguments._recipe(session)
+    if isinstance(arguments, tuple | list):
+        return type(arguments)(_rebuilt(value, session) for value in arguments)
+    if isinstance(arguments, dict):
+        return {key: _rebuilt(value, session) for key, value in arguments.items()}
+    return arguments
+
+
+def schema_of(relation: duckdb.DuckDBPyRelation) -> dict[str, str]:
+    """Column names and DuckDB types, in order."""
+    return {name: str(kind) for name, kind in zip(relation.columns, relation.types, strict=True)}
+
+
+def cast_to(session: DuckSession, relation: duckdb.DuckDBPyRelation, schema: Schema) -> duckdb.DuckDBPyRelation:
+    """`relation` with exactly the columns of `schema`; those it lacks are NULL."""
+    have = {name: str(kind) for name, kind in zip(relation.columns, relation.types, strict=True)}
+    if have == dict(schema) and list(have) == list(schema):
+        return relation
+    columns = ", ".join(
+        f"CAST({quote(name) if name in have else 'NULL'} AS {kind}) AS {quote(name)}" for name, kind in schema.items()
+    )
+    return session.sql(f"SELECT {columns} FROM {session.view(relation)}")  # noqa: S608  identifiers are quoted
+
+
+def union_all(session: DuckSession, relations: Sequence[duckdb.DuckDBPyRelation]) -> duckdb.DuckDBPyRelation:
+    """All rows of relations that have the same columns, in order."""
+    if len(relations) == 1:
+        return relations[0]
+    return session.sql(" UNION ALL ".join(f"(FROM {session.view(relation)})" for relation in relations))
+
+
+def select_from(
+    session: DuckSession,
+    tables: Mapping[str, duckdb.DuckDBPyRelation],
+    query: str,
+    parameters: Parameters = None,
+    *,
+    main: str = "data",
+) -> duckdb.DuckDBPyRelation:
+    """A user's query over named relations.
+
+    `query` is a clause that goes on from `FROM data` ("WHERE id > 1", "SELECT a GROUP BY ALL"), or a whole
+    statement that gives rows. The names are common table expressions around it, so that no two queries on one
+    connection meet, and nothing but one statement gets through.
+
+    Raises `QueryError` with DuckDB's own words where it does not parse or bind.
+    """
+    text = _one_query(session, query, main)
+    named = ", ".join(f"{quote(name)} AS (FROM {session.view(relation)})" for name, relation in tables.items())
+    try:
+        return session.sql(f"WITH {named} SELECT * FROM (\n{text}\n)", parameters)  # noqa: S608  the user's own SQL
+    except duckdb.Error as error:
+        raise QueryError(f"The query failed: {error}", hint=f"It was: {query.strip()}") from error
+
+
+def _one_query(session: DuckSession, query: str, main: str) -> str:
+    text = query.strip().rstrip(";").rstrip()
+    clause = f"FROM {quote(main)}\n{text}"
+    problems = []
+    for candidate in (clause, text):
+        try:
+            statements = session.connection.extract_statements(f"FROM (\n{candidate}\n)")
+        except duckdb.Error as error:
+            problems.append(error)
+            continue
+        if len(statements) == 1:
+            return candidate
+    whole = text.split(None, 1)[0].upper() in ("SELECT", "WITH", "FROM", "VALUES", "PIVOT", "(") if text else False
+    problem = problems[-1 if whole else 0] if problems else "more than one statement"
+    raise QueryError(
+        f"The query does not parse: {problem}",
+        hint="Give a clause that goes on from FROM data, or one whole SELECT … FROM data.",
+    )
+
+
+def table_names(session: DuckSession, query: str, main: str = "data") -> set[str]:
+    """The tables that a user's query reads, those it names itself in WITH left out.
+
+    Empty for the few statements that DuckDB can't take apart (PIVOT); they read `data` all the same.
+    """
+    tree = session.sql("SELECT json_serialize_sql($1)", [f"FROM (\n{_one_query(session, query, main)}\n)"]).fetchall()
+    tables: set[str] = set()
+    named: set[str] = set()
+    _walk(json.loads(tree[0][0]), tables, named)
+    return tables - named
+
+
+def _walk(node: Any, tables: set[str], named: set[str]) -> None:
+    if isinstance(node, list):
+        for item in node:
+            _walk(item, tables, named)
+    elif isinstance(node, dict):
+        if node.get("type") == "BASE_TABLE" and not node.get("schema_name"):
+            tables.add(node["table_name"])
+        if isinstance(ctes := node.get("cte_map"), dict):
+            named.update(entry["key"] for entry in ctes.get("map", ()))
+        for value in node.values():
+            _walk(value, tables, named)

@@ -1,0 +1,76 @@
+"""Settings: read from the environment when used, never at import.
+
+The unprefixed names are those of mad-prefect 2.x.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from contextvars import ContextVar
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+__all__ = ["Settings", "get_settings", "use_settings"]
+
+
+class Settings(BaseSettings):
+    """Everything the environment can say. Each field's alias is the name of its variable."""
+
+    model_config = SettingsConfigDict(extra="ignore", frozen=True, populate_by_name=True)
+
+    filesystem_url: str = Field(
+        "file://./.tmp/storage",
+        alias="FILESYSTEM_URL",
+        description="Base of all relative asset paths, as an fsspec URL.",
+    )
+    filesystem_block_name: str | None = Field(
+        None,
+        alias="FILESYSTEM_BLOCK_NAME",
+        description="A saved FsspecFileSystem block; wins over FILESYSTEM_URL.",
+    )
+    asset_metadata_location: str = Field(
+        "_asset_metadata",
+        alias="ASSET_METADATA_LOCATION",
+        description="Folder of manifests and run records, relative to the base.",
+    )
+    plugins_allow: str = Field(
+        "",
+        alias="MAD_PREFECT_PLUGINS_ALLOW",
+        description="Comma-separated entry-point names; where set, no other plugin is loaded.",
+    )
+    plugins_deny: str = Field(
+        "",
+        alias="MAD_PREFECT_PLUGINS_DENY",
+        description="Comma-separated entry-point names that are not loaded.",
+    )
+    duckdb_memory_limit: str | None = Field(
+        None,
+        alias="MAD_PREFECT_DUCKDB_MEMORY_LIMIT",
+        description="DuckDB's memory_limit for this process, for example '2GB'; DuckDB's own default otherwise.",
+    )
+    duckdb_threads: int | None = Field(
+        None,
+        alias="MAD_PREFECT_DUCKDB_THREADS",
+        ge=1,
+        description="DuckDB's number of threads for this process; DuckDB's own default otherwise.",
+    )
+
+
+_override: ContextVar[Settings | None] = ContextVar("mad_prefect_settings", default=None)
+
+
+def get_settings() -> Settings:
+    """The settings in force: those of `use_settings`, or the environment's as it is now."""
+    return _override.get() or Settings()  # type: ignore[call-arg]  # fields come from the environment
+
+
+@contextlib.contextmanager
+def use_settings(settings: Settings) -> Iterator[Settings]:
+    """Have `settings` in force inside the block, for this thread or task."""
+    token = _override.set(settings)
+    try:
+        yield settings
+    finally:
+        _override.reset(token)
