@@ -97,7 +97,7 @@ class MadPrefectError(Exception):
         text = self.message.rstrip()
         if places := _places({name: getattr(self, name) for name in _PLACES}):
             text = f"{text.removesuffix('.')} ({places})."
-        return f"{text} {self.hint}" if self.hint else text
+        return f"{text.removesuffix('.')}. {self.hint}" if self.hint else text
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Task runners send exceptions between processes; the default would drop everything but the message.

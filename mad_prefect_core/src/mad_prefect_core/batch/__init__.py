@@ -1,0 +1,7 @@
+"""Anything a function returns, as batches: Python rows or Arrow columns, with a schema that grows."""
+
+from mad_prefect_core.batch.batches import ColumnBatch, RowBatch
+from mad_prefect_core.batch.growth import SchemaGrowth
+from mad_prefect_core.batch.sources import iter_batches
+
+__all__ = ["ColumnBatch", "RowBatch", "SchemaGrowth", "iter_batches"]

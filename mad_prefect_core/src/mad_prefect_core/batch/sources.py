@@ -1,0 +1,141 @@
+"""From whatever a function returned to batches."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import AsyncIterator, Collection
+from typing import Any
+
+import duckdb
+
+from mad_prefect_core.batch.batches import ColumnBatch, RowBatch
+from mad_prefect_core.batch.values import as_row
+from mad_prefect_core.contracts import Artifact, Asset, Batch
+from mad_prefect_core.errors import UnsupportedDataError
+from mad_prefect_core.plugins import get_host
+
+__all__ = ["iter_batches", "yield_data_batches"]
+
+_READER_ROWS = 122_880  # one DuckDB row group: streams stay small whatever the relation's size
+_BARE = "json"  # the column that DuckDB's JSON reader puts bare scalars into, and 2.x with it
+
+
+async def yield_data_batches(data: object) -> AsyncIterator[Any]:
+    """What a coroutine returns, or each item that a generator or async generator yields; else the object itself."""
+    if inspect.isawaitable(data) and not isinstance(data, Asset):
+        data = await data
+    if inspect.isasyncgen(data):
+        try:
+            async for item in data:
+                yield item
+        finally:
+            await data.aclose()
+    elif inspect.isgenerator(data):
+        try:
+            for item in data:
+                yield item
+        finally:
+            data.close()
+    else:
+        yield data
+
+
+async def iter_batches(data: object, declared: Collection[str] = ()) -> AsyncIterator[Batch]:
+    """Batches of anything that a function may return or yield, nested to any depth, in order.
+
+    Nothing comes of None and of an empty list. Columns that are `declared` may hold a mix. Raises `UnsupportedDataError` for what can't be rows.
+    """
+    if data is None:
+        return
+    if isinstance(data, RowBatch | ColumnBatch):
+        yield data
+    elif inspect.isawaitable(data) or inspect.isasyncgen(data) or inspect.isgenerator(data):
+        async for item in yield_data_batches(data):
+            async for batch in iter_batches(item, declared):
+                yield batch
+    elif isinstance(data, list) or (isinstance(data, tuple) and not hasattr(data, "_asdict")):
+        async for batch in _of_sequence(list(data), declared):
+            yield batch
+    elif isinstance(data, duckdb.DuckDBPyRelation):
+        yield ColumnBatch(data.fetch_arrow_reader(_READER_ROWS))
+    elif hasattr(data, "__arrow_c_stream__") or hasattr(data, "__arrow_c_array__"):
+        yield ColumnBatch(data)
+    elif isinstance(data, Asset):
+        async for batch in iter_batches(await data(), declared):
+            yield batch
+    elif isinstance(data, Artifact):
+        async for batch in iter_batches(await data.query()):
+            yield batch
+    elif (row := as_row(data)) is not None:
+        if row:
+            yield RowBatch([row], declared)
+    elif _is_response(data):
+        async for batch in iter_batches(_body(data), declared):
+            yield batch
+    else:
+        async for batch in _of_plugin(data):
+            yield batch
+
+
+async def _of_sequence(items: list[Any], declared: Collection[str]) -> AsyncIterator[Batch]:
+    rows: list[dict[str, Any]] = []
+    for item in items:
+        if type(item) is dict:
+            rows.append(item)
+        elif (row := as_row(item)) is not None:
+            rows.append(row)
+        elif _is_bare(item):
+            rows.append({_BARE: item})
+        else:
+            if rows:
+                yield RowBatch(rows, declared)
+                rows = []
+            async for batch in iter_batches(item, declared):
+                yield batch
+    if rows:
+        yield RowBatch(rows, declared)
+
+
+def _is_bare(item: object) -> bool:
+    """Whether an item of a list is a value, rather than something that gives batches itself."""
+    return item is None or isinstance(item, str | bytes | bool | int | float | list) or type(item).__module__ in (
+        "datetime",
+        "decimal",
+        "uuid",
+    )
+
+
+def _is_response(data: object) -> bool:
+    httpx = sys.modules.get("httpx")  # an httpx.Response can't exist where httpx was never imported
+    return httpx is not None and isinstance(data, httpx.Response)
+
+
+def _body(response: Any) -> Any:
+    url = response.url.copy_with(userinfo=b"", query=None, fragment=None)  # a query string may carry a key
+    if not 200 <= response.status_code < 300:
+        raise UnsupportedDataError(
+            f"The HTTP response from {url} is {response.status_code} {response.reason_phrase}, not data",
+            hint="Call response.raise_for_status() before returning it.",
+        )
+    try:
+        return response.json()
+    except ValueError as error:
+        raise UnsupportedDataError(f"The HTTP response from {url} is not JSON: {error}") from error
+
+
+async def _of_plugin(data: object) -> AsyncIterator[Batch]:
+    batches: Any = get_host().batches(data)
+    if batches is None:
+        kind = type(data)
+        raise UnsupportedDataError(
+            f"A {kind.__module__}.{kind.__qualname__} can't be made rows of".replace("builtins.", ""),
+            hint="Return None, dicts, lists of them, dataclasses, pydantic models, an httpx.Response, "
+            "anything that speaks Arrow (frames, tables, relations), or generators of these.",
+        )
+    if hasattr(batches, "__aiter__"):
+        async for batch in batches:
+            yield batch
+    else:
+        for batch in batches:
+            yield batch

@@ -1,0 +1,88 @@
+"""A writer for formats that can export a relation: each batch is exported to a part, and the parts are made one."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from mad_prefect_core.batch.growth import settled, unify
+from mad_prefect_core.contracts import Batch, Format, FormatWriter, Session
+from mad_prefect_core.paths import escape_glob
+from mad_prefect_core.session import cast_to, schema_of, union_all
+
+__all__ = ["ExportWriter", "duckdb_schema"]
+
+
+class ExportWriter(FormatWriter):
+    """Writes batches by `Format.export`.
+
+    One batch, the usual case, is written once. Several are read back and written together at the end, with a schema
+    that has the columns of all of them: memory is bounded by a batch, also where the schema grows.
+
+    Args:
+        format: Whose `scan` and `export` to use.
+        session: A session that nobody else uses until `close` or `abort`.
+        path: The file to be made. Parts are named after it, and gone at the end.
+        options: The format's write options.
+        suffix: As in `Format.writer`.
+    """
+
+    def __init__(self, format: Format, session: Session, path: Path, options: Any, *, suffix: str) -> None:
+        self._format = format
+        self._session = session
+        self._path = path
+        self._options = options
+        self._suffix = suffix
+        self._schema = pa.schema([])
+        self._parts: list[tuple[Path, dict[str, str]]] = []
+
+    def write(self, batch: Batch) -> None:
+        self._schema = unify(self._schema, batch.schema)
+        part = self._path.with_name(f"{self._path.name}.{len(self._parts)}")
+        view = self._session.view(batch.arrow())
+        try:
+            schema = schema_of(self._session.sql(f"FROM {view}"))
+            self._parts.append((part, schema))
+            self._format.export(self._session, view, schema, part, self._options, suffix=self._suffix)
+        finally:
+            self._session.forget(view)
+
+    def close(self) -> None:
+        if len(self._parts) == 1:
+            os.replace(self._parts.pop()[0], self._path)
+            return
+        wanted = duckdb_schema(self._session, self._schema)
+        relations = [
+            cast_to(
+                self._session,
+                self._format.scan(
+                    self._session,
+                    [escape_glob(str(part))],
+                    self._format.read_options(),
+                    suffix=self._suffix,
+                    schema=schema,
+                ),
+                wanted,
+            )
+            for part, schema in self._parts
+        ]
+        whole = self._session.view(union_all(self._session, relations))
+        self._format.export(self._session, whole, wanted, self._path, self._options, suffix=self._suffix)
+        self.abort()
+
+    def abort(self) -> None:
+        for part, _ in self._parts:
+            part.unlink(missing_ok=True)
+        self._parts = []
+
+
+def duckdb_schema(session: Session, schema: pa.Schema) -> dict[str, str]:
+    """An Arrow schema as DuckDB has it: by asking DuckDB."""
+    view = session.view(pa.RecordBatchReader.from_batches(settled(schema), []))
+    try:
+        return schema_of(session.sql(f"FROM {view}"))
+    finally:
+        session.forget(view)
