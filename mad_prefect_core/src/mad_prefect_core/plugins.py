@@ -8,18 +8,29 @@ from __future__ import annotations
 import contextlib
 import difflib
 import importlib.metadata
+import inspect
 import logging
+import re
 import threading
 import tomllib
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from importlib.resources import files
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, cast
 
 import pluggy
 
-from mad_prefect_core.contracts import Batch, Format, Storage
+from mad_prefect_core.contracts import (
+    Batch,
+    Format,
+    FormatCapabilities,
+    Options,
+    ReadOptions,
+    Storage,
+    StorageCapabilities,
+)
 from mad_prefect_core.errors import (
+    MadPrefectError,
     PluginApiError,
     PluginConflictError,
     PluginError,
@@ -34,12 +45,15 @@ __all__ = ["PluginHost", "PluginRecord", "get_host", "use_host"]
 
 logger = logging.getLogger(__name__)
 
-T = TypeVar("T")
+_HOOKS = tuple(name for name in vars(HookSpecs) if name.startswith("mad_prefect_"))
 
 
 @dataclass
 class PluginRecord:
-    """One entry point: where it comes from, and what became of it."""
+    """One entry point: where it comes from, and what became of it.
+
+    Of a plugin that failed, nothing is used: it brings no format and no storage, and none of its hooks is called.
+    """
 
     name: str
     distribution: str
@@ -54,6 +68,11 @@ class PluginRecord:
     def source(self) -> str:
         """The distribution and its version, as error messages name them."""
         return f"{self.distribution} {self.version}"
+
+    @property
+    def label(self) -> str:
+        """The entry point and its source, as error messages name them."""
+        return f"{self.name} ({self.source})"
 
 
 @dataclass(frozen=True)
@@ -71,6 +90,10 @@ class PluginHost:
 
     def __init__(self, entry_points: Iterable[importlib.metadata.EntryPoint] | None = None) -> None:
         self._given = None if entry_points is None else list(entry_points)
+        self._lock = threading.RLock()
+        self._reset()
+
+    def _reset(self) -> None:
         self._manager = pluggy.PluginManager(PROJECT)
         self._manager.add_hookspecs(HookSpecs)
         self._records: list[PluginRecord] = []
@@ -79,7 +102,6 @@ class PluginHost:
         self._suffixes: dict[str, list[_Claim]] = {}
         self._protocols: dict[str, list[_Claim]] = {}
         self._loaded = False
-        self._lock = threading.RLock()
 
     # -- what is there -------------------------------------------------------------------------------------------
 
@@ -94,10 +116,10 @@ class PluginHost:
         return [claims[0].value for _, claims in sorted(self._formats.items()) if len(claims) == 1]
 
     def storages(self) -> list[Storage]:
-        """Every storage, sorted by name."""
+        """Every storage with a protocol that one plugin alone claims, sorted by name."""
         self._load()
         found = {id(c.value): c.value for claims in self._protocols.values() for c in claims if len(claims) == 1}
-        return sorted(found.values(), key=lambda storage: storage.name)
+        return sorted(found.values(), key=lambda storage: str(storage.name))
 
     # -- lookups -------------------------------------------------------------------------------------------------
 
@@ -110,8 +132,8 @@ class PluginHost:
         wanted = name.lower().lstrip(".")
         claims = self._formats.get(wanted) or self._suffixes.get(f".{wanted}")
         if claims:
-            return self._only(claims, "format", wanted)
-        raise self._unknown_format(f"{name!r}", wanted)
+            return cast(Format, self._only(claims, "format", wanted))
+        raise self._unknown_format(repr(name), [wanted])
 
     def format_of(self, path: str) -> tuple[Format, str]:
         """The format of a path by its longest known suffix, in any case of letters, and that suffix as written.
@@ -120,21 +142,19 @@ class PluginHost:
         """
         self._load()
         file_name = path.rsplit("/", 1)[-1]
-        start = file_name.find(".", 1)
-        while start != -1:
-            suffix = file_name[start:]
+        suffixes = [file_name[dot.start() :] for dot in re.finditer(r"(?<=.)\.", file_name)]  # the longest first
+        for suffix in suffixes:
             if claims := self._suffixes.get(suffix.lower()):
                 return self._only(claims, "suffix", suffix.lower()), suffix
-            start = file_name.find(".", start + 1)
-        _, dot, last = file_name.rpartition(".")
-        if not dot:
+        if not suffixes or suffixes[-1] == ".":
             known = ", ".join(sorted(self._suffixes)) or "none"
             raise UnknownFormatError(
                 f"{file_name!r} has no file suffix, so its format is not known",
                 path=path,
                 hint=f"End the path with one of: {known}.",
             )
-        error = self._unknown_format(f"suffix '.{last}'", last.lower())
+        wanted = [suffix.lower().lstrip(".") for suffix in suffixes]
+        error = self._unknown_format(f"of suffix {suffixes[-1]!r}", wanted)
         error.path = path
         raise error
 
@@ -149,7 +169,9 @@ class PluginHost:
                 return candidate
         if formats:
             return formats[0]
-        raise UnknownFormatError("No format plugin is installed", hint="Run `pip install mad-prefect` for the usual four.")
+        raise UnknownFormatError(
+            "No format plugin is installed", hint="Run `pip install mad-prefect` for the usual four."
+        )
 
     def storage_for(self, protocol: str) -> Storage:
         """The storage that serves this URL scheme.
@@ -157,56 +179,67 @@ class PluginHost:
         Raises `UnknownStorageError` with what is known and what to install; `PluginConflictError` if two claim it.
         """
         self._load()
-        if claims := self._protocols.get(protocol):
-            return self._only(claims, "protocol", protocol)
-        known = sorted(self._protocols)
+        wanted = protocol.lower()
+        if claims := self._protocols.get(wanted):
+            return cast(Storage, self._only(claims, "protocol", wanted))
         raise UnknownStorageError(
             f"No installed plugin brings the protocol '{protocol}://'",
-            hint=self._advice("protocols", protocol, known),
+            hint=self._advice("protocols", [wanted], sorted(self._protocols)),
         )
 
     # -- calls ---------------------------------------------------------------------------------------------------
 
     def batches(self, data: object) -> Iterator[Batch] | AsyncIterator[Batch] | None:
-        """What the first plugin that knows this object makes of it."""
-        return self._first("mad_prefect_batches", data=data)
+        """What the first plugin that knows this object makes of it.
+
+        A plugin that fails is passed over if another one answers. If none does, its failure is raised: the object
+        may be one of its own.
+        """
+        failure: MadPrefectError | None = None
+        for record, call in self._implementations("mad_prefect_batches"):
+            try:
+                answer = _answer(record, "mad_prefect_batches", call, data=data)
+                if answer is not None and not isinstance(answer, Iterator | AsyncIterator):
+                    raise _wrong(record, "mad_prefect_batches", answer, "an iterator of batches, or None")
+            except MadPrefectError as error:
+                logger.warning("%s", error)
+                failure = failure or error
+                continue
+            if answer is not None:
+                return answer
+        if failure is not None:
+            raise failure
+        return None
 
     def base(self, settings: Any) -> tuple[str, dict[str, Any]] | None:
-        """The base that a plugin names, if one does."""
-        return self._first("mad_prefect_base", settings=settings)
+        """The base that a plugin names, if one does.
+
+        A plugin that fails is an error, and nobody else is asked: data would go to another place than was meant.
+        """
+        for record, call in self._implementations("mad_prefect_base"):
+            answer = _answer(record, "mad_prefect_base", call, settings=settings)
+            if answer is None:
+                continue
+            if isinstance(answer, tuple) and [type(part) for part in answer] == [str, dict]:
+                return cast("tuple[str, dict[str, Any]]", answer)
+            raise _wrong(record, "mad_prefect_base", answer, "a URL and a dict of storage options, or None")
+        return None
 
     def notify(self, hook: Literal["mad_prefect_run_finished", "mad_prefect_cache_hit"], run: Any) -> None:
         """Tell every observer. One that raises is logged and costs nothing."""
         for record, call in self._implementations(hook):
             try:
-                call(run=run)
-            except Exception:
-                logger.exception("The plugin %r (%s) failed in %s; the run is not affected.", record.name, record.source, hook)
-
-    def _first(self, hook: str, **arguments: Any) -> Any:
-        for record, call in self._implementations(hook):
-            try:
-                answer = call(**arguments)
-            except PluginError:
-                raise
-            except Exception as error:
-                raise PluginLoadError(
-                    f"The plugin's hook {hook} failed: {_summary(error)}", plugin=f"{record.name} ({record.source})"
-                ) from error
-            if answer is not None:
-                return answer
-        return None
+                _answer(record, hook, call, run=run)
+            except MadPrefectError as error:
+                cause = error.__cause__ or error
+                logger.error("%s The run is not affected.", error, exc_info=cause)
 
     def _implementations(self, hook: str) -> Iterator[tuple[PluginRecord, Callable[..., Any]]]:
+        """Those that implement `hook`: first the ones that ask to be tried first, then by entry-point name."""
         self._load()
         # pluggy calls the last registered first; so do we.
         for implementation in reversed(getattr(self._manager.hook, hook).get_hookimpls()):
-            names = implementation.argnames
-
-            def call(_function: Any = implementation.function, _names: Any = names, **arguments: Any) -> Any:
-                return _function(**{name: arguments[name] for name in _names})
-
-            yield self._by_plugin[id(implementation.plugin)], call
+            yield self._by_plugin[id(implementation.plugin)], _taking(implementation)
 
     # -- loading -------------------------------------------------------------------------------------------------
 
@@ -214,93 +247,139 @@ class PluginHost:
         with self._lock:
             if self._loaded:
                 return
-            self._loaded = True
-            found = self._given
-            if found is None:
-                found = list(importlib.metadata.entry_points(group=ENTRY_POINT_GROUP))
-            settings = get_settings()
-            allow, deny = _names(settings.plugins_allow), _names(settings.plugins_deny)
-            for entry_point in sorted(set(found), key=lambda e: (e.name, e.value)):
-                record = _record(entry_point)
-                self._records.append(record)
-                if entry_point.name in deny or (allow and entry_point.name not in allow):
-                    record.status = "blocked"
-                    continue
-                try:
-                    self._load_one(entry_point, record)
-                except PluginError as error:
-                    record.status, record.error = "failed", error
-                    logger.warning("%s", error)
-            self._collect("mad_prefect_formats", self._claim_format)
-            self._collect("mad_prefect_storages", self._claim_storage)
+            self._loaded = True  # now, for a plugin that asks the host while it is being loaded
+            try:
+                self._load_all()
+            except BaseException:  # an interrupt: the next to ask begins anew
+                self._reset()
+                raise
 
-    def _load_one(self, entry_point: importlib.metadata.EntryPoint, record: PluginRecord) -> None:
-        label = f"{record.name} ({record.source})"
+    def _load_all(self) -> None:
+        found = self._given
+        if found is None:
+            found = list(importlib.metadata.entry_points(group=ENTRY_POINT_GROUP))
+        # Two entry points are equal to Python if only their distributions differ, so a set would lose one of them.
+        # The last registered is called first: in reverse order of names, calls come in the order of names.
+        pairs = {(e.name, r.distribution, e.value): (e, r) for e in found for r in [_record(e)]}
+        self._records = [record for _, (_, record) in sorted(pairs.items(), key=lambda pair: pair[0])]
+        settings = get_settings()
+        allow, deny = _names(settings.plugins_allow), _names(settings.plugins_deny)
+        for _, (entry_point, record) in sorted(pairs.items(), key=lambda pair: pair[0], reverse=True):
+            names = {_canonical(record.name), _canonical(record.distribution)}
+            if names & deny or (allow and not names & allow):
+                record.status = "blocked"
+                continue
+            try:
+                plugin = self._load_one(entry_point, record)
+                try:
+                    self._claim(record, plugin)
+                except MadPrefectError:
+                    self._drop(plugin)
+                    raise
+            except MadPrefectError as error:
+                known = error if isinstance(error, PluginError) else _failed(record, "The plugin failed", error)
+                record.status, record.error = "failed", known
+                logger.warning("%s", known)
+
+    def _load_one(self, entry_point: importlib.metadata.EntryPoint, record: PluginRecord) -> Any:
         try:
             plugin = entry_point.load()
-        except BaseException as error:
-            if isinstance(error, KeyboardInterrupt):
-                raise
-            raise PluginLoadError(f"The plugin failed to import: {_summary(error)}", plugin=label) from error
-        wanted = getattr(plugin, "requires_plugin_api", None)
-        if not (isinstance(wanted, tuple) and len(wanted) == 2 and all(isinstance(n, int) for n in wanted)):
+            wanted = getattr(plugin, "requires_plugin_api", None)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # also a plugin that calls sys.exit()
+            raise _failed(record, "The plugin failed to import", error) from error
+        self._check_api(record, wanted)
+        if (other := self._by_plugin.get(id(plugin))) is not None:
+            raise PluginConflictError(
+                f"{record.module!r} is the plugin of both {other.source} and {record.source}; "
+                f"it is used as that of {other.source}",
+                plugin=record.label,
+                hint="Uninstall one of them.",
+            )
+        self._by_plugin[id(plugin)] = record
+        try:
+            self._manager.register(plugin, name=f"{record.distribution}: {record.name} = {record.module}")
+            self._manager.check_pending()
+            self._check_hooks(plugin)
+        except Exception as error:
+            self._drop(plugin)
+            problem = str(error) if isinstance(error, PluginLoadError) else _summary(error)
+            raise PluginLoadError(
+                f"The plugin has a hook that does not fit: {problem}", plugin=record.label, hint=_near_hook(plugin)
+            ) from error
+        return plugin
+
+    def _drop(self, plugin: Any) -> None:
+        self._by_plugin.pop(id(plugin), None)
+        if self._manager.is_registered(plugin):
+            self._manager.unregister(plugin)
+
+    def _check_api(self, record: PluginRecord, wanted: Any) -> None:
+        if not (isinstance(wanted, tuple) and [type(n) for n in wanted] == [int, int] and wanted[0] <= wanted[1]):
+            said = "does not say" if wanted is None else f"says {wanted!r} where it is to say"
             raise PluginApiError(
-                f"The plugin does not say which plugin API it was built for (this core has {PLUGIN_API})",
-                plugin=label,
+                f"The plugin {said} which plugin API it was built for; this core has {PLUGIN_API}",
+                plugin=record.label,
                 hint="Its module needs `requires_plugin_api = (first, last)`.",
             )
         if not wanted[0] <= PLUGIN_API <= wanted[1]:
+            old = record.distribution if wanted[1] < PLUGIN_API else "mad-prefect-core"
             raise PluginApiError(
                 f"The plugin was built for plugin API {wanted[0]} to {wanted[1]}, this core has {PLUGIN_API}",
-                plugin=label,
-                hint="Install versions of the two that go together.",
+                plugin=record.label,
+                hint=f"Run `pip install --upgrade {old}`.",
             )
-        try:
-            self._manager.register(plugin, name=f"{record.distribution}:{record.name}")
-            self._manager.check_pending()
-        except Exception as error:
-            if self._manager.is_registered(plugin):
-                self._manager.unregister(plugin)
-            hooks = [name for name in dir(HookSpecs) if name.startswith("mad_prefect_")]
-            wrong = [n for n in dir(plugin) if n.startswith("mad_prefect_") and n not in hooks]
-            near = [match for name in wrong for match in difflib.get_close_matches(name, hooks, 1)]
-            raise PluginLoadError(
-                f"The plugin has a hook that does not fit: {_summary(error)}",
-                plugin=label,
-                hint=f"Did you mean {near[0]}?" if near else None,
-            ) from error
-        self._by_plugin[id(plugin)] = record
 
-    def _collect(self, hook: str, claim: Callable[[PluginRecord, Any], None]) -> None:
-        for record, call in self._implementations(hook):
-            try:
-                for value in call():  # a generator raises only here
-                    claim(record, value)
-            except Exception as error:
-                record.status = "failed"
-                record.error = (
-                    error
-                    if isinstance(error, PluginError)
-                    else PluginLoadError(
-                        f"The plugin's hook {hook} failed: {_summary(error)}", plugin=f"{record.name} ({record.source})"
-                    )
-                )
-                logger.warning("%s", record.error)
+    def _check_hooks(self, plugin: Any) -> None:
+        for caller in self._manager.get_hookcallers(plugin) or ():
+            own = next(i for i in caller.get_hookimpls() if i.plugin is plugin)
+            if own.wrapper or own.hookwrapper:
+                raise PluginLoadError(f"{caller.name} is a wrapper, and hooks here are called one by one")
+            # It would answer for every object there is, and give no batch for those it does not know.
+            generates = inspect.isgeneratorfunction(own.function) or inspect.isasyncgenfunction(own.function)
+            if generates and caller.name == "mad_prefect_batches":
+                raise PluginLoadError(f"{caller.name} is a generator function, which can't answer None")
+        for name in _HOOKS:
+            function = inspect.getattr_static(plugin, name, None)
+            if inspect.isroutine(function) and not hasattr(function, f"{PROJECT}_impl"):
+                raise PluginLoadError(f"{name} is not marked with @hookimpl, so nothing would call it")
 
-    def _claim_format(self, record: PluginRecord, value: Any) -> None:
-        if not isinstance(value, Format):
-            raise _not_a("format", Format, record, value)
-        record.formats.append(value.name)
-        self._formats.setdefault(value.name.lower(), []).append(_Claim(record, value))
-        for suffix in value.suffixes:
-            self._suffixes.setdefault(suffix.lower(), []).append(_Claim(record, value))
+    def _claim(self, record: PluginRecord, plugin: Any) -> None:
+        """Take over what a plugin brings: all of it, or nothing where any of it is unfit."""
+        formats = self._brought(record, plugin, "mad_prefect_formats", _format_faults)
+        storages = self._brought(record, plugin, "mad_prefect_storages", _storage_faults)
+        claims: list[tuple[dict[str, list[_Claim]], str, _Claim]] = []
+        for value in formats:
+            claim = _Claim(record, value)
+            claims.append((self._formats, value.name.lower(), claim))
+            claims += [(self._suffixes, name, claim) for name in dict.fromkeys(s.lower() for s in value.suffixes)]
+        for value in storages:
+            claim = _Claim(record, value)
+            claims += [(self._protocols, name, claim) for name in dict.fromkeys(p.lower() for p in value.protocols)]
+        names = [(id(table), name) for table, name, _ in claims]
+        for _, name, _ in (claim for claim, key in zip(claims, names, strict=True) if names.count(key) > 1):
+            raise PluginLoadError(f"The plugin claims {name!r} twice", plugin=record.label)
+        for table, name, claim in claims:
+            table.setdefault(name, []).append(claim)
+        record.formats = [value.name for value in formats]
+        record.storages = [value.name for value in storages]
 
-    def _claim_storage(self, record: PluginRecord, value: Any) -> None:
-        if not isinstance(value, Storage):
-            raise _not_a("storage", Storage, record, value)
-        record.storages.append(value.name)
-        for protocol in value.protocols:
-            self._protocols.setdefault(protocol, []).append(_Claim(record, value))
+    def _brought(
+        self, record: PluginRecord, plugin: Any, hook: str, faults: Callable[[Any], Iterator[str]]
+    ) -> list[Any]:
+        for implementation in getattr(self._manager.hook, hook).get_hookimpls():
+            if implementation.plugin is plugin:
+                values = _answer(record, hook, lambda i=implementation: _listed(_taking(i)()))
+                for value in values:
+                    if problems := list(faults(value)):
+                        what = value.__name__ if isinstance(value, type) else type(value).__name__
+                        raise PluginLoadError(
+                            f"What the plugin's hook {hook} returned, {what}, {'; '.join(problems)}",
+                            plugin=record.label,
+                        )
+                return cast("list[Any]", values)
+        return []
 
     # -- messages ------------------------------------------------------------------------------------------------
 
@@ -310,56 +389,163 @@ class PluginHost:
         sources = " and ".join(sorted(f"{c.record.source} (plugin {c.record.name!r})" for c in claims))
         raise PluginConflictError(
             f"The {kind} {name!r} is claimed by {sources}",
-            hint="Uninstall one of them, or name one in MAD_PREFECT_PLUGINS_DENY.",
+            hint="Uninstall one of them, or name its distribution in MAD_PREFECT_PLUGINS_DENY.",
         )
 
-    def _unknown_format(self, what: str, name: str) -> UnknownFormatError:
+    def _unknown_format(self, what: str, names: list[str]) -> UnknownFormatError:
         known = sorted({*self._formats, *(suffix.lstrip(".") for suffix in self._suffixes)})
         return UnknownFormatError(
-            f"No installed plugin brings the format {what}", hint=self._advice("formats", name, known)
+            f"No installed plugin brings the format {what}", hint=self._advice("formats", names, known)
         )
 
-    def _advice(self, kind: str, name: str, known: list[str]) -> str:
+    def _advice(self, kind: str, names: list[str], known: list[str]) -> str:
+        """What to do about a name that nobody brings; `names` are ways to read it, the best first."""
+        catalogue = _catalogue()[kind]
         parts = []
-        if distribution := _catalogue()[kind].get(name):
-            failed = [r for r in self._records if r.distribution == distribution and r.status != "loaded"]
-            if failed:
-                parts.append(f"{failed[0].source} would, but it is {failed[0].status}: {failed[0].error or 'by setting'}")
+        named = next((name for name in names if name in catalogue), None)
+        if named is None:
+            candidates = sorted({*known, *catalogue})
+            near = next((match for name in names for match in difflib.get_close_matches(name, candidates, 1)), None)
+            if near is not None:
+                parts.append(f"Did you mean {near!r}?")
+                named = None if near in known else near
+        mentioned: list[PluginRecord] = []
+        if named is not None:
+            distribution = catalogue[named]
+            mentioned = [r for r in self._records if _canonical(r.distribution) == distribution]
+            if unused := [r for r in mentioned if r.status != "loaded"]:
+                parts.append(f"{unused[0].source} brings it, {_state(unused[0])}.")
             else:
-                parts.append(f"Run `pip install {distribution}`.")
-        elif near := difflib.get_close_matches(name, known, 1):
-            parts.append(f"Did you mean {near[0]!r}?")
+                parts.append(f"Run `pip install {'--upgrade ' if mentioned else ''}{distribution}`.")
         parts.append(f"Installed: {', '.join(known) or 'none'}.")
-        broken = [f"{r.name} ({r.source}): {r.error.message}" for r in self._records if r.error]
-        if broken and not any("would, but" in part for part in parts):
-            parts.append(f"Plugins that failed to load: {'; '.join(broken)}.")
+        if others := [f"{r.source}, {_state(r)}" for r in self._records if r.status != "loaded" and r not in mentioned]:
+            parts.append(f"Not in use: {'; '.join(others)}.")
         return " ".join(parts)
 
 
 def _record(entry_point: importlib.metadata.EntryPoint) -> PluginRecord:
     distribution = entry_point.dist
+    name = version = None
+    if distribution is not None:
+        with contextlib.suppress(Exception):  # metadata that is damaged or missing
+            name, version = distribution.name, distribution.version
     return PluginRecord(
         name=entry_point.name,
-        distribution=distribution.name if distribution else "unknown distribution",
-        version=distribution.version if distribution else "",
+        distribution=name or "(a distribution without a name)",
+        version=version or "(no version)",
         module=entry_point.value,
     )
 
 
 def _names(setting: str) -> set[str]:
-    return {name.strip() for name in setting.split(",") if name.strip()}
+    return {_canonical(name) for name in setting.split(",") if name.strip()}
+
+
+def _canonical(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name.strip()).lower()
 
 
 def _summary(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}"
+    text = str(error).rstrip().removesuffix(".")
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
-def _not_a(kind: str, protocol: type, record: PluginRecord, value: Any) -> PluginLoadError:
-    missing = [name for name in sorted(protocol.__protocol_attrs__) if not hasattr(value, name)]  # type: ignore[attr-defined]
+def _state(record: PluginRecord) -> str:
+    """Why a plugin is not in use, to go on after its name."""
+    if record.error is not None:
+        return f"but it failed: {record.error.message}"
+    return "but it is blocked by MAD_PREFECT_PLUGINS_ALLOW or MAD_PREFECT_PLUGINS_DENY"
+
+
+def _failed(record: PluginRecord, what: str, error: BaseException) -> PluginLoadError:
+    failure = PluginLoadError(f"{what}: {_summary(error)}", plugin=record.label)
+    failure.__cause__ = error
+    return failure
+
+
+def _near_hook(plugin: Any) -> str | None:
+    """The hook that a misspelt one was to be, as a hint."""
+    for name in dir(plugin):
+        if name.startswith(f"{PROJECT}_") and name not in _HOOKS and inspect.isroutine(getattr(plugin, name, None)):
+            for match in difflib.get_close_matches(name, _HOOKS, 1):
+                return f"Did you mean {match}?"
+    return None
+
+
+def _taking(implementation: pluggy.HookImpl) -> Callable[..., Any]:
+    """The implementation's function, to be called with all of the hook's arguments: it may take fewer."""
+    function, names = implementation.function, implementation.argnames
+    return lambda **arguments: function(**{name: arguments[name] for name in names})
+
+
+def _answer(record: PluginRecord, hook: str, call: Callable[..., Any], **arguments: Any) -> Any:
+    """What a plugin answers. Whatever it raises is a `PluginLoadError`, unless it is an error of ours."""
+    try:
+        answer = call(**arguments)
+    except MadPrefectError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise _failed(record, f"The plugin's hook {hook} failed", error) from error
+    if inspect.iscoroutine(answer):
+        answer.close()
+        raise PluginLoadError(f"The plugin's hook {hook} is async; hooks are plain functions", plugin=record.label)
+    return answer
+
+
+def _listed(values: Any) -> list[Any]:
+    if inspect.iscoroutine(values):
+        values.close()
+        raise TypeError("it is async; hooks are plain functions")
+    if not isinstance(values, Iterable) or isinstance(values, str | bytes | dict):
+        raise TypeError(f"it returned {type(values).__name__} where a list was expected")
+    return list(values)  # a generator raises only here
+
+
+def _wrong(record: PluginRecord, hook: str, answer: Any, expected: str) -> PluginLoadError:
     return PluginLoadError(
-        f"What the plugin returned as a {kind} is {type(value).__name__}, which lacks {', '.join(missing)}",
-        plugin=f"{record.name} ({record.source})",
+        f"The plugin's hook {hook} returned {type(answer).__name__} where it is to return {expected}",
+        plugin=record.label,
     )
+
+
+def _format_faults(value: Any) -> Iterator[str]:
+    yield from _contract_faults(value, Format, FormatCapabilities)
+    yield from _name_faults(value, "suffixes", re.compile(r"(\.[a-z0-9_+-]+)+"), '(".toml",)')
+    for attribute, kind in (("read_options", ReadOptions), ("write_options", Options)):
+        if not _is_kind(getattr(value, attribute, kind), kind):
+            yield f"has {attribute} that are not a subclass of {kind.__name__}"
+
+
+def _storage_faults(value: Any) -> Iterator[str]:
+    yield from _contract_faults(value, Storage, StorageCapabilities)
+    yield from _name_faults(value, "protocols", re.compile(r"[a-z][a-z0-9+.-]*"), '("sftp",)')
+    if not _is_kind(getattr(value, "options", Options), Options):
+        yield "has options that are not a subclass of Options"
+
+
+def _contract_faults(value: Any, contract: type, capabilities: type) -> Iterator[str]:
+    if isinstance(value, type):
+        yield "is a class where an instance was expected"
+    members = {*contract.__annotations__, *(name for name in vars(contract) if not name.startswith("_"))}
+    if missing := sorted(name for name in members if not hasattr(value, name)):
+        yield f"lacks {', '.join(missing)}"
+    if hasattr(value, "capabilities") and not isinstance(value.capabilities, capabilities):
+        yield f"has capabilities that are not {capabilities.__name__}"
+    if hasattr(value, "name") and not (isinstance(value.name, str) and value.name):
+        yield "has a name that is not text"
+
+
+def _name_faults(value: Any, attribute: str, pattern: re.Pattern[str], example: str) -> Iterator[str]:
+    names = getattr(value, attribute, None)
+    if names is None:
+        return
+    fits = isinstance(names, tuple) and names and all(isinstance(n, str) and pattern.fullmatch(n) for n in names)
+    if not fits:
+        yield f"has {attribute} {names!r} where something like {example} was expected"
+
+
+def _is_kind(value: Any, kind: type) -> bool:
+    return isinstance(value, type) and issubclass(value, kind)
 
 
 def _catalogue() -> dict[str, dict[str, str]]:
