@@ -1,0 +1,1 @@
+"""What mad-prefect brings to Prefect. Importing this package does not import Prefect; its modules may."""

@@ -1,0 +1,378 @@
+"""`FsspecFileSystem`: any installed storage as a Prefect block, for results, deployments and a user's own files."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import re
+import shutil
+import string
+import threading
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar, cast
+
+from fsspec.implementations.local import LocalFileSystem
+from prefect.blocks.fields import SecretDict
+from prefect.filesystems import WritableDeploymentStorage, WritableFileSystem
+from prefect.settings import get_current_settings
+from prefect.utilities.filesystem import filter_files
+from pydantic import ConfigDict
+
+from mad_prefect_core.errors import TemplateError
+from mad_prefect_core.mounts import Location, Mount, checked_folder, mount
+from mad_prefect_core.paths import escape_glob, relative_key, safe_segment
+from mad_prefect_core.plugins import get_host
+from mad_prefect_core.prefect_support.data_files import from_bytes, to_bytes
+from mad_prefect_core.settings import get_settings
+
+__all__ = ["FsspecFileSystem", "get_fs", "load_block"]
+
+R = TypeVar("R")
+
+
+def _also_async(method: Callable[..., R]) -> Callable[..., Any]:
+    """Let a blocking method be awaited where an event loop runs, as in 2.x, and just called where none does.
+
+    Prefect's result store calls it in a sync task with `_sync=True`, whatever runs on that thread.
+    """
+
+    @functools.wraps(method)
+    def either(*args: Any, _sync: bool | None = None, **kwargs: Any) -> R | Awaitable[R]:
+        if _sync is None:
+            _sync = not _on_event_loop()
+        if _sync:
+            return method(*args, **kwargs)
+        return asyncio.to_thread(method, *args, **kwargs)
+
+    return either
+
+
+def _on_event_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+class FsspecFileSystem(WritableFileSystem, WritableDeploymentStorage):
+    """Files below a base path, on any storage that is installed.
+
+    Every method but `glob`, `mkdirs` and `exists` is awaited on an event loop, and called plainly elsewhere. Paths
+    are relative to the base, also with a leading `/`; one that would leave it is refused with `PathError`. What
+    `_resolve_path` gave is understood too, since Prefect passes it back. A file is written whole or not at all.
+
+    Raises `UnknownStorageError` or `OptionError` at first use where the base or its options mean nothing to what is
+    installed, and `OSError` where the storage fails.
+
+    Args:
+        basepath: URL of the base, for example `file:///data/lake`.
+        storage_options: Options of the storage, kept secret.
+        **kwargs: More storage options.
+    """
+
+    model_config = ConfigDict(hide_input_in_errors=True)
+
+    _block_type_name: ClassVar[str | None] = "Fsspec Advanced FileSystem"
+
+    basepath: str
+    storage_options: SecretDict
+
+    def __init__(
+        self, *, basepath: str, storage_options: SecretDict | dict[str, Any] | None = None, **kwargs: Any
+    ) -> None:
+        # A block's type travels with its data. Anything else is an option, and may be a secret: as a field of its
+        # own, which 2.x made of it, it would be shown.
+        fields: dict[str, Any] = {k: kwargs.pop(k) for k in ("block_type_slug",) if k in kwargs}
+        if isinstance(storage_options, SecretDict):
+            storage_options = storage_options.get_secret_value()
+        fields |= {"basepath": basepath, "storage_options": {**kwargs, **(storage_options or {})}}
+        super().__init__(**fields)
+
+    def __repr_args__(self) -> Any:
+        for name, value in super().__repr_args__():
+            yield name, re.sub(r"(://[^/@:]*):[^/@]*@", r"\1:***@", value) if name == "basepath" else value
+
+    # -- where things are ----------------------------------------------------------------------------------------
+
+    def _mount(self) -> Mount:
+        return mount(self.basepath, self.storage_options.get_secret_value())
+
+    @property
+    def _fs(self) -> Any:
+        """The fsspec filesystem."""
+        return self._mount().fs
+
+    @property
+    def _fs_url(self) -> str:
+        """The base path on the filesystem."""
+        return self._mount().root
+
+    def _resolve_path(self, path: str) -> str:
+        """A path on the filesystem. The base itself is ""."""
+        base = self._mount()
+        key = checked_folder(_relative(base, path))
+        return base.path(key) if key else base.root
+
+    def _locate(self, path: str) -> Location:
+        base = self._mount()
+        return base.at(relative_key(_relative(base, path)))
+
+    # -- looking -------------------------------------------------------------------------------------------------
+
+    def glob(self, path: str) -> list[str]:
+        """Paths that match a pattern, relative to the base."""
+        base = self._mount()
+        pattern = f"{escape_glob(base.root)}/{relative_key(_relative(base, path))}"
+        return [_relative(base, found).lstrip("/") for found in base.fs.glob(pattern)]
+
+    def exists(self, path: str) -> bool:
+        """Whether there is a file or folder."""
+        return bool(self._fs.exists(self._resolve_path(path)))
+
+    def mkdirs(self, path: str, exist_ok: bool = False) -> None:
+        """Make a folder and those above it. Raises `FileExistsError`."""
+        self._fs.mkdirs(self._resolve_path(path), exist_ok=exist_ok)
+
+    # -- bytes ---------------------------------------------------------------------------------------------------
+
+    def _read(self, path: str) -> bytes:
+        try:
+            found = self._locate(path).read()
+        except IsADirectoryError:
+            raise ValueError(f"Path {path!r} is not a file.") from None
+        if found is None:
+            raise ValueError(f"Path {path!r} does not exist.")
+        return found.data
+
+    @_also_async
+    def read_path(self, path: str) -> bytes:
+        """The bytes of a file. Raises `ValueError` where there is none."""
+        return self._read(path)
+
+    @_also_async
+    def write_path(self, path: str, content: bytes) -> str:
+        """Write a file, its folders made, replacing what was there. Returns `path`."""
+        self._locate(path).write(content)
+        return path
+
+    # Prefect's result store prefers these two where it is asynchronous itself.
+    async def aread_path(self, path: str) -> bytes:
+        """As `read_path`."""
+        return await asyncio.to_thread(self._read, path)
+
+    async def awrite_path(self, path: str, content: bytes) -> str:
+        """As `write_path`."""
+        await asyncio.to_thread(self._locate(path).write, content)
+        return path
+
+    @_also_async
+    def open(self, path: str, mode: str = "rb", auto_mkdir: bool = False) -> Any:
+        """A file object. One opened with `w` or `x` appears when it is closed, and not if its `with` block raised.
+
+        Args:
+            path: Relative to the base.
+            mode: As for the built-in `open`.
+            auto_mkdir: Without effect: folders are always made.
+
+        Raises `ValueError` where there is no file to read, `FileExistsError` for mode `x` where there is one.
+        """
+        location = self._locate(path)
+        if mode[:1] in ("w", "x"):
+            if mode[:1] == "x" and location.stat():
+                raise FileExistsError(f"Path {path!r} exists.")
+            return _StagedFile(location, mode)
+        if location.stat() is None:
+            raise ValueError(f"Path {path!r} does not exist or is not a file.")
+        return location.mount.fs.open(location.path, mode=mode)
+
+    # -- data ----------------------------------------------------------------------------------------------------
+
+    @_also_async
+    def read_data(self, path: str, encoding: str = "utf-8") -> Any:
+        """What `write_data` wrote: a list of dicts from Parquet or CSV, anything from JSON. Raises `ValueError`."""
+        return from_bytes(path, self._read(path), encoding=encoding)
+
+    @_also_async
+    def write_data(self, path: str, data: Any, indent: bool = True, **kwargs: Any) -> str:
+        """Write data as its path's suffix says: Parquet, CSV, or else JSON. Returns the path written.
+
+        Fields in the path, such as `orders/{id}.json`, are filled from `kwargs` and from `data` if it is a dict; a
+        list is there as `data`. A value is one segment of the path, whatever characters it has.
+
+        Raises `TemplateError` for a field that is not there, `PathError` for a value that would climb,
+        `UnsupportedDataError` for what can't be a table.
+        """
+        if isinstance(data, Mapping):
+            path = _PathTemplate().vformat(path, (), {**kwargs, **data})
+        elif isinstance(data, list):
+            path = _PathTemplate().vformat(path, (), {**kwargs, "data": data})
+        self._locate(path).write(to_bytes(path, data, indent=indent))
+        return path
+
+    # -- files and folders ---------------------------------------------------------------------------------------
+
+    @_also_async
+    def move_path(self, path: str, dest: str) -> str:
+        """Move a file or folder; a file replaces what was there. Returns the new path on the filesystem.
+
+        Raises `ValueError` where there is nothing to move.
+        """
+        source, target = self._locate(path), self._locate(dest)
+        fs = source.mount.fs
+        if source.stat():
+            if source.key != target.key:
+                source.link_to(target)
+                source.delete()
+        elif fs.isdir(source.path):
+            fs.makedirs(fs._parent(target.path), exist_ok=True)
+            fs.mv(_literal(fs, source.path), target.path, recursive=True)
+        else:
+            raise ValueError(f"Source path {path!r} does not exist.")
+        return target.path
+
+    @_also_async
+    def delete_path(self, path: str, recursive: bool = False) -> None:
+        """Delete a file, or with `recursive` a folder and all in it. Nothing where there is nothing.
+
+        The path is no pattern. Raises `PathError` for the base itself, `ValueError` for a folder without `recursive`.
+        """
+        location = self._locate(path)
+        fs = location.mount.fs
+        if location.stat():
+            location.delete()
+        elif fs.isdir(location.path):
+            if not recursive:
+                raise ValueError(f"Path {path!r} is a folder. Pass recursive=True to delete all that is in it.")
+            fs.rm(_literal(fs, location.path), recursive=True)
+
+    @_also_async
+    def get_directory(self, from_path: str | None = None, local_path: str | None = None) -> None:
+        """Copy a folder (the base if None) to a local folder (the working folder if None).
+
+        Raises `ValueError` where there is no such folder.
+        """
+        source, target = self._resolve_path(from_path or ""), Path(local_path or ".").resolve()
+        fs = self._fs
+        if isinstance(fs, LocalFileSystem) and Path(source).resolve() == target:
+            return
+        if not fs.isdir(source):
+            raise ValueError(f"Path {from_path or ''!r} does not exist or is not a folder.")
+        for found in fs.find(source):
+            # A key of an object store may have any segments, `..` too.
+            copy = target / relative_key(found.removeprefix(source))
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            fs.get_file(found, str(copy))
+
+    @_also_async
+    def put_directory(
+        self, local_path: str | None = None, to_path: str | None = None, ignore_file: str | None = None
+    ) -> None:
+        """Copy a local folder (the working folder if None) to a folder (the base if None).
+
+        Args:
+            local_path: The local folder.
+            to_path: Relative to the base.
+            ignore_file: A local file of patterns, as in `.gitignore`, of what is left out.
+        """
+        source, base = Path(local_path or ".").resolve(), self._mount()
+        folder = checked_folder(_relative(base, to_path or ""))
+        patterns = Path(ignore_file).read_text("utf-8").splitlines() if ignore_file else []
+        # A base within the folder that is copied, as the default one is, would be copied into itself.
+        own = Path(base.path(folder)).resolve() if isinstance(base.fs, LocalFileSystem) else None
+        for name in sorted(filter_files(str(source), patterns, include_dirs=False, as_posix=True)):
+            file = source / name
+            if own is None or not file.resolve().is_relative_to(own):
+                location = base.at(relative_key(f"{folder}/{name}"))
+                staged = location.stage()
+                shutil.copyfile(file, staged)
+                location.publish(staged)
+
+
+def _relative(base: Mount, path: str) -> str:
+    """A path below the base, of one relative to it or one that `_resolve_path` made."""
+    if base.root and (path == base.root or path.startswith(f"{base.root}/")):
+        return path[len(base.root) :]
+    return path
+
+
+def _literal(fs: Any, path: str) -> str:
+    """A path that `rm` and `mv` take as it is: of all filesystems only the local one does not expand patterns."""
+    return path if isinstance(fs, LocalFileSystem) else escape_glob(path)
+
+
+class _StagedFile:
+    """A file object for writing that puts the file in its place when it is closed."""
+
+    def __init__(self, location: Location, mode: str) -> None:
+        self._location = location
+        self._staged = location.stage()
+        self._file = open(self._staged, mode)  # noqa: SIM115  closed by close() or __exit__
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+    def __enter__(self) -> _StagedFile:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self._file.close()
+            self._staged.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Publish the file. Raises `OSError`."""
+        if not self._file.closed:
+            self._file.close()
+            self._location.publish(self._staged)
+
+
+class _PathTemplate(string.Formatter):
+    """`str.format` for paths: a value stays one path segment, and gives nothing away but itself."""
+
+    def get_field(self, field_name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        if "._" in field_name:
+            raise TemplateError(f"The path names {field_name!r}; private attributes can't be part of a path")
+        return super().get_field(field_name, args, kwargs)
+
+    def get_value(self, key: int | str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        if key not in kwargs:
+            known = ", ".join(sorted(map(str, kwargs)))
+            raise TemplateError(
+                f"The path names {key!r}, which is not in the data", hint=f"It has: {known or 'nothing'}."
+            )
+        return kwargs[cast(str, key)]
+
+    def format_field(self, value: Any, format_spec: str) -> str:
+        return safe_segment(super().format_field(value, format_spec))
+
+
+_blocks: dict[tuple[str, str | None], FsspecFileSystem] = {}
+_loading = threading.Lock()
+
+
+def load_block(name: str) -> FsspecFileSystem:
+    """A saved block, loaded once per name and Prefect server. Blocks the calling thread, also that of an event loop.
+
+    Raises `ValueError` if there is no block of that name.
+    """
+    key = (name, get_current_settings().api.url)
+    with _loading:
+        if key not in _blocks:
+            _blocks[key] = cast(FsspecFileSystem, FsspecFileSystem.load(name, _sync=True))  # type: ignore[call-arg]
+        return _blocks[key]
+
+
+async def get_fs() -> FsspecFileSystem:
+    """The base of relative asset paths as a block: that of `FILESYSTEM_BLOCK_NAME`, or `FILESYSTEM_URL`'s.
+
+    Raises `ValueError` if there is no block of that name.
+    """
+    settings = get_settings()
+    if settings.filesystem_block_name:
+        return await asyncio.to_thread(load_block, settings.filesystem_block_name)
+    url, options = get_host().base(settings) or (settings.filesystem_url, {})
+    return FsspecFileSystem(basepath=url, storage_options=options)

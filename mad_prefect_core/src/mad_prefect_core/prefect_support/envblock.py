@@ -1,0 +1,84 @@
+"""`EnvBlock`: a Prefect block whose fields may come from the environment."""
+
+from __future__ import annotations
+
+import os
+import types
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self, Union, cast, get_args, get_origin
+
+from prefect.blocks.core import Block
+from pydantic import TypeAdapter, ValidationError
+
+__all__ = ["EnvBlock"]
+
+
+class EnvBlock(Block):
+    """A base for blocks of credentials that are a saved block in one place and environment variables in another::
+
+        class Warehouse(EnvBlock):
+            url: str
+            token: SecretStr
+            timeout: int = 30
+
+        warehouse = await Warehouse.from_env()  # WAREHOUSE_URL, WAREHOUSE_TOKEN, WAREHOUSE_TIMEOUT
+
+    or, if `WAREHOUSE_CREDENTIAL_BLOCK_NAME` is set, the saved block of that name.
+    """
+
+    prefix: ClassVar[str | None] = None
+    """What the variables' names begin with, in any case of letters; the name of the class if None."""
+
+    _instance: ClassVar[Any] = None
+
+    @classmethod
+    def resolve_prefix(cls) -> str:
+        """The prefix in force, in upper case. A field named `prefix` with a default counts too."""
+        field = cls.model_fields.get("prefix")
+        return str((field.default if field else cls.prefix) or cls.__name__).upper()
+
+    @classmethod
+    async def from_env(cls, env_vars: Mapping[str, str] | None = None) -> Self:
+        """The block, made or loaded once per class.
+
+        Args:
+            env_vars: Where to look instead of in the environment.
+
+        Raises `ValueError` naming the variable that is missing or can't be what its field is; never its value.
+        """
+        if "_instance" in vars(cls) and cls._instance is not None:
+            return cast(Self, cls._instance)
+        variables = os.environ if env_vars is None else env_vars
+        prefix = cls.resolve_prefix()
+        if name := variables.get(f"{prefix}_CREDENTIAL_BLOCK_NAME"):
+            cls._instance = await cls.aload(name)
+        else:
+            cls._instance = cls(**_values(cls, prefix, variables))
+        return cast(Self, cls._instance)
+
+
+def _values(block: type[EnvBlock], prefix: str, variables: Mapping[str, str]) -> dict[str, Any]:
+    values = {}
+    for name, field in block.model_fields.items():
+        variable = f"{prefix}_{name.upper()}"
+        if variable in variables:
+            values[name] = _parsed(variables[variable], field.annotation, variable)
+        elif field.is_required():
+            raise ValueError(f"Environment variable {variable} is required.")
+    return values
+
+
+def _parsed(text: str, annotation: Any, variable: str) -> Any:
+    """The text as the first member of the annotation that takes it; lists and dicts are JSON."""
+    kinds = get_args(annotation) if get_origin(annotation) in (Union, types.UnionType) else (annotation,)
+    for kind in kinds:
+        if kind is types.NoneType:
+            continue
+        adapter: TypeAdapter[Any] = TypeAdapter(kind)
+        for parse in (adapter.validate_python, adapter.validate_json):
+            try:
+                return parse(text)
+            except ValidationError:
+                continue
+    # Without its cause: a validation error shows the value, which may be a secret.
+    raise ValueError(f"Environment variable {variable} can't be {annotation}.")

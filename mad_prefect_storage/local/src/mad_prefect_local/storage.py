@@ -1,0 +1,184 @@
+"""Files on a local or mounted disk: atomic publish by rename, compare-and-swap under a lock file.
+
+Whatever is written goes to a temporary name in the folder where it is wanted, is forced to the disk, and is renamed
+into place: a reader, and a machine that lost power, sees the old bytes or the new ones.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from stat import S_ISREG
+from typing import Any
+
+from filelock import FileLock
+from fsspec.implementations.local import LocalFileSystem
+
+from mad_prefect_core.contracts import FileStat, Options, Session, StorageCapabilities, Versioned
+from mad_prefect_core.errors import StorageConflictError, StorageError
+from mad_prefect_core.mounts import temporary_name
+from mad_prefect_core.paths import escape_glob
+from mad_prefect_local.options import LocalOptions
+
+__all__ = ["LocalStorage"]
+
+_LOCK_SECONDS = 60  # a holder needs milliseconds, and the kernel frees the lock of a dead one
+_TICK = 10_000_000  # ns; kernels before 6.13 stamp files with a clock that ticks every 1 to 10 ms
+
+
+class LocalStorage:
+    """`mad_prefect_core.contracts.Storage` for local disks. Beside what each method there says:
+
+    - An I/O failure is the `OSError` that the system raised. A folder that can't be made or written is a
+      `StorageError` that names it.
+    - Other writers that do not go through `replace` are not held off by its lock.
+    """
+
+    name = "local"
+    protocols: tuple[str, ...] = ("file", "local")
+    capabilities = StorageCapabilities(
+        atomic_replace=True,
+        conditional_create=True,
+        conditional_replace=True,
+        strong_listing=True,
+        native_duckdb=True,
+    )
+    options: type[Options] = LocalOptions
+
+    def filesystem(self, url: str, options: Options) -> tuple[LocalFileSystem, str]:
+        """As the contract says. A relative path is relative to the working folder of this moment."""
+        fs = LocalFileSystem(**options.model_dump())
+        return fs, fs._strip_protocol(url)
+
+    def duckdb_files(self, session: Session, fs: Any, paths: Sequence[str]) -> list[str]:
+        return [escape_glob(os.path.abspath(path)) for path in paths]
+
+    def stage(self, fs: Any, path: str) -> Path:
+        """As the contract says. Raises `StorageError` for a folder that can't be made or written."""
+        target = Path(path)
+        with _writing_into(target.parent):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if not os.access(target.parent, os.W_OK | os.X_OK):
+                # Said here, since what DuckDB says later when it can't write there is no OSError.
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(target.parent))
+        return target.parent / temporary_name(target.name)
+
+    def publish(self, fs: Any, staged: Path, path: str) -> None:
+        with _writing_into(Path(path).parent):
+            _force_to_disk(staged)
+            os.replace(staged, path)
+            _force_to_disk(Path(path).parent)
+
+    def link(self, fs: Any, source: str, path: str) -> None:
+        """As the contract says: a hard link, or a copy where none can be made (another device, a file system
+        without them). With a hard link the two names share their bytes until either is published again."""
+        origin = os.path.realpath(source)  # a link to a symbolic link would not hold the bytes
+        staged = self.stage(fs, path)
+        try:
+            try:
+                os.link(origin, staged)
+            except OSError:
+                # Why systems refuse varies; a copy works, or raises what is really wrong.
+                shutil.copyfile(origin, staged)
+            self.publish(fs, staged, path)
+        finally:
+            # Beside failures: replacing one link of a file by another link of it does nothing, and leaves both.
+            staged.unlink(missing_ok=True)
+
+    def stat(self, fs: Any, path: str) -> FileStat | None:
+        """As the contract says.
+
+        The token holds the inode's change time, which no program can set: bytes changed in place are noticed even
+        where the modification time was set back. The price is that making or removing another hard link of the same
+        bytes changes the token too, so take it after the last `link`.
+        """
+        try:
+            found = os.stat(path)
+            if time.time_ns() - found.st_ctime_ns < _TICK:
+                # Bytes changed within the same tick of the clock would get the same token: let the tick pass.
+                time.sleep(_TICK / 1e9)
+                found = os.stat(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        if not S_ISREG(found.st_mode):
+            return None
+        token = f"{found.st_ino:x}-{found.st_size:x}-{found.st_mtime_ns:x}-{found.st_ctime_ns:x}"
+        return FileStat(found.st_size, token)
+
+    def read(self, fs: Any, path: str) -> Versioned | None:
+        try:
+            data = Path(path).read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        return Versioned(data, _digest(data))
+
+    def replace(self, fs: Any, path: str, data: bytes, expected: str | None) -> str:
+        """As the contract says, for threads and processes alike, on network disks as far as these support `flock`.
+        The lock is a hidden file beside `path`, and stays there: removing it would break it."""
+        target = Path(path)
+        staged = self.stage(fs, path)
+        try:
+            with _writing_into(target.parent), _lock(target):
+                current = self.read(fs, path)
+                if (current.token if current else None) != expected:
+                    raise StorageConflictError(
+                        "Another writer was faster" if current else "The object to replace is gone",
+                        path=path,
+                        hint="Read it again, and decide anew.",
+                    )
+                staged.write_bytes(data)
+                self.publish(fs, staged, path)
+        finally:
+            staged.unlink(missing_ok=True)
+        return _digest(data)
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _lock(target: Path) -> FileLock:
+    return FileLock(
+        target.with_name(f".{target.name}.lock"),
+        timeout=_LOCK_SECONDS,
+        poll_interval=0.01,
+    )
+
+
+def _force_to_disk(path: Path) -> None:
+    """fsync a file, or the names in a folder."""
+    if os.name == "nt" and path.is_dir():
+        return  # Windows can't open folders
+    descriptor = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # a file system that has no such thing
+            raise
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _writing_into(folder: Path) -> Iterator[None]:
+    """Say of a folder that can't be written what to do about it."""
+    try:
+        yield
+    except OSError as error:
+        if isinstance(error, StorageError) or not _is_unwritable(error):
+            raise
+        raise StorageError(
+            f"The folder {str(folder)!r} can't be written: {error.strerror}",
+            path=str(folder),
+            hint="Make it a folder that this user may write to, or name another base in FILESYSTEM_URL.",
+        ) from error
+
+
+def _is_unwritable(error: OSError) -> bool:
+    return isinstance(error, PermissionError | NotADirectoryError | FileExistsError) or error.errno == errno.EROFS
