@@ -1,0 +1,178 @@
+"""What a user has after each `pip install`: wheels in an environment that knows nothing of this checkout."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.packaging
+
+# Runs in the clean environment, and prints what it finds there.
+PROBE = """
+import asyncio, json, sys
+from pathlib import Path
+from mad_prefect_core.errors import UnknownFormatError
+from mad_prefect_core.plugins import PluginHost, get_host
+
+host = PluginHost()
+found = {
+    "formats": [f.name for f in host.formats()],
+    "storages": [s.name for s in host.storages()],
+    "failed": [str(r.error) for r in host.plugins() if r.error],
+    "from": sys.modules["mad_prefect_core"].__file__,
+}
+found["heavy"] = sorted({"prefect", "pandas", "s3fs", "gcsfs", "httpx"} & set(sys.modules))
+try:
+    found["x.parquet"] = host.format_of("x.parquet")[0].name
+except UnknownFormatError as error:
+    found["x.parquet"] = str(error)
+print(json.dumps(found))
+"""
+
+
+def uv() -> str:
+    """The uv of this environment, or one that is on the path."""
+    if importlib.util.find_spec("uv"):
+        from uv import find_uv_bin
+
+        return str(find_uv_bin())
+    return shutil.which("uv") or pytest.fail("These tests need uv, which `./dev setup` installs")
+
+
+class CleanEnvironment:
+    """A virtual environment of its own, with the versions of constraints.txt."""
+
+    def __init__(self, root: Path, folder: Path) -> None:
+        self.folder = folder
+        self._environ = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "VIRTUAL_ENV", "MAD_"))}
+        overrides = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["uv"]["override-dependencies"]
+        (folder / "overrides.txt").write_text("\n".join(overrides))
+        self._constraints = root / "constraints.txt"
+        self.run(uv(), "venv", "--quiet", "--python", sys.executable, "env")
+
+    @property
+    def python(self) -> str:
+        return str(self.folder / "env" / ("Scripts" if os.name == "nt" else "bin") / "python")
+
+    def run(self, *command: str) -> str:
+        done = subprocess.run(
+            command, cwd=self.folder, env=self._environ, capture_output=True, text=True, stdin=subprocess.DEVNULL
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def install(self, *wheels: Path) -> None:
+        constraints = ("--constraints", str(self._constraints), "--overrides", "overrides.txt")
+        self.run(uv(), "pip", "install", "--quiet", "--python", self.python, *constraints, *map(str, wheels))
+
+    def uninstall(self, *names: str) -> None:
+        self.run(uv(), "pip", "uninstall", "--quiet", "--python", self.python, *names)
+
+    def probe(self, script: str = PROBE) -> dict[str, Any]:
+        return dict(json.loads(self.run(self.python, "-I", "-c", script).splitlines()[-1]))
+
+
+@pytest.fixture(scope="module")
+def new_environment(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[], CleanEnvironment]:
+    return lambda: CleanEnvironment(root, tmp_path_factory.mktemp("clean"))
+
+
+@pytest.fixture(scope="module")
+def environment(new_environment: Callable[[], CleanEnvironment]) -> CleanEnvironment:
+    return new_environment()
+
+
+@pytest.fixture(scope="module")
+def states(environment: CleanEnvironment, wheels: dict[str, Path]) -> dict[str, dict[str, Any]]:
+    """What is found with the core alone, with parquet beside it, after parquet is uninstalled, and with everything."""
+    found = {}
+    environment.install(wheels["mad-prefect-core"])
+    found["core"] = environment.probe()
+    environment.install(wheels["mad-prefect-parquet"])
+    found["parquet"] = environment.probe()
+    environment.uninstall("mad-prefect-parquet")
+    found["uninstalled"] = environment.probe()
+    environment.install(*wheels.values())
+    found["everything"] = environment.probe()
+    return found
+
+
+State = dict[str, dict[str, Any]]
+
+
+def test_the_clean_environment_knows_nothing_of_this_checkout(
+    states: State, environment: CleanEnvironment, root: Path
+) -> None:
+    for state in states.values():
+        assert Path(state["from"]).is_relative_to(environment.folder)
+    paths = environment.run(environment.python, "-I", "-c", "import sys; print('\\n'.join(sys.path))")
+    assert str(root) not in paths.splitlines()
+
+
+def test_the_core_alone_imports_and_lists_no_format_and_no_storage(states: State) -> None:
+    assert (states["core"]["formats"], states["core"]["storages"]) == ([], [])
+
+
+def test_a_format_that_is_installed_appears(states: State) -> None:
+    assert states["parquet"]["formats"] == ["parquet"]
+    assert states["parquet"]["x.parquet"] == "parquet"
+
+
+def test_a_format_that_is_uninstalled_is_gone(states: State) -> None:
+    assert states["uninstalled"]["formats"] == []
+
+
+@pytest.mark.parametrize("state", ["core", "uninstalled"])
+def test_without_parquet_its_path_says_which_pip_install_brings_it_back(states: State, state: str) -> None:
+    assert "`pip install mad-prefect-parquet`" in states[state]["x.parquet"]
+
+
+def test_everything_lists_every_format_and_storage_of_the_workspace(states: State, root: Path) -> None:
+    formats = {p.parent.name for p in root.glob("mad_prefect_formats/*/pyproject.toml")}
+    storages = {p.parent.name for p in root.glob("mad_prefect_storage/*/pyproject.toml")}
+
+    assert set(states["everything"]["formats"]) == formats
+    assert set(states["everything"]["storages"]) == storages
+
+
+@pytest.mark.parametrize("state", ["core", "parquet", "uninstalled", "everything"])
+def test_no_plugin_fails_to_load(states: State, state: str) -> None:
+    assert states[state]["failed"] == []
+
+
+@pytest.mark.parametrize("state", ["core", "parquet", "uninstalled", "everything"])
+def test_listing_what_is_installed_imports_nothing_heavy(states: State, state: str) -> None:
+    assert states[state]["heavy"] == []
+
+
+def test_each_plugin_installs_alone_beside_the_core(
+    wheels: dict[str, Path], new_environment: Callable[[], CleanEnvironment], plugin: Any
+) -> None:
+    clean = new_environment()
+    clean.install(wheels["mad-prefect-core"], wheels[plugin.name])
+    found = clean.probe()
+
+    assert found["formats"] + found["storages"] == [plugin.folder.name]
+    assert found["failed"] == []
+
+
+def test_a_resolver_without_our_overrides_never_pairs_prefect_with_a_fastapi_that_breaks_it(
+    wheels: dict[str, Path], environment: CleanEnvironment
+) -> None:
+    """Plain pip reads the wheel's metadata alone."""
+    (environment.folder / "core.txt").write_text(f"mad-prefect-core @ {wheels['mad-prefect-core'].as_uri()}\n")
+    plain = environment.run(uv(), "pip", "compile", "--quiet", "--no-header", "--no-annotate", "core.txt")
+    versions = dict(line.split("==") for line in plain.splitlines() if line.count("==") == 1)
+
+    assert tuple(map(int, versions["prefect"].split(".")[:2])) >= (3, 8)
+    assert tuple(map(int, versions["fastapi"].split(".")[:2])) < (0, 151)
