@@ -116,6 +116,10 @@ class Relation:
         with self._errors():
             self._relation = recipe(self._session)
 
+    def on(self, session: DuckSession) -> duckdb.DuckDBPyRelation:
+        """The same relation on another session: DuckDB combines only those of one connection."""
+        return self._recipe(session)
+
     @contextlib.contextmanager
     def _errors(self) -> Iterator[None]:
         try:
@@ -194,9 +198,9 @@ class Relation:
 
 
 def _rebuilt(arguments: Any, session: DuckSession) -> Any:
-    """The same arguments, each relation of ours made again on `session`: DuckDB combines only those of one."""
+    """The same arguments, each relation of ours made again on `session`."""
     if isinstance(arguments, Relation):
-        return arguments._recipe(session)
+        return arguments.on(session)
     if isinstance(arguments, tuple | list):
         return type(arguments)(_rebuilt(value, session) for value in arguments)
     if isinstance(arguments, dict):

@@ -60,15 +60,38 @@ class SchemaGrowth:
             raise
         self.schema = grown
         self._wide.update(wide)
-        for path, kind in text.items():
+        for path in _strings_in(schema):
+            kind = text.get(path, TEXT)
             if self._text.setdefault(path, kind) != kind:
                 self._text[path] = TEXT
         self._batches += 1
+
+    def join(self, other: SchemaGrowth) -> None:
+        """Take in all that another has seen. Raises `SchemaError` as `add` does."""
+        text = {path: other._text.get(path, TEXT) for path in _strings_in(other.schema)}
+        self.add(other.schema, text, other._wide)
 
     def result(self, infers_text: Collection[str] = ()) -> pa.Schema:
         """The schema of all batches: strings that all look like one of `infers_text` are of that type."""
         text = {path: kind for path, kind in self._text.items() if kind in infers_text}
         return settled(pa.schema([pa.field(f.name, _with_text(f.type, (f.name,), text)) for f in self.schema]))
+
+
+def _strings_in(schema: pa.Schema) -> list[Path]:
+    found: list[Path] = []
+
+    def look(kind: pa.DataType, path: Path) -> None:
+        if _is_string(kind):
+            found.append(path)
+        elif pa.types.is_struct(kind):
+            for member in kind:
+                look(member.type, (*path, member.name))
+        elif _is_list(kind):
+            look(kind.value_type, (*path, "[]"))
+
+    for column in schema:
+        look(column.type, (column.name,))
+    return found
 
 
 def _type_at(schema: pa.Schema, path: Path) -> pa.DataType:

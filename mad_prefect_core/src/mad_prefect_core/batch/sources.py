@@ -74,7 +74,7 @@ async def iter_batches(data: object, declared: Collection[str] = ()) -> AsyncIte
         async for batch in iter_batches(_body(data), declared):
             yield batch
     else:
-        async for batch in _of_plugin(data):
+        async for batch in _of_plugin(data, declared):
             yield batch
 
 
@@ -124,18 +124,21 @@ def _body(response: Any) -> Any:
         raise UnsupportedDataError(f"The HTTP response from {url} is not JSON: {error}") from error
 
 
-async def _of_plugin(data: object) -> AsyncIterator[Batch]:
-    batches: Any = get_host().batches(data)
-    if batches is None:
+async def _of_plugin(data: object, declared: Collection[str]) -> AsyncIterator[Batch]:
+    items: Any = get_host().batches(data)
+    if items is None:
         kind = type(data)
+        name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
         raise UnsupportedDataError(
-            f"A {kind.__module__}.{kind.__qualname__} can't be made rows of".replace("builtins.", ""),
+            f"A {name} can't be made rows of",
             hint="Return None, dicts, lists of them, dataclasses, pydantic models, an httpx.Response, "
             "anything that speaks Arrow (frames, tables, relations), or generators of these.",
         )
-    if hasattr(batches, "__aiter__"):
-        async for batch in batches:
-            yield batch
+    if hasattr(items, "__aiter__"):
+        async for item in items:
+            async for batch in iter_batches(item, declared):
+                yield batch
     else:
-        for batch in batches:
-            yield batch
+        for item in items:
+            async for batch in iter_batches(item, declared):
+                yield batch

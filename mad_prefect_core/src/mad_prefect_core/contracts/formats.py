@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
@@ -49,6 +49,14 @@ class Batch(Protocol):
     @property
     def schema(self) -> Any:
         """Its columns as a `pyarrow.Schema`. The null type says that no value was seen."""
+
+    @property
+    def text(self) -> Mapping[tuple[str, ...], str]:
+        """What all strings at a place look like, as a DuckDB type; a place is `("column", "member", "[]")`."""
+
+    @property
+    def wide(self) -> Collection[tuple[str, ...]]:
+        """Places with integers beyond 2**53, which a float can't hold exactly."""
 
     def rows(self) -> list[dict[str, Any]]:
         """As Python dicts. Nested dataclasses, models, enums and the like are plain values already."""

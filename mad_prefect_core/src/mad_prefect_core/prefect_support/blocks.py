@@ -125,7 +125,8 @@ class FsspecFileSystem(WritableFileSystem, WritableDeploymentStorage):
         """Paths that match a pattern, relative to the base."""
         base = self._mount()
         pattern = f"{escape_glob(base.root)}/{relative_key(_relative(base, path))}"
-        return [_relative(base, found).lstrip("/") for found in base.fs.glob(pattern)]
+        found = (_relative(base, path).strip("/") for path in base.fs.glob(pattern))
+        return [path for path in found if path]
 
     def exists(self, path: str) -> bool:
         """Whether there is a file or folder."""

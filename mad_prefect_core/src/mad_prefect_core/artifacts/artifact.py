@@ -1,0 +1,116 @@
+"""One file of data."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+from mad_prefect_core.artifacts.files import DataFile, FormatOptions, write_file
+from mad_prefect_core.artifacts.query import query_files
+from mad_prefect_core.contracts import Options, ReadOptions
+from mad_prefect_core.errors import located
+from mad_prefect_core.mounts import locate
+from mad_prefect_core.plugins import get_host
+from mad_prefect_core.session import Relation
+
+__all__ = ["DataArtifact"]
+
+
+class DataArtifact:
+    """A file of data, in the format that its suffix names: a fragment, a result, or any file under the base.
+
+    Args:
+        path: Relative to the base path (a leading `/` means the base), or a URL.
+        data: What `persist` writes: anything that an asset function may return.
+        read_json_options, read_csv_options: As in 2.x; short for two entries of `read_options`.
+        read_options: Read options of any formats; the one of this file's format counts.
+        write_options: Write options of any formats.
+
+    Raises:
+        UnknownFormatError: No installed plugin brings the suffix.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        data: object | None = None,
+        read_json_options: ReadOptions | None = None,
+        read_csv_options: ReadOptions | None = None,
+        *,
+        read_options: ReadOptions | list[ReadOptions] | tuple[ReadOptions, ...] | None = None,
+        write_options: Options | list[Options] | tuple[Options, ...] | None = None,
+    ) -> None:
+        self.path = path
+        self.data = data
+        self.persisted = False
+        self.read_json_options = read_json_options
+        self.read_csv_options = read_csv_options
+        self.options = FormatOptions.of(read_options, write_options, read_json_options, read_csv_options)
+        self.format, suffix = get_host().format_of(path)
+        self.suffix = suffix.lower()
+        self._file: DataFile | None = None
+
+    @classmethod
+    def of_file(cls, path: str, file: DataFile, options: FormatOptions) -> DataArtifact:
+        """A persisted artifact whose bytes are those of `file`, whatever is at `path` later."""
+        artifact = cls(path, read_options=options.read, write_options=options.write)
+        artifact.become(file)
+        return artifact
+
+    def become(self, file: DataFile) -> None:
+        """Have these bytes, and this that is recorded of them."""
+        self._file = file
+        self.persisted = True
+
+    @property
+    def filetype(self) -> str:
+        """The name of its format."""
+        return self.format.name
+
+    async def persist(self) -> bool:
+        """Write `data` to `path`, whole or not at all, once. False, and no file, where there is no data.
+
+        Raises `DataError` and `StorageError` with column, path and batch; what was at the path is untouched then.
+        """
+        if self.persisted:
+            return True
+        with located(path=self.path, phase="write"):
+            location = await asyncio.to_thread(locate, self.path)
+            self._file = await write_file(location, self.data, self.format, self.suffix, self.options)
+        self.data = None
+        self.persisted = self._file is not None
+        return self.persisted
+
+    async def exists(self) -> bool:
+        """Whether the file is there."""
+        self.persisted = await asyncio.to_thread(self.file) is not None
+        return self.persisted
+
+    def file(self) -> DataFile | None:
+        """The file as it is now, with what is recorded of it; None where there is none."""
+        location = self._file.location if self._file else locate(self.path)
+        if location.stat() is None:
+            return None
+        return self._file or DataFile(location, self.format, self.suffix)
+
+    async def query(
+        self, query_str: str | None = None, params: Any = None, *, tables: Mapping[str, Any] | None = None
+    ) -> Relation | None:
+        """A lazy relation over the file, or over a query on it; None where there is no file.
+
+        Args:
+            query_str: A clause that goes on from `FROM data`, or a whole statement over `data` and `tables`.
+            params: Values for `?`, `$1` or `$name` in it.
+            tables: More tables by name: artifacts, relations, frames, anything that speaks Arrow.
+
+        Raises:
+            QueryError: The query does not parse or bind.
+            CorruptFileError: The file is not what its suffix says; names the file.
+        """
+        with located(path=self.path, phase="query"):
+            return await query_files([self], self.options, query_str, params, tables)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.path!r})"
+

@@ -1,0 +1,106 @@
+"""From what a function returns or yields to fragments."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any
+
+from mad_prefect_core.artifacts.artifact import DataArtifact
+from mad_prefect_core.artifacts.files import DataFile, FormatOptions
+from mad_prefect_core.artifacts.scan import scan_files
+from mad_prefect_core.batch import ColumnBatch, SchemaGrowth, iter_batches
+from mad_prefect_core.batch.sources import yield_data_batches
+from mad_prefect_core.contracts import Batch, Options, ReadOptions, Schema
+from mad_prefect_core.errors import located
+from mad_prefect_core.plugins import get_host
+from mad_prefect_core.session import DuckSession
+
+__all__ = ["DataArtifactCollector"]
+
+
+class DataArtifactCollector:
+    """Persists each item that a function yields as a fragment of its own, as it comes: it is durable at once.
+
+    An item that gives no data makes no fragment and ends nothing. An item that is a `DataArtifact` is a fragment
+    itself, at its own path.
+
+    Args:
+        collector: What an asset function returned: data, a coroutine, a generator or an async generator.
+        dir: The folder for `fragment=0.json`, `fragment=1.json` …
+        filetype: Their format; None for the format that is best for rows, or for columns, item by item.
+        artifacts: Fragments to add to.
+        read_json_options, read_csv_options: As in 2.x; short for two entries of `read_options`.
+        read_options, write_options: Options of any formats.
+        hive: Values of `key=value` folders that become columns of every fragment, by name.
+    """
+
+    def __init__(
+        self,
+        collector: object,
+        dir: str,
+        filetype: str | None = "json",
+        artifacts: list[DataArtifact] | None = None,
+        read_json_options: ReadOptions | None = None,
+        read_csv_options: ReadOptions | None = None,
+        *,
+        read_options: Any = None,
+        write_options: Options | list[Options] | tuple[Options, ...] | None = None,
+        hive: Schema | None = None,
+    ) -> None:
+        self.collector = collector
+        self.dir = dir.rstrip("/")
+        self.filetype = filetype
+        self.artifacts = artifacts or []
+        self.options = FormatOptions.of(read_options, write_options, read_json_options, read_csv_options)
+        self.hive = hive or {}
+
+    async def collect(self) -> list[DataArtifact]:
+        """Persist every item, in order. Raises what the function raises, and `DataError` naming the batch."""
+        number = 0
+        async for item in yield_data_batches(self.collector):
+            with located(phase="collect", batch=number):
+                artifact = item if isinstance(item, DataArtifact) else await self._fragment(item, len(self.artifacts))
+                if artifact is not None and await _persisted(artifact):
+                    artifact.become(await asyncio.to_thread(self._as_fragment, artifact))
+                    self.artifacts.append(artifact)
+            number += 1
+        return self.artifacts
+
+    async def _fragment(self, item: object, number: int) -> DataArtifact | None:
+        data: object = item
+        if self.filetype is None:
+            batches = iter_batches(item, self.options.declared(get_host().format_for("rows")))
+            first = await anext(batches, None)
+            if first is None:
+                return None
+            format = get_host().format_for("columns" if first.is_columnar else "rows")
+            data = _again(first, batches)
+        else:
+            format = get_host().format_named(self.filetype)
+        path = f"{self.dir}/fragment={number}{format.suffixes[0]}"
+        return DataArtifact(path, data, read_options=self.options.read, write_options=self.options.write)
+
+    def _as_fragment(self, artifact: DataArtifact) -> DataFile:
+        """The artifact's file with what a run has to know: a schema growth, and its folders' keys."""
+        file = artifact.file()
+        if file is None:
+            raise FileNotFoundError(f"{artifact.path} was written and is not there")
+        if file.growth is None:
+            growth = SchemaGrowth(self.options.declared(file.format))
+            with DuckSession() as session:
+                schema = scan_files(session, [file], self.options).limit(0).to_arrow_table().schema
+            growth.add(ColumnBatch(schema.empty_table()).schema, {})
+            file = replace(file, growth=growth)
+        return replace(file, hive=self.hive)
+
+
+async def _persisted(artifact: DataArtifact) -> bool:
+    return await artifact.persist() or (artifact.data is None and await artifact.exists())
+
+
+async def _again(first: Batch, rest: AsyncIterator[Batch]) -> AsyncIterator[Batch]:
+    yield first
+    async for batch in rest:
+        yield batch

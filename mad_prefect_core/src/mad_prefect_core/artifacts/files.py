@@ -1,0 +1,174 @@
+"""Files as the core knows them: where, in which format, and what is recorded of their columns."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from mad_prefect_core.batch import SchemaGrowth, iter_batches
+from mad_prefect_core.batch.text import text_kind
+from mad_prefect_core.contracts import Format, FormatWriter, Options, ReadOptions, Schema
+from mad_prefect_core.errors import OptionError
+from mad_prefect_core.mounts import Location
+from mad_prefect_core.paths import hive_keys
+from mad_prefect_core.session import DuckSession
+from mad_prefect_core.writing import duckdb_schema
+
+__all__ = ["DataFile", "FormatOptions", "checksum", "hive_columns", "unified_schema", "write_file"]
+
+_HIVE_TYPES = ("DATE", "TIMESTAMP", "BIGINT")
+
+O = TypeVar("O", bound=Options)  # noqa: E741
+
+
+@dataclass(frozen=True)
+class FormatOptions:
+    """Read and write options, of any formats; each format takes the one that is of its own class."""
+
+    read: tuple[ReadOptions, ...] = ()
+    write: tuple[Options, ...] = ()
+
+    @classmethod
+    def of(cls, read: Any = None, write: Any = None, *more_read: Any) -> FormatOptions:
+        """Of one or several option objects, None among them. Raises `OptionError` for anything else."""
+        return cls(_options(ReadOptions, "read", read, *more_read), _options(Options, "write", write))
+
+    def reading(self, format: Format) -> Any:
+        """The read options of a format: the user's, or its defaults."""
+        return _pick(format.read_options, self.read)
+
+    def writing(self, format: Format) -> Any:
+        """The write options of a format: the user's, or its defaults."""
+        return _pick(format.write_options, self.write)
+
+    def declared(self, format: Format) -> dict[str, str]:
+        """The columns whose type the user has named in the read options."""
+        return dict(getattr(self.reading(format), "columns", None) or {})
+
+    def infers_text(self, format: Format) -> Collection[str]:
+        """The types that bare strings are taken for in this format: none where `auto_detect` is off."""
+        if getattr(self.reading(format), "auto_detect", None) is False:
+            return ()
+        return format.capabilities.infers_text
+
+
+def _options(kind: type[O], word: str, *given: Any) -> tuple[O, ...]:
+    found: list[O] = []
+    for item in given:
+        for option in item if isinstance(item, list | tuple) else (item,):
+            if option is None:
+                continue
+            if not isinstance(option, kind):
+                raise OptionError(
+                    f"{option!r} is not a {word} options object",
+                    hint=f"Give one from a format's plugin, such as {kind.__name__}'s subclasses.",
+                )
+            found.append(option)
+    return tuple(found)
+
+
+def _pick(kind: type[O], options: Sequence[Any]) -> O:
+    for option in options:
+        if isinstance(option, kind):
+            return option
+    try:
+        return kind()
+    except ValidationError as error:  # pragma: no cover - a plugin whose options have no defaults
+        raise OptionError(f"{kind.__name__} has options without a default: {error}") from error
+
+
+@dataclass(frozen=True)
+class DataFile:
+    """One file of data that is there."""
+
+    location: Location
+    format: Format
+    suffix: str
+    schema: Schema | None = None
+    """Its columns as recorded when it was written; None for a file that somebody else wrote."""
+    growth: SchemaGrowth | None = None
+    """What its batches were like, where it was written here just now: for a schema over several files."""
+    columnar: bool = False
+    """Whether it was written from columns rather than rows."""
+    hive: Schema = field(default_factory=dict)
+    """Values of `key=value` folders that become columns, as text, by name."""
+
+    def hive_keys(self) -> dict[str, str]:
+        """Those of its own path below the base."""
+        return hive_keys(self.location.key)
+
+
+async def write_file(
+    location: Location, data: object, format: Format, suffix: str, options: FormatOptions
+) -> DataFile | None:
+    """Write everything that `data` gives to one file, whole or not at all; None, and no file, where there is no data.
+
+    Blocking work runs in threads, so other assets go on meanwhile.
+    """
+    declared = options.declared(format)
+    growth = SchemaGrowth(declared)
+    columnar = False
+    writer: FormatWriter | None = None
+    staged: Path | None = None
+    session = DuckSession()
+    try:
+        async for batch in iter_batches(data, declared):
+            growth.add(batch.schema, batch.text, batch.wide)
+            columnar |= batch.is_columnar
+            if writer is None:
+                staged = await asyncio.to_thread(location.stage)
+                writer = format.writer(session, staged, options.writing(format), suffix=suffix)
+            await asyncio.to_thread(writer.write, batch)
+        if writer is None or staged is None:
+            return None
+        await asyncio.to_thread(writer.close)
+        await asyncio.to_thread(location.publish, staged)
+        schema = await asyncio.to_thread(duckdb_schema, session, growth.result())
+    except BaseException:
+        if writer is not None and staged is not None:
+            writer.abort()
+            staged.unlink(missing_ok=True)
+        raise
+    finally:
+        session.close()
+    known = schema | {name: kind for name, kind in declared.items() if name in schema}
+    return DataFile(location, format, suffix, known, growth, columnar)
+
+
+def unified_schema(session: DuckSession, files: Sequence[DataFile], options: FormatOptions) -> dict[str, str] | None:
+    """One schema for all files: what their batches were like, bare strings taken for what they all look like.
+
+    None if one of the files was not written here just now. Raises `SchemaError` naming the column.
+    """
+    declared = {name: kind for file in files for name, kind in options.declared(file.format).items()}
+    growth = SchemaGrowth(declared)
+    infers: set[str] = set()
+    for file in files:
+        if file.growth is None:
+            return None
+        growth.join(file.growth)
+        infers.update(options.infers_text(file.format))
+    schema = duckdb_schema(session, growth.result(infers))
+    schema |= {name: kind for name, kind in declared.items() if name in schema}
+    for file in files:
+        schema |= hive_columns(file.hive, schema)
+    return schema
+
+
+def hive_columns(hive: Schema, columns: Collection[str]) -> dict[str, str]:
+    """The types that DuckDB's hive reader gives to keys; a column of the data of the same name goes first."""
+    have = {name.lower() for name in columns}
+    kinds = {name: text_kind([value]) for name, value in hive.items() if name.lower() not in have}
+    return {name: kind if kind in _HIVE_TYPES else "VARCHAR" for name, kind in kinds.items()}
+
+
+def checksum(path: Path) -> str:
+    """SHA-256 of a local file, as hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

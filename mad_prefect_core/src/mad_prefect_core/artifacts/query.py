@@ -1,0 +1,110 @@
+"""SQL over artifacts."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+
+from mad_prefect_core.artifacts.files import DataFile, FormatOptions, unified_schema
+from mad_prefect_core.artifacts.scan import scan_files
+from mad_prefect_core.contracts import Artifact, ReadOptions, Schema
+from mad_prefect_core.errors import ResultGoneError
+from mad_prefect_core.session import DuckSession, Relation, select_from
+
+if TYPE_CHECKING:
+    from mad_prefect_core.artifacts.artifact import DataArtifact
+
+__all__ = ["DataArtifactQuery", "query_files", "relation_over"]
+
+
+class DataArtifactQuery:
+    """SQL over the files of several artifacts, united by column name, whatever their formats.
+
+    Args:
+        artifacts: Those without a file are passed over.
+        read_json_options, read_csv_options: As in 2.x; short for two entries of `read_options`.
+        read_options: Read options of any formats.
+    """
+
+    def __init__(
+        self,
+        artifacts: list[DataArtifact] | None = None,
+        read_json_options: ReadOptions | None = None,
+        read_csv_options: ReadOptions | None = None,
+        *,
+        read_options: ReadOptions | list[ReadOptions] | tuple[ReadOptions, ...] | None = None,
+    ) -> None:
+        self.artifacts = artifacts or []
+        self.options = FormatOptions.of(read_options, None, read_json_options, read_csv_options)
+
+    async def query(
+        self, query_str: str | None = None, params: Any = None, *, tables: Mapping[str, Any] | None = None
+    ) -> Relation | None:
+        """As `DataArtifact.query`, over all of them; None where none has a file."""
+        return await query_files(self.artifacts, self.options, query_str, params, tables)
+
+
+async def query_files(
+    artifacts: Sequence[DataArtifact],
+    options: FormatOptions,
+    query_str: str | None,
+    params: Any,
+    tables: Mapping[str, Any] | None,
+) -> Relation | None:
+    """A lazy relation over the artifacts' files; None where none has one."""
+    found = await asyncio.to_thread(lambda: [artifact.file() for artifact in artifacts])
+    files = [file for file in found if file is not None]
+    if not files:
+        return None
+    named = {name: await _readable(table) for name, table in (tables or {}).items()}
+    return await asyncio.to_thread(relation_over, files, options, None, query_str, params, named)
+
+
+async def _readable(table: Any) -> Any:
+    return await table.query() if isinstance(table, Artifact) else table
+
+
+def relation_over(
+    files: Sequence[DataFile],
+    options: FormatOptions,
+    schema: Schema | None = None,
+    query_str: str | None = None,
+    params: Any = None,
+    tables: Mapping[str, Any] | None = None,
+) -> Relation:
+    """The relation itself. Each scan of it runs on a connection of its own."""
+
+    if schema is None:
+        with DuckSession() as session:
+            schema = unified_schema(session, files, options)
+
+    def recipe(session: DuckSession) -> duckdb.DuckDBPyRelation:
+        data = scan_files(session, files, options, schema)
+        if not query_str and not tables:
+            return data
+        relations = {"data": data}
+        for name, table in (tables or {}).items():
+            relations[name] = table.on(session) if isinstance(table, Relation) else session.sql(f"FROM {session.view(table)}")
+        return select_from(session, relations, query_str or "", params)
+
+    return Relation(recipe, translate=_gone(files))
+
+
+def _gone(files: Sequence[DataFile]) -> Any:
+    def translate(error: Exception) -> Exception | None:
+        missing = [file.location.key for file in files if file.location.stat() is None]
+        if not missing:
+            return None
+        return ResultGoneError(
+            "The files of this relation are gone: newer runs have replaced them",
+            path=missing[0],
+            phase="query",
+            hint="Query the asset again for its current rows.",
+        )
+
+    return translate
+
+

@@ -1,0 +1,122 @@
+"""Files as one lazy relation: each format's own reader, brought to one schema, hive keys added."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+
+import duckdb
+
+from mad_prefect_core.artifacts.files import DataFile, FormatOptions, hive_columns
+from mad_prefect_core.contracts import Schema
+from mad_prefect_core.errors import CorruptFileError, MadPrefectError, SchemaError
+from mad_prefect_core.mounts import paths_of
+from mad_prefect_core.paths import hive_keys
+from mad_prefect_core.session import DuckSession, cast_to, quote, schema_of, union_all
+
+__all__ = ["scan_files"]
+
+_UNTYPED_FILES = 100  # a reader that infers opens all its files at once: 64 MiB each, for JSON
+
+
+def scan_files(
+    session: DuckSession, files: Sequence[DataFile], options: FormatOptions, schema: Schema | None = None
+) -> duckdb.DuckDBPyRelation:
+    """All rows of `files`, in order.
+
+    With `schema`, that of the run that wrote them, each file is read with its own recorded types and cast to it.
+    Without, files are united by column name as far as DuckDB does that.
+    """
+    groups = [list(group) for _, group in groupby(files, key=lambda file: _kind(file, schema))]
+    relations = []
+    for group in groups:
+        for part in _parts(group):
+            relation = _scan_alike(session, part, options, schema)
+            relations.append(relation if schema is None else cast_to(session, relation, schema))
+    if schema is not None or len(relations) == 1:
+        return union_all(session, relations)
+    views = [session.view(relation) for relation in relations]
+    try:
+        return session.sql(" UNION ALL BY NAME ".join(f"(FROM {view})" for view in views))
+    except duckdb.Error as error:
+        raise SchemaError(f"The files' columns can't be unified: {error}", path=files[0].location.key) from error
+
+
+def _kind(file: DataFile, schema: Schema | None) -> tuple[object, ...]:
+    """Files of one kind are read by one scan. A reader that applies a schema needs no group for each of theirs."""
+    own = file.schema
+    if schema is not None and own is not None and file.format.capabilities.schema_on_read and not file.columnar:
+        own = schema
+    recorded = None if own is None else tuple(own.items())
+    return file.format.name, file.suffix, recorded, file.columnar, tuple(file.hive.items())
+
+
+def _parts(group: list[DataFile]) -> list[list[DataFile]]:
+    if group[0].schema is not None or group[0].format.capabilities.schema_in_file:
+        return [group]
+    return [group[start : start + _UNTYPED_FILES] for start in range(0, len(group), _UNTYPED_FILES)]
+
+
+def _scan_alike(
+    session: DuckSession, files: list[DataFile], options: FormatOptions, schema: Schema | None
+) -> duckdb.DuckDBPyRelation:
+    first = files[0]
+    format, read = first.format, options.reading(first.format)
+    typed = first.schema
+    if typed is not None and schema is not None and format.capabilities.schema_on_read and not first.columnar:
+        own = {name for file in files for name in file.schema or ()}
+        typed = {name: kind for name, kind in schema.items() if name in own or name not in first.hive}
+    hive = typed is None and bool(read.hive_partitioning) and any(file.hive_keys() for file in files)
+    if read.hive_partitioning != hive:
+        read = read.model_copy(update={"hive_partitioning": hive})
+    try:
+        names = paths_of([file.location for file in files], session)
+        relation = format.scan(session, names, read, suffix=first.suffix, schema=typed)
+    except (duckdb.Error, OSError) as error:
+        if isinstance(error, MadPrefectError):
+            raise
+        shown = first.location.key if len(files) == 1 else f"{first.location.key} and {len(files) - 1} more"
+        raise CorruptFileError(
+            f"A file can't be read as {format.name}: {error}", path=shown, phase="read", plugin=format.name
+        ) from error
+    if hive:
+        relation = _without_base_keys(session, relation, files)
+    if schema is not None and first.columnar:
+        _refuse_inexact(session, relation, schema, first.location.key)
+    return _with_hive(session, relation, first.hive)
+
+
+def _without_base_keys(
+    session: DuckSession, relation: duckdb.DuckDBPyRelation, files: list[DataFile]
+) -> duckdb.DuckDBPyRelation:
+    """DuckDB takes every `key=value` of the whole path; those above the user's own path are none of his columns."""
+    own = {key.lower() for file in files for key in file.hive_keys()}
+    base = {key.lower() for file in files for key in hive_keys(f"{file.location.mount.root}/")} - own
+    if extra := [name for name in relation.columns if name.lower() in base]:
+        dropped = ", ".join(map(quote, extra))
+        return session.sql(f"SELECT * EXCLUDE ({dropped}) FROM {session.view(relation)}")  # noqa: S608  quoted
+    return relation
+
+
+def _with_hive(session: DuckSession, relation: duckdb.DuckDBPyRelation, hive: Schema) -> duckdb.DuckDBPyRelation:
+    added = hive_columns(hive, relation.columns)
+    if not added:
+        return relation
+    columns = ", ".join(f"CAST(${i} AS {kind}) AS {quote(name)}" for i, (name, kind) in enumerate(added.items(), 1))
+    view = session.view(relation)
+    return session.sql(f"SELECT *, {columns} FROM {view}", [hive[name] for name in added])  # noqa: S608  types are ours
+
+
+def _refuse_inexact(session: DuckSession, relation: duckdb.DuckDBPyRelation, schema: Schema, path: str) -> None:
+    """Whether integers meet floats without loss depends on the values; of columns nobody has looked at them yet."""
+    for name, kind in schema_of(relation).items():
+        if schema.get(name) == "DOUBLE" and kind in ("BIGINT", "UBIGINT", "HUGEINT"):
+            view, column = session.view(relation), quote(name)
+            query = f"SELECT {column} FROM {view} WHERE abs({column}::HUGEINT) > 9007199254740992 LIMIT 1"  # noqa: S608
+            if found := session.sql(query).fetchall():
+                raise SchemaError(
+                    f"One batch holds floats, another the integer {found[0][0]}, which a float can't hold exactly",
+                    column=name,
+                    path=path,
+                    hint="Cast the column to DECIMAL before yielding.",
+                )

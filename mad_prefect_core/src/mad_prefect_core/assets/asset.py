@@ -1,0 +1,278 @@
+"""The asset itself: a function, where its results go, and its arguments. A value: nothing that is done with it
+changes it."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import re
+import weakref
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import timedelta
+from functools import cached_property, partial, update_wrapper
+from typing import Any, Generic, ParamSpec, TypeVar
+
+from mad_prefect_core.artifacts import DataArtifact
+from mad_prefect_core.artifacts.query import relation_over
+from mad_prefect_core.assets.engine import Plan, execute, latest
+from mad_prefect_core.assets.identity import digest
+from mad_prefect_core.assets.options import UNSET, DataAssetOptions, ManyReadOptions, ManyWriteOptions, Unset
+from mad_prefect_core.assets.syncing import run_sync
+from mad_prefect_core.assets.templates import AssetTemplateFormatter, has_fields
+from mad_prefect_core.contracts import Artifact, Asset, ReadOptions
+from mad_prefect_core.errors import QueryError, located
+from mad_prefect_core.paths import relative_key, split_url
+from mad_prefect_core.plugins import get_host
+from mad_prefect_core.session import DuckSession, Relation, table_names
+
+__all__ = ["CACHE_FIRST_CACHE_EXPIRATION", "DataAsset"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+T = TypeVar("T")
+
+CACHE_FIRST_CACHE_EXPIRATION = timedelta(days=9999)
+
+_defined: weakref.WeakValueDictionary[str, DataAsset[..., Any]] = weakref.WeakValueDictionary()
+
+
+class DataAsset(Generic[P, R]):
+    """A function whose result is durable, cached and queryable. `@asset` makes one.
+
+    Args:
+        fn: Returns or yields data; plain, async, generator or async generator.
+        path: Of the result, relative to the base or a URL; `x.parquet|csv` for several. A template.
+        name: Of the asset. A template.
+        options: The rest.
+
+    Raises:
+        UnknownFormatError: No installed plugin brings a suffix of the path, or the fragments' format.
+    """
+
+    fn: Callable[..., Any]
+    """The function, without bound arguments."""
+
+    def __init__(
+        self, fn: Callable[P, R], path: str, name: str | None = None, options: DataAssetOptions | None = None
+    ) -> None:
+        self.fn = fn.func if isinstance(fn, partial) else fn
+        self._fn = fn
+        self.options = options or DataAssetOptions()
+        self.template_path = path
+        self.template_name = name or f"{self.fn.__module__}.{self.fn.__qualname__.rpartition('.')[2]}"
+        self.template_artifacts_dir = self.options.artifacts_dir
+        update_wrapper(self, self.fn, updated=())
+        self._signature = inspect.signature(self.fn)
+        args, keywords = (fn.args, fn.keywords) if isinstance(fn, partial) else ((), {})
+        self._bound = self._signature.bind_partial(*args, **keywords)
+        self._bound.apply_defaults()
+        self._missing = [
+            parameter.name
+            for parameter in self._signature.parameters.values()
+            if parameter.name not in self._bound.arguments
+        ]
+        self._formatter = AssetTemplateFormatter(args, self._bound)
+        with located(asset=self.name):
+            self._check()
+
+    def _check(self) -> None:
+        self.options.formats()
+        if self.options.artifact_filetype is not None:
+            get_host().format_named(self.options.artifact_filetype)
+        for path in result_paths(self.template_path):
+            if not has_fields(path):
+                get_host().format_of(path)
+                relative_key(split_url(path)[1])
+
+    # -- what it is ----------------------------------------------------------------------------------------------
+
+    @cached_property
+    def name(self) -> str:
+        """The name, as far as the bound arguments tell it; what no path segment should have is `_` in it."""
+        rendered = self._formatter.format(self.template_name, allow_partial=True, as_text=_any_text)
+        return re.sub(r"[^A-Za-z0-9_.\-{}]", "_", rendered or "")
+
+    @cached_property
+    def path(self) -> str:
+        """The path, as far as the bound arguments tell it."""
+        return self._formatter.format(self.template_path, allow_partial=True) or ""
+
+    @cached_property
+    def artifacts_dir(self) -> str:
+        """The folder of fragments, as far as the bound arguments tell it."""
+        return self._formatter.format(self.template_artifacts_dir, allow_partial=True) or ""
+
+    @property
+    def artifact_filetype(self) -> str | None:
+        """Format of fragments; None where each item decides."""
+        return self.options.artifact_filetype
+
+    @property
+    def arguments(self) -> Mapping[str, Any]:
+        """The bound arguments by name, defaults included."""
+        return dict(self._bound.arguments)
+
+    @cached_property
+    def id(self) -> str:
+        """Identity of the asset with its arguments: 32 hexadecimal digits. Raises `ArgumentError`."""
+        with located(asset=self.name):
+            return digest(self.name, self.path, self.artifacts_dir, **self._bound.arguments)
+
+    def __repr__(self) -> str:
+        return f"DataAsset({self.name!r}, {self.path!r})"
+
+    # -- derived assets ------------------------------------------------------------------------------------------
+
+    def with_arguments(self, *args: Any, **kwargs: Any) -> DataAsset[P, R]:
+        """The asset with these arguments bound, besides those that are. Raises `TypeError` for what the function
+        does not take."""
+        return type(self)(partial(self._fn, *args, **kwargs), self.template_path, self.template_name, self.options)
+
+    def with_options(
+        self,
+        path: str | Unset = UNSET,
+        artifacts_dir: str | Unset = UNSET,
+        name: str | Unset = UNSET,
+        snapshot_artifacts: bool | Unset = UNSET,
+        artifact_filetype: str | None | Unset = UNSET,
+        read_json_options: ReadOptions | None | Unset = UNSET,
+        read_csv_options: ReadOptions | None | Unset = UNSET,
+        cache_expiration: timedelta | None | Unset = UNSET,
+        read_options: ManyReadOptions | Unset = UNSET,
+        write_options: ManyWriteOptions | Unset = UNSET,
+    ) -> DataAsset[P, R]:
+        """The asset with other options; those not given stay."""
+        given = {
+            "artifacts_dir": artifacts_dir,
+            "snapshot_artifacts": snapshot_artifacts,
+            "artifact_filetype": artifact_filetype,
+            "read_json_options": read_json_options,
+            "read_csv_options": read_csv_options,
+            "cache_expiration": cache_expiration,
+            "read_options": read_options,
+            "write_options": write_options,
+        }
+        options = replace(self.options, **{key: value for key, value in given.items() if not isinstance(value, Unset)})
+        return type(self)(
+            self._fn,
+            self.template_path if isinstance(path, Unset) else path,
+            self.template_name if isinstance(name, Unset) else name,
+            options,
+        )
+
+    def cache_first(self, expiration: timedelta | None = None) -> DataAsset[P, R]:
+        """The asset with any result that is there preferred to a new run, or any not older than `expiration`."""
+        return self.with_options(cache_expiration=CACHE_FIRST_CACHE_EXPIRATION if expiration is None else expiration)
+
+    # -- running and reading -------------------------------------------------------------------------------------
+
+    async def __call__(self, *args: Any, **kwargs: Any) -> DataArtifact:
+        """Run the function and publish its result, or find the result in the cache.
+
+        Returns the first result. Raises what the function raises, with a note that says which asset and phase;
+        `MadPrefectError` for everything else. What was there before is untouched then.
+        """
+        asset = self.with_arguments(*args, **kwargs) if args or kwargs else self
+        return await execute(asset.plan())
+
+    async def query(
+        self, query_str: str | None = None, params: Any = None, *, tables: Mapping[str, Any] | None = None
+    ) -> Relation | None:
+        """Run or find the result, and query it. Where the function needs arguments that are not bound, the asset's
+        latest result is queried.
+
+        Args:
+            query_str: A clause that goes on from `FROM data` ("WHERE id > 1"), or a whole statement over `data`.
+                Other assets may be joined by name: their results as they are, run first if they never were.
+            params: Values for `?`, `$1` or `$name` in it.
+            tables: More tables by name: assets, artifacts, relations, frames, anything that speaks Arrow.
+
+        Returns a lazy relation over the rows of that run; None where it has no result file.
+        Raises `QueryError`, and what a call raises.
+        """
+        artifact = await latest(self.plan(), self._missing) if self._missing else await self()
+        with located(asset=self.name, path=artifact.path, phase="query"):
+            file = artifact.file() if artifact.persisted else None
+            if file is None:
+                return None
+            named = await self._tables(query_str, tables or {})
+            return await asyncio.to_thread(
+                relation_over, [file], self.options.formats(), file.schema, query_str, params, named
+            )
+
+    async def _tables(self, query_str: str | None, given: Mapping[str, Any]) -> dict[str, Any]:
+        found: dict[str, Any] = dict(given)
+        if query_str:
+            with DuckSession() as session:
+                wanted = table_names(session, query_str) - {"data", *given}
+            found |= {name: asset for name in wanted if (asset := _asset_named(name)) is not None}
+        return {name: await _read(table) for name, table in found.items()}
+
+    def call_sync(self, *args: Any, **kwargs: Any) -> DataArtifact:
+        """As a call, from code that is not async: a plain function or a sync flow."""
+        return run_sync(lambda: self(*args, **kwargs))
+
+    def query_sync(
+        self, query_str: str | None = None, params: Any = None, *, tables: Mapping[str, Any] | None = None
+    ) -> Relation | None:
+        """As `query`, from code that is not async."""
+        return run_sync(lambda: self.query(query_str, params, tables=tables))
+
+    def plan(self) -> Plan:
+        """Everything that a run needs, all templates filled in strictly. Raises `TemplateError`, `PathError`."""
+        with located(asset=self.name, phase="plan"):
+            self._formatter.format(self.template_name, as_text=_any_text)
+            return Plan(
+                name=self.name,
+                id=self.id,
+                paths=result_paths(self._formatter.format(self.template_path) or "", self.template_path),
+                artifacts_dir=self._formatter.format(self.template_artifacts_dir) or "",
+                options=self.options,
+                call=self._fn,
+                arguments=self.arguments,
+            )
+
+
+def _any_text(value: object, *, key: str) -> str:
+    return str(value)
+
+
+def result_paths(path: str, template: str | None = None) -> list[str]:
+    """`bronze/orders.parquet|csv` as the paths it stands for. A `|` in an argument's value is just a character."""
+    count = (template or path).count("|")
+    if not count:
+        return [path]
+    first, *more = path.rsplit("|", count)
+    suffix = get_host().format_of(first)[1] if not has_fields(first) else f".{first.rpartition('.')[2]}"
+    return [first, *(f"{first.removesuffix(suffix)}.{other.strip().lstrip('.')}" for other in more)]
+
+
+def define(asset: DataAsset[..., Any]) -> None:
+    """Have an asset known by name in SQL: by its full name, and by its function's."""
+    for name in {asset.template_name, asset.fn.__name__}:
+        _defined[f"{name}\0{asset.template_name}"] = asset
+
+
+def _asset_named(name: str) -> DataAsset[..., Any] | None:
+    found = {key.partition("\0")[2]: asset for key, asset in list(_defined.items()) if key.partition("\0")[0] == name}
+    if len(found) > 1:
+        raise QueryError(
+            f"The table {name!r} may be any of the assets {', '.join(sorted(found))}",
+            hint="Use the full name in double quotes, or pass tables={...}.",
+        )
+    return next(iter(found.values()), None)
+
+
+async def _read(table: Any) -> Any:
+    """A table of a query as something that a session can read."""
+    if isinstance(table, DataAsset):
+        relation = await table.cache_first().query()
+        if relation is None:
+            raise QueryError(f"The asset {table.name!r} has no rows and no known columns, so it can't be a table")
+        return relation
+    if isinstance(table, Asset | Artifact):
+        return await table.query()
+    return table
+
+

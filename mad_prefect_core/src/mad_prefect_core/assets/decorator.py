@@ -1,0 +1,78 @@
+"""`@asset`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any, ParamSpec, TypeVar
+
+from mad_prefect_core.assets.asset import DataAsset, define
+from mad_prefect_core.assets.options import DataAssetOptions, ManyReadOptions, ManyWriteOptions
+from mad_prefect_core.contracts import ReadOptions
+from mad_prefect_core.errors import OptionError
+
+__all__ = ["AssetDecorator", "asset"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class AssetDecorator:
+    """The type of `asset`."""
+
+    def __call__(
+        self,
+        path: str,
+        artifacts_dir: str = "",
+        name: str | None = None,
+        snapshot_artifacts: bool = False,
+        artifact_filetype: str | None = None,
+        read_json_options: ReadOptions | None = None,
+        read_csv_options: ReadOptions | None = None,
+        cache_expiration: timedelta | None = None,
+        *,
+        read_options: ManyReadOptions = None,
+        write_options: ManyWriteOptions = None,
+    ) -> Callable[[Callable[P, R]], DataAsset[P, R]]:
+        """Make a function a data asset.
+
+        Args:
+            path: Of the result: relative to the base path, or a URL. `x.parquet|csv` stores two files of one run.
+                `{param}`, `{param.attribute}` and the parameters of assets among the arguments are filled in.
+            artifacts_dir: Folder of the fragments; `_artifacts/asset=<name>` beside the result if empty. Its
+                `key=value` folders become columns.
+            name: Of the asset; `module.function` if not given.
+            snapshot_artifacts: Keep the fragments of every run, under the time it ran.
+            artifact_filetype: Format of the fragments; if not given, the one best for rows or for columns.
+            read_json_options, read_csv_options: As in 2.x; short for two entries of `read_options`.
+            cache_expiration: A result not older than this answers a call; None and zero run it every time.
+            read_options, write_options: Option objects of any formats' plugins.
+
+        Raises:
+            UnknownFormatError: No installed plugin brings a suffix of the path, or the fragments' format.
+            OptionError, PathError: An option or the path can't be.
+        """
+        options = DataAssetOptions(
+            artifacts_dir=artifacts_dir,
+            snapshot_artifacts=snapshot_artifacts,
+            artifact_filetype=artifact_filetype,
+            read_json_options=read_json_options,
+            read_csv_options=read_csv_options,
+            cache_expiration=cache_expiration,
+            read_options=read_options,
+            write_options=write_options,
+        )
+
+        def decorate(fn: Callable[P, R]) -> DataAsset[P, R]:
+            if not callable(fn):
+                given: Any = fn
+                raise OptionError(f"@asset goes before a function, not {type(given).__name__}")
+            made = DataAsset(fn, path, name, options)
+            define(made)
+            return made
+
+        return decorate
+
+
+asset = AssetDecorator()
+"""The decorator: see `AssetDecorator.__call__`."""

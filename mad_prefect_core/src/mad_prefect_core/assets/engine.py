@@ -1,0 +1,241 @@
+"""One call of an asset, from the question whether it must run to the published result."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import json
+import logging
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mad_prefect_core.artifacts import DataArtifact, DataArtifactCollector
+from mad_prefect_core.assets.identity import digest
+from mad_prefect_core.assets.options import DataAssetOptions
+from mad_prefect_core.assets.privacy import described, redacted
+from mad_prefect_core.duckdb_files import register_mad
+from mad_prefect_core.errors import ArgumentError, MadPrefectError, located
+from mad_prefect_core.mounts import checked_folder
+from mad_prefect_core.paths import hive_keys, is_url, relative_key, safe_segment
+from mad_prefect_core.plugins import get_host
+from mad_prefect_core.runs.manifest import AssetManifest, manifest_location, read_manifest
+from mad_prefect_core.runs.publish import ResultTarget, publish, result_file, store_results, whole
+from mad_prefect_core.runs.record import DataAssetRun, FragmentRecord, RunStatus
+from mad_prefect_core.runs.sweep import begin, end, sweep_dead, sweep_failed, sweep_superseded
+
+__all__ = ["Plan", "execute", "latest"]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """An asset with all its templates filled in."""
+
+    name: str
+    id: str
+    paths: Sequence[str]
+    artifacts_dir: str
+    options: DataAssetOptions
+    call: Callable[[], Any]
+    arguments: Mapping[str, Any]
+
+    def signature(self) -> str:
+        """Digest of what changes the stored result besides the arguments: a hit needs the same."""
+        formats = self.options.formats()
+        options = [(type(o).__qualname__, o.model_dump(mode="json")) for o in (*formats.read, *formats.write)]
+        return digest(list(self.paths), self.options.artifact_filetype, options)
+
+
+async def execute(plan: Plan) -> DataArtifact:
+    """Answer a call: from the cache where it holds, else by a run."""
+    with located(asset=plan.name, path=plan.paths[0]):
+        now = dt.datetime.now(dt.UTC)
+        manifest = await asyncio.to_thread(_cached, plan, now)
+        if manifest is not None and manifest.last_run is not None:
+            logger.info("Asset %r: cache hit, materialised at %s.", plan.name, manifest.last_materialized)
+            run = DataAssetRun(
+                id=manifest.last_run.id,
+                asset_id=plan.id,
+                asset_name=plan.name,
+                asset_path=plan.paths[0],
+                materialized=manifest.last_materialized,
+                status=RunStatus.SUCCESS,
+                results=list(manifest.results),
+            )
+            get_host().notify("mad_prefect_cache_hit", run)
+            return _artifact(plan, manifest)
+        return await _Run(plan, now).execute()
+
+
+async def latest(plan: Plan, missing: Sequence[str]) -> DataArtifact:
+    """The latest result of an asset, whichever arguments it was made with."""
+    manifest = await asyncio.to_thread(_latest_manifest, plan)
+    if manifest is None:
+        raise ArgumentError(
+            f"The asset needs {', '.join(missing)} and has no result yet",
+            asset=plan.name,
+            path=plan.paths[0],
+            hint="Call it with its arguments first, or bind them with with_arguments(...).",
+        )
+    return _artifact(plan, manifest)
+
+
+def _latest_manifest(plan: Plan) -> AssetManifest | None:
+    folder = manifest_location(plan.name, plan.id)
+    above = folder.path.rpartition("/")[0].rpartition("/")[0]
+    try:
+        names = [str(path).rpartition("/")[2] for path in folder.mount.fs.ls(above, detail=False)]
+    except FileNotFoundError:
+        return None
+    ids = [name.removeprefix("asset_id=") for name in names if name.startswith("asset_id=")]
+    manifests = [manifest for asset_id in ids if (manifest := read_manifest(plan.name, asset_id)[0]) is not None]
+    here = [m for m in manifests if m.last_materialized and [r.path for r in m.results] == list(plan.paths)]
+    return max(here, key=lambda m: m.last_materialized or dt.datetime.min.replace(tzinfo=dt.UTC), default=None)
+
+
+def _cached(plan: Plan, now: dt.datetime) -> AssetManifest | None:
+    """The manifest, if its run answers the call: young enough, same options, and every file whole."""
+    expiration = plan.options.cache_expiration
+    if expiration is None or expiration <= dt.timedelta(0):
+        return None
+    manifest, _ = read_manifest(plan.name, plan.id)
+    if manifest is None or manifest.last_materialized is None or manifest.last_run is None:
+        return None
+    if not now - expiration < manifest.last_materialized <= now:
+        return None
+    if manifest.asset_signature != plan.signature():
+        return None
+    if manifest.results and [record.path for record in manifest.results] != list(plan.paths):
+        return None
+    return manifest if all(whole(record) for record in manifest.results) else None
+
+
+def _artifact(plan: Plan, manifest: AssetManifest) -> DataArtifact:
+    formats = plan.options.formats()
+    if not manifest.results:
+        return DataArtifact(plan.paths[0], read_options=formats.read, write_options=formats.write)
+    record = manifest.results[0]
+    return DataArtifact.of_file(record.path, result_file(record), formats)
+
+
+class _Run:
+    """One run: it ends published, or with nothing changed and its failure recorded."""
+
+    def __init__(self, plan: Plan, now: dt.datetime) -> None:
+        self.plan = plan
+        self.targets = [ResultTarget.of(path) for path in plan.paths]
+        self.record = DataAssetRun(
+            id=uuid.uuid4().hex,
+            runtime=now,
+            asset_id=plan.id,
+            asset_name=plan.name,
+            asset_path=plan.paths[0],
+            parameters=json.dumps(described(plan.arguments)),
+            status=RunStatus.RUNNING,
+            keeps_fragments=plan.options.snapshot_artifacts,
+        )
+        self.fragments_dir, self.hive = self._fragments_dir(now)
+        results = {target.run_file(plan.name, str(self.record.id)).folder for target in self.targets}
+        self.folders = [self.fragments_dir, *sorted(results)]
+        self.phase = "begin"
+
+    def _fragments_dir(self, now: dt.datetime) -> tuple[str, dict[str, str]]:
+        """A folder of this run alone, and the hive keys that the user wrote into the folder above."""
+        plan, target = self.plan, self.targets[0]
+        if plan.artifacts_dir.strip():
+            base = plan.artifacts_dir.rstrip("/") if is_url(plan.artifacts_dir) else checked_folder(plan.artifacts_dir)
+            wanted = all(getattr(option, "hive_partitioning", True) for option in plan.options.formats().read)
+            hive = hive_keys(f"{base}/") if wanted else {}
+        else:
+            folder = plan.paths[0].rpartition("/")[0] if is_url(plan.paths[0]) else target.location.folder
+            base, hive = f"{folder}/_artifacts/asset={safe_segment(plan.name)}".lstrip("/"), {}
+        if plan.options.snapshot_artifacts:
+            # As in 2.x, whose users look their history up by these folders.
+            moment = now.isoformat().replace(":", "_")
+            base = f"{base}/year={now.year}/month={now.month}/day={now.day}/runtime={moment}"
+        return f"{base}/{self.record.id}".lstrip("/"), hive
+
+    async def execute(self) -> DataArtifact:
+        logger.info("Asset %r: run %s starts.", self.plan.name, self.record.id)
+        await asyncio.to_thread(self._begin)
+        try:
+            await self._produce()
+        except BaseException as error:
+            await asyncio.shield(asyncio.to_thread(self._fail, error))
+            raise
+        await asyncio.to_thread(self._end)
+        logger.info(
+            "Asset %r: run %s stored %s rows in %d ms.",
+            self.plan.name,
+            self.record.id,
+            self.record.rows,
+            self.record.duration_miliseconds,
+        )
+        get_host().notify("mad_prefect_run_finished", self.record)
+        if not self.record.results:
+            formats = self.plan.options.formats()
+            return DataArtifact(self.plan.paths[0], read_options=formats.read, write_options=formats.write)
+        first = self.record.results[0]
+        return DataArtifact.of_file(first.path, result_file(first), self.plan.options.formats())
+
+    def _begin(self) -> None:
+        relative_key(self.fragments_dir.partition("://")[2] or self.fragments_dir)
+        sweep_dead(self.plan.name, self.plan.id)
+        begin(self.record, self.folders)
+        self.record.write()
+
+    async def _produce(self) -> None:
+        formats = self.plan.options.formats()
+        register_mad()  # the function may read mad:// with plain duckdb.sql, whose connection is this thread's
+        self.phase = "collect"
+        collector = DataArtifactCollector(
+            self.plan.call(),
+            self.fragments_dir,
+            self.plan.options.artifact_filetype,
+            read_options=formats.read,
+            write_options=formats.write,
+            hive=self.hive,
+        )
+        with located(phase="collect"):
+            artifacts = await collector.collect()
+        self.record.fragments = [FragmentRecord(path=artifact.path) for artifact in artifacts]
+        files = [file for artifact in artifacts if (file := artifact.file()) is not None]
+        self.phase = "union"
+        with located(phase="union"):
+            self.record.results, self.record.rows = await asyncio.to_thread(
+                store_results, self.plan.name, self.record, files, self.targets, formats
+            )
+        self.phase = "publish"
+        await asyncio.shield(asyncio.to_thread(self._publish))
+
+    def _publish(self) -> None:
+        with located(phase="publish"):
+            self.record.materialized = dt.datetime.now(dt.UTC)
+            self.before = publish(self.record, self.plan.signature())
+
+    def _end(self) -> None:
+        assert self.record.materialized is not None and self.record.runtime is not None
+        self.record.duration_miliseconds = int((self.record.materialized - self.record.runtime).total_seconds() * 1000)
+        self.record.status = RunStatus.SUCCESS
+        self.record.write()
+        sweep_superseded(self.before)
+        end(self.record)
+
+    def _fail(self, error: BaseException) -> None:
+        """Record the failure and take away what nobody was shown. The error itself is what the caller gets."""
+        self.record.status, self.record.phase = RunStatus.FAILED, self.phase
+        self.record.materialized = None
+        self.record.results = []
+        self.record.error = redacted(f"{type(error).__name__}: {error}", self.plan.arguments)
+        try:
+            self.record.write()
+            sweep_failed(self.record, self.folders)
+            end(self.record)
+        except (OSError, MadPrefectError) as problem:
+            logger.warning("Asset %r: the failure of run %s could not be recorded: %s", self.plan.name, self.record.id, problem)
+        get_host().notify("mad_prefect_run_finished", self.record)
+
+

@@ -1,0 +1,171 @@
+"""Identity: what makes two calls the same, by the value of every argument.
+
+An argument is encoded by what it holds, never by a `repr` that may name an address in memory, and never so that two
+different values look the same: every piece carries its type and its length. Frames, tables and arrays count by
+content, secrets by a digest with a key that only the storage has. What can't be encoded so is refused.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import enum
+import hashlib
+import hmac
+import os
+import secrets
+import uuid
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from pathlib import PurePath
+from typing import Any
+
+import pyarrow as pa
+from pydantic import BaseModel, SecretBytes, SecretStr
+
+from mad_prefect_core.contracts import Artifact, Asset
+from mad_prefect_core.errors import ArgumentError, StorageConflictError
+from mad_prefect_core.mounts import default_mount
+from mad_prefect_core.paths import relative_key
+from mad_prefect_core.settings import get_settings
+
+__all__ = ["digest", "encode"]
+
+
+def digest(*parts: object, **arguments: object) -> str:
+    """32 hexadecimal digits that are the same for equal parts and arguments alone.
+
+    Raises `ArgumentError` naming the argument.
+    """
+    named = (_piece(name, encode(value, name)) for name, value in sorted(arguments.items()))
+    return hashlib.sha256(_piece("call", encode(parts), *named)).hexdigest()[:32]
+
+
+def encode(value: object, name: str = "") -> bytes:
+    """A value as bytes: equal for equal values of equal types, different otherwise.
+
+    `name` is the argument's, for the message. Raises `ArgumentError` for what has no value of its own: open
+    connections, locks, lambdas, objects that only `repr` tells apart. Such an object may define
+    `__mad_prefect_key__()`, returning any encodable value that stands for it.
+    """
+    kind = type(value)
+    if (known := _ENCODERS.get(kind)) is not None:
+        return _piece(kind.__name__, known(value))
+    if kind in (list, tuple):
+        return _piece(kind.__name__, *(encode(item, name) for item in value))  # type: ignore[attr-defined]
+    if kind in (set, frozenset):
+        return _piece("set", *sorted(encode(item, name) for item in value))  # type: ignore[attr-defined]
+    if isinstance(value, Mapping):
+        return _piece("dict", *sorted(encode(key, name) + encode(item, name) for key, item in value.items()))
+    return _encode_object(value, kind, name)
+
+
+def _encode_object(value: Any, kind: type, name: str) -> bytes:
+    label = f"{kind.__module__}.{kind.__qualname__}"
+    if hasattr(value, "__mad_prefect_key__"):
+        return _piece(label, encode(value.__mad_prefect_key__(), name))
+    if isinstance(value, enum.Enum):
+        return _piece(label, value.name.encode())
+    if isinstance(value, SecretStr | SecretBytes):
+        secret = value.get_secret_value()
+        return _piece("secret", hmac.digest(_secret_key(), secret.encode() if isinstance(secret, str) else secret, "sha256"))
+    if isinstance(value, PurePath):
+        return _piece("path", os.fsencode(value))
+    if isinstance(value, Asset):
+        return _piece("asset", value.id.encode())
+    if isinstance(value, BaseModel):
+        fields = {field: getattr(value, field) for field in type(value).model_fields}
+        return _piece(label, encode(fields | (value.__pydantic_extra__ or {}), name))
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return _piece(label, encode({field.name: getattr(value, field.name) for field in dataclasses.fields(value)}, name))
+    if isinstance(value, Artifact):
+        return _piece("artifact", value.path.encode())
+    if hasattr(value, "__arrow_c_stream__") or hasattr(value, "__arrow_c_array__"):
+        return _piece(label, _arrow(value))
+    if hasattr(value, "dtype") and hasattr(value, "tobytes"):  # numpy arrays and scalars
+        if value.dtype.hasobject:
+            return _piece(label, encode(value.tolist(), name))
+        return _piece(label, str(value.dtype).encode(), str(getattr(value, "shape", ())).encode(), value.tobytes())
+    if isinstance(value, tuple):
+        return _piece(label, *(encode(item, name) for item in value))
+    for base in (str, int, float, bytes, list, dict):
+        if isinstance(value, base):
+            return _piece(label, encode(base(value), name))
+    if isinstance(value, type) or callable(value):
+        qualified = f"{getattr(value, '__module__', '')}.{getattr(value, '__qualname__', '')}"
+        if not hasattr(value, "__self__") and "<" not in qualified and getattr(value, "__qualname__", ""):
+            return _piece("name", qualified.encode())
+    raise ArgumentError(
+        f"The argument {name!r} holds a {label}, which can't be told from another by value"
+        if name
+        else f"A {label} can't be told from another by value",
+        hint="Pass plain values, models or frames; or give the class a method `__mad_prefect_key__()` that returns "
+        "what tells its objects apart.",
+    )
+
+
+def _piece(label: str, *contents: bytes) -> bytes:
+    """Length before everything, so that no two different sequences of pieces give the same bytes."""
+    return b"".join(len(part).to_bytes(8, "big") + part for part in (label.encode(), *contents))
+
+
+def _arrow(value: Any) -> bytes:
+    sum_ = hashlib.sha256()
+
+    class Sink:
+        closed = False
+
+        def write(self, data: Any) -> int:
+            sum_.update(data)
+            return len(data)
+
+        def flush(self) -> None: ...
+
+        def close(self) -> None: ...
+
+        def writable(self) -> bool:
+            return True
+
+    if hasattr(value, "__arrow_c_stream__"):
+        reader = pa.RecordBatchReader.from_stream(value)
+    else:
+        array = pa.array(value)
+        reader = pa.table({"": array}).to_reader()
+    with pa.ipc.new_stream(pa.PythonFile(Sink(), "w"), reader.schema.remove_metadata()) as writer:
+        for batch in reader:
+            writer.write_batch(batch.replace_schema_metadata(None))
+    return sum_.digest()
+
+
+def _secret_key() -> bytes:
+    """The key of secrets' digests: made once for each base, kept there beside the manifests."""
+    location = default_mount().at(relative_key(f"{get_settings().asset_metadata_location}/_secret_key"))
+    stored = location.read()
+    if stored is None:
+        try:
+            location.replace(secrets.token_bytes(32), None)
+        except StorageConflictError:
+            pass  # somebody else has just made it
+        stored = location.read()
+    if stored is None:
+        raise ArgumentError("The key for secrets' digests could not be kept", path=location.key)
+    return stored.data
+
+
+_ENCODERS: dict[type, Callable[[Any], bytes]] = {
+    type(None): lambda value: b"",
+    bool: lambda value: b"1" if value else b"0",
+    int: lambda value: str(value).encode(),
+    float: lambda value: value.hex().encode(),
+    complex: lambda value: repr(value).encode(),
+    str: lambda value: value.encode("utf-8", "surrogatepass"),
+    bytes: lambda value: value,
+    bytearray: bytes,
+    Decimal: lambda value: str(value).encode(),
+    uuid.UUID: lambda value: value.bytes,
+    dt.date: lambda value: value.isoformat().encode(),
+    dt.datetime: lambda value: f"{value.isoformat()}|{value.tzinfo}".encode(),
+    dt.time: lambda value: f"{value.isoformat()}|{value.tzinfo}".encode(),
+    dt.timedelta: lambda value: f"{value.days}|{value.seconds}|{value.microseconds}".encode(),
+    range: lambda value: repr(value).encode(),
+}

@@ -1,0 +1,58 @@
+"""Arguments as records may show them: no secret in them, and nothing long."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pydantic import BaseModel, SecretBytes, SecretStr
+
+__all__ = ["described", "redacted"]
+
+_MASK = "**********"
+_SECRET_NAME = re.compile(r"secret|token|passw|api_?key|credential|auth", re.IGNORECASE)
+_MAX = 200  # characters of one argument
+
+
+def described(arguments: Mapping[str, Any]) -> dict[str, str]:
+    """Each argument as a short text; those whose name or type says that they are secret are masked."""
+    return {name: _MASK if _SECRET_NAME.search(name) else _short(value) for name, value in arguments.items()}
+
+
+def _short(value: object) -> str:
+    if isinstance(value, str | bytes | bool | int | float | type(None)):
+        text = repr(value)
+    elif type(value).__module__ in ("datetime", "decimal", "uuid", "pathlib"):
+        text = str(value)
+    else:
+        text = type(value).__qualname__  # a repr of anybody's class may show anything
+    return text if len(text) <= _MAX else f"{text[: _MAX - 3]}..."
+
+
+def redacted(text: str, arguments: Mapping[str, Any]) -> str:
+    """A text without the secrets that are among the arguments."""
+    for name, value in arguments.items():
+        if isinstance(value, str) and _SECRET_NAME.search(name) and value:
+            text = text.replace(value, _MASK)
+        for secret in _secrets(value):
+            text = text.replace(secret, _MASK)
+    return text
+
+
+def _secrets(value: object) -> Iterator[str]:
+    if isinstance(value, SecretStr):
+        if secret := value.get_secret_value():
+            yield secret
+    elif isinstance(value, SecretBytes):
+        if raw := value.get_secret_value():
+            yield raw.decode(errors="replace")
+    elif isinstance(value, BaseModel):
+        for field in type(value).model_fields:
+            yield from _secrets(getattr(value, field))
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from _secrets(item)
+    elif isinstance(value, list | tuple | set | frozenset):
+        for item in value:
+            yield from _secrets(item)

@@ -1,0 +1,123 @@
+"""Templates in paths and names: `{param}`, `{param.attribute}`, `{param[key]}`, with format specs.
+
+Only the template is a template: what a value holds is put in as it is, and never formatted again.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import string
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from mad_prefect_core.contracts import Asset
+from mad_prefect_core.errors import TemplateError
+from mad_prefect_core.paths import safe_segment
+
+__all__ = ["AssetTemplateFormatter", "has_fields"]
+
+_MISSING = object()
+_ACCESS = re.compile(r"\.([^.\[]+)|\[([^\]]*)\]")
+
+
+def has_fields(template: str) -> bool:
+    """Whether a template has anything to fill in."""
+    return any(field is not None for _, field, _, _ in string.Formatter().parse(template))
+
+
+class AssetTemplateFormatter:
+    """Renders templates with bound arguments; the arguments of assets among them are known by their names too.
+
+    Args:
+        format_args: Positional values, for `{0}`.
+        bound_arguments: The arguments of the asset's function.
+    """
+
+    def __init__(self, format_args: tuple[Any, ...], bound_arguments: inspect.BoundArguments) -> None:
+        self._args = format_args
+        self._values = dict(bound_arguments.arguments)
+        for value in bound_arguments.arguments.values():
+            _add_nested(value, self._values, set())
+
+    @property
+    def format_kwargs(self) -> dict[str, Any]:
+        """The keys that templates may use, with their values."""
+        return dict(self._values)
+
+    def format(
+        self, template: str | None, allow_partial: bool = False, *, as_text: Callable[..., str] = safe_segment
+    ) -> str | None:
+        """The template filled in. With `allow_partial` a field whose key is unknown stays as it is written.
+
+        Each value becomes part of one path segment (`safe_segment`), or what `as_text` makes of it.
+        Raises `TemplateError` for an unknown key, listing those that are known; `PathError` for a value that can't
+        be in a path.
+        """
+        if template is None:
+            return None
+        automatic = 0
+        parts = []
+        for literal, field, spec, conversion in string.Formatter().parse(template):
+            parts.append(literal)
+            if field is None:
+                continue
+            if not field:
+                field, automatic = str(automatic), automatic + 1
+            value = self._look_up(field)
+            if value is _MISSING:
+                if not allow_partial:
+                    self._refuse(field, template)
+                parts.append(_as_written(field, spec, conversion))
+            else:
+                parts.append(as_text(_converted(value, spec, conversion), key=field))
+        return "".join(parts)
+
+    def _look_up(self, field: str) -> Any:
+        name = re.split(r"[.\[]", field, maxsplit=1)[0]
+        value: Any
+        if name.isdigit():
+            value = self._args[int(name)] if int(name) < len(self._args) else _MISSING
+        else:
+            value = self._values.get(name, _MISSING)
+        for attribute, key in _ACCESS.findall(field[len(name) :]):
+            if value is _MISSING or attribute.startswith("_"):
+                return _MISSING  # a template reads values, never an object's insides
+            value = getattr(value, attribute, _MISSING) if attribute else _item(value, key)
+        return value
+
+    def _refuse(self, field: str, template: str) -> None:
+        known = ", ".join(sorted(self._values)) or "<none>"
+        raise TemplateError(
+            f"Missing format key '{field}' while formatting asset template '{template}'. Available keys: {known}",
+            hint="Bind it with with_arguments(...) or pass it in the call.",
+        )
+
+
+def _add_nested(value: Any, values: dict[str, Any], seen: set[int]) -> None:
+    if not isinstance(value, Asset) or id(value) in seen:
+        return
+    seen.add(id(value))
+    nested: Mapping[str, Any] = getattr(value, "arguments", {})
+    for key, inner in nested.items():
+        values.setdefault(key, inner)
+        _add_nested(inner, values, seen)
+
+
+def _item(value: Any, key: str) -> Any:
+    try:
+        return value[int(key) if key.isdigit() else key]
+    except (KeyError, IndexError, TypeError):
+        return _MISSING
+
+
+def _converted(value: Any, spec: str | None, conversion: str | None) -> Any:
+    if isinstance(value, Asset):
+        value = value.name
+    if conversion:
+        value = {"r": repr, "s": str, "a": ascii}[conversion](value)
+    return format(value, spec) if spec else value
+
+
+def _as_written(field: str, spec: str | None, conversion: str | None) -> str:
+    return "{" + field + (f"!{conversion}" if conversion else "") + (f":{spec}" if spec else "") + "}"

@@ -1,0 +1,238 @@
+"""From fragments to results: the run's own files first, then one small switch, then the users' paths.
+
+A run writes its results under its own folder, where nothing else ever writes. The manifest then names it as current:
+that is the switch, and readers of ours follow it. Last, the same bytes appear at the paths that the user named, each
+by one atomic replace. Whatever fails before the switch leaves everything as it was; what fails after it is undone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from mad_prefect_core.artifacts.files import DataFile, FormatOptions, checksum, unified_schema
+from mad_prefect_core.artifacts.scan import scan_files
+from mad_prefect_core.contracts import Format
+from mad_prefect_core.errors import CorruptFileError, SchemaError, located
+from mad_prefect_core.mounts import Location, locate
+from mad_prefect_core.paths import is_url, safe_segment, split_url
+from mad_prefect_core.plugins import get_host
+from mad_prefect_core.runs.manifest import AssetManifest, change_manifest, read_manifest
+from mad_prefect_core.runs.record import DataAssetRun
+from mad_prefect_core.runs.results import ResultRecord
+from mad_prefect_core.session import DuckSession, quote
+
+__all__ = ["ResultTarget", "address", "publish", "result_file", "store_results", "whole"]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ResultTarget:
+    """Where one result of an asset goes."""
+
+    path: str
+    """As the user named it."""
+    location: Location
+    format: Format
+    suffix: str
+
+    @classmethod
+    def of(cls, path: str) -> ResultTarget:
+        """Raises `UnknownFormatError`, `UnknownStorageError`, `PathError`."""
+        format, suffix = get_host().format_of(path)
+        return cls(path, locate(path), format, suffix.lower())
+
+    def run_file(self, asset_name: str, run_id: str) -> Location:
+        """The run's own file: on the same storage, so that it can be linked, under a name that no reader of
+        `**/*.suffix` matches."""
+        name = self.location.key.rpartition("/")[2]
+        folder = f"{self.location.folder}/" if self.location.folder else ""
+        return self.location.beside(f"{folder}_artifacts/asset={safe_segment(asset_name)}/{run_id}/{name}.run")
+
+
+def address(path: str, location: Location) -> str:
+    """What to give `locate` later to get to `location`, which is on the storage that `path` is on."""
+    return f"{split_url(path)[0]}://{location.path}" if is_url(path) else location.key
+
+
+def store_results(
+    asset_name: str,
+    run: DataAssetRun,
+    fragments: Sequence[DataFile],
+    targets: Sequence[ResultTarget],
+    options: FormatOptions,
+) -> tuple[list[ResultRecord], int]:
+    """Union the fragments into the run's own result files; nothing that a reader sees has changed yet.
+
+    Returns their records and the number of rows. A run without data has typed empty results where the columns are
+    known from the result before; none at all otherwise. Raises `DataError`, `StorageError`.
+    """
+    with DuckSession() as session:
+        schema = unified_schema(session, fragments, options) if fragments else _columns_before(session, run, targets)
+        if schema is None:
+            return [], 0
+        if not schema:
+            raise SchemaError("There are rows, but none has a column", hint="Yield dicts with at least one key.")
+        if fragments:
+            view = session.view(scan_files(session, fragments, options, schema))
+        else:
+            columns = ", ".join(f"CAST(NULL AS {kind}) AS {quote(name)}" for name, kind in schema.items())
+            view = session.view(session.sql(f"SELECT {columns} LIMIT 0"))
+        records = []
+        for target in targets:
+            with located(path=target.path, phase="union"):
+                records.append(_store_one(session, view, schema, target, asset_name, run, options))
+        return records, _count(session, records, options)
+
+
+def _store_one(
+    session: DuckSession,
+    view: str,
+    schema: dict[str, str],
+    target: ResultTarget,
+    asset_name: str,
+    run: DataAssetRun,
+    options: FormatOptions,
+) -> ResultRecord:
+    own = target.run_file(asset_name, str(run.id))
+    staged = own.stage()
+    try:
+        target.format.export(session, view, schema, staged, options.writing(target.format), suffix=target.suffix)
+        size, digest = staged.stat().st_size, checksum(staged)
+        own.publish(staged)
+    except BaseException:
+        staged.unlink(missing_ok=True)
+        raise
+    return ResultRecord(
+        path=target.path,
+        file=address(target.path, own),
+        format=target.format.name,
+        suffix=target.suffix,
+        size=size,
+        sha256=digest,
+        token="",
+        columns=schema,
+    )
+
+
+def _count(session: DuckSession, records: Sequence[ResultRecord], options: FormatOptions) -> int:
+    files = [result_file(record) for record in records]
+    cheapest = next((file for file in files if file.format.capabilities.schema_in_file), files[0])
+    relation = scan_files(session, [cheapest], options, cheapest.schema)
+    return int(session.sql(f"SELECT count(*) FROM {session.view(relation)}").fetchall()[0][0])
+
+
+def _columns_before(
+    session: DuckSession, run: DataAssetRun, targets: Sequence[ResultTarget]
+) -> dict[str, str] | None:
+    """The columns of the result that an empty run replaces: as recorded, or as a file of 2.x or others has them."""
+    manifest, _ = read_manifest(str(run.asset_name), str(run.asset_id))
+    if manifest is not None and manifest.results:
+        return dict(manifest.results[0].columns)
+    for target in targets:
+        if target.location.stat() is not None:
+            file = DataFile(target.location, target.format, target.suffix)
+            with suppress(CorruptFileError):  # what can't be read tells no columns; it is replaced all the same
+                relation = scan_files(session, [file], FormatOptions())
+                return {name: str(kind) for name, kind in zip(relation.columns, relation.types, strict=True)}
+    return None
+
+
+def result_file(record: ResultRecord) -> DataFile:
+    """The run's own file of a result, as readers take it."""
+    return DataFile(locate(record.file), get_host().format_named(record.format), record.suffix, record.columns)
+
+
+def publish(run: DataAssetRun, signature: str) -> AssetManifest | None:
+    """Make a run current, and its results visible at the users' paths. Returns the manifest as it was.
+
+    On a failure everything is made as it was before, and the error is raised.
+    """
+
+    def switch(manifest: AssetManifest) -> AssetManifest:
+        superseded = manifest.last_run.id if manifest.last_run else None
+        changed = manifest.with_run(run.summary(), artifacts=[result.path for result in run.results])
+        return changed.model_copy(
+            update={"asset_signature": signature, "results": tuple(run.results), "superseded": superseded}
+        )
+
+    name, asset_id = str(run.asset_name), str(run.asset_id)
+    before, _ = change_manifest(name, asset_id, switch)
+    shown: list[ResultRecord] = []
+    try:
+        for record in run.results:
+            with located(path=record.path, phase="publish"):
+                locate(record.file).link_to(locate(record.path))
+                shown.append(record)
+        _record_tokens(run, name, asset_id)
+    except BaseException:
+        _undo(run, before, shown)
+        raise
+    return before
+
+
+def _record_tokens(run: DataAssetRun, name: str, asset_id: str) -> None:
+    """Only now do the files have the version by which a later call knows them without reading them."""
+    run.results = [
+        record.model_copy(update={"token": stat.token if (stat := locate(record.path).stat()) else ""})
+        for record in run.results
+    ]
+
+    def note(manifest: AssetManifest) -> AssetManifest:
+        if manifest.last_run is None or manifest.last_run.id != run.id:
+            return manifest
+        return manifest.model_copy(update={"results": tuple(run.results)})
+
+    change_manifest(name, asset_id, note)
+
+
+def _undo(run: DataAssetRun, before: AssetManifest | None, shown: Sequence[ResultRecord]) -> None:
+    """Best effort: what can't be undone is said, and the next run of the asset puts it right."""
+
+    def back(manifest: AssetManifest) -> AssetManifest:
+        if manifest.last_run is None or manifest.last_run.id != run.id:
+            return manifest
+        return before or AssetManifest(asset_name=manifest.asset_name, asset_id=manifest.asset_id)
+
+    earlier = {record.path: record for record in before.results} if before else {}
+    try:
+        change_manifest(str(run.asset_name), str(run.asset_id), back)
+        for record in shown:
+            if record.path in earlier:
+                locate(earlier[record.path].file).link_to(locate(record.path))
+            else:
+                locate(record.path).delete()
+    except Exception:
+        logger.exception(
+            "Publishing run %s of asset %r failed and could not be undone whole; its next run puts it right.",
+            run.id,
+            run.asset_name,
+        )
+
+
+def whole(record: ResultRecord) -> bool:
+    """Whether a published result is there with the very bytes that its run wrote, at both its places.
+
+    The storage's version token tells without reading; only if it differs are the bytes compared. A run's own file
+    that was lost is made again from the published one.
+    """
+    location = locate(record.path)
+    stat = location.stat()
+    if stat is None or stat.size != record.size:
+        return False
+    if stat.token != record.token and _digest(location) != record.sha256:
+        return False
+    own = locate(record.file)
+    kept = own.stat()
+    if kept is None or kept.size != record.size:
+        location.link_to(own)
+    return True
+
+
+def _digest(location: Location) -> str:
+    with location.mount.fs.open(location.path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

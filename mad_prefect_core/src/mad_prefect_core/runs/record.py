@@ -1,0 +1,117 @@
+"""What is kept of a run, at the places and with the fields of mad-prefect 2.x."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import enum
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from mad_prefect_core.mounts import Location, default_mount
+from mad_prefect_core.paths import relative_key
+from mad_prefect_core.runs.manifest import AssetManifestRun, ManifestRunStatus, upsert_asset_manifest_from_run
+from mad_prefect_core.runs.results import ResultRecord
+from mad_prefect_core.settings import get_settings
+
+__all__ = ["DataAssetRun", "FragmentRecord", "ResultRecord", "RunStatus", "metadata_location"]
+
+
+class RunStatus(enum.StrEnum):
+    """What became of a run."""
+
+    RUNNING = "running"
+    SUCCESS = "success"
+    FAILED = "failed"
+
+
+class FragmentRecord(BaseModel):
+    """A fragment that a run wrote."""
+
+    model_config = ConfigDict(frozen=True)
+
+    path: str
+    """Relative to the base, or a URL."""
+
+
+def metadata_location(asset_name: str, asset_id: str, *below: str) -> Location:
+    """A file among an asset's records: `<ASSET_METADATA_LOCATION>/asset_name=…/asset_id=…/…`."""
+    parts = (get_settings().asset_metadata_location, f"asset_name={asset_name}", f"asset_id={asset_id}", *below)
+    return default_mount().at(relative_key("/".join(parts)))
+
+
+class DataAssetRun(BaseModel):
+    """One execution of an asset. The first eight fields are those of 2.x.
+
+    Persisted when the run starts (`status` running) and when it ends, whichever way.
+    """
+
+    id: str | None = None
+    runtime: dt.datetime | None = None
+    materialized: dt.datetime | None = None
+    duration_miliseconds: int | None = None
+    asset_id: str | None = None
+    asset_name: str | None = None
+    asset_path: str | None = None
+    parameters: str | None = None
+
+    status: RunStatus | None = None
+    error: str | None = None
+    """Type and message of what made it fail."""
+    phase: str | None = None
+    """Where it failed: "collect", "union" or "publish"."""
+    rows: int | None = None
+    fragments: list[FragmentRecord] = Field(default_factory=list)
+    keeps_fragments: bool = False
+    """Whether its fragments are history (`snapshot_artifacts`) and outlive the next run."""
+    results: list[ResultRecord] = Field(default_factory=list)
+
+    async def persist(
+        self,
+        *,
+        status: ManifestRunStatus | None = None,
+        error: str | None = None,
+        artifact_paths: Sequence[str] | None = None,
+        asset_signature: str | None = None,
+        update_manifest: bool = True,
+    ) -> None:
+        """Write the record, whole or not at all, and as in 2.x the manifest with it.
+
+        The engine itself passes `update_manifest=False`: a manifest changes only when a run is published.
+        """
+        await asyncio.to_thread(self.write)
+        if not (update_manifest and self.asset_name and self.asset_id and self.id):
+            return
+        await upsert_asset_manifest_from_run(
+            asset_name=self.asset_name,
+            asset_id=self.asset_id,
+            run_id=self.id,
+            metadata_path=self.location().key,
+            materialized=self.materialized,
+            status=status or (ManifestRunStatus.SUCCESS if self.materialized else ManifestRunStatus.UNKNOWN),
+            artifact_paths=artifact_paths,
+            asset_signature=asset_signature,
+            error=error,
+        )
+
+    def location(self) -> Location:
+        """Where its record is."""
+        return metadata_location(str(self.asset_name), str(self.asset_id), f"asset_run_id={self.id}", "metadata.json")
+
+    def write(self) -> None:
+        """Write the record now."""
+        self.location().write(self.model_dump_json(indent=4).encode())
+
+    def summary(self) -> AssetManifestRun:
+        """The run as its manifest shows it."""
+        return AssetManifestRun(
+            id=str(self.id),
+            metadata_path=self.location().key,
+            materialized=self.materialized,
+            artifact_paths=tuple(result.path for result in self.results),
+        )
+
+    def __repr_args__(self) -> Any:
+        return [("id", self.id), ("asset_name", self.asset_name), ("status", self.status)]

@@ -1,0 +1,159 @@
+"""Taking away what no reader needs any more: by record alone, file by file, and only what a run of the asset wrote."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import socket
+from collections.abc import Iterable
+
+from pydantic import ValidationError
+
+from mad_prefect_core.errors import MadPrefectError
+from mad_prefect_core.mounts import Location, locate
+from mad_prefect_core.runs.manifest import AssetManifest
+from mad_prefect_core.runs.record import DataAssetRun, RunStatus, metadata_location
+
+__all__ = ["begin", "end", "sweep_dead", "sweep_failed", "sweep_superseded"]
+
+logger = logging.getLogger(__name__)
+
+_MARKERS = "_running"
+_OURS = re.compile(r"fragment=\d+\..*|.*\.run|\..*\.tmp(\.\d+)?", re.DOTALL)
+"""The names of the files that runs write: anything else in their folders is somebody else's."""
+
+
+def _marker(run: DataAssetRun) -> Location:
+    return metadata_location(str(run.asset_name), str(run.asset_id), _MARKERS, f"{run.id}.marker")
+
+
+def begin(run: DataAssetRun, folders: Iterable[str]) -> None:
+    """Note that a run of this process is under way, and the folders it may write to."""
+    note = {"host": socket.gethostname(), "pid": os.getpid(), "born": _born(os.getpid()), "folders": list(folders)}
+    _marker(run).write(json.dumps(note).encode())
+
+
+def end(run: DataAssetRun) -> None:
+    """The run is over, and its record says how."""
+    _marker(run).delete()
+
+
+def sweep_superseded(before: AssetManifest | None) -> None:
+    """After a publish: the fragments of the run that was current, and the results of the one before that."""
+    if before is None or before.last_run is None:
+        return
+    if previous := _record(before, before.last_run.id):
+        _delete(previous, [] if previous.keeps_fragments else [fragment.path for fragment in previous.fragments])
+    if before.superseded and (old := _record(before, before.superseded)):
+        _delete(old, [result.file for result in old.results])
+
+
+def sweep_failed(run: DataAssetRun, folders: Iterable[str]) -> None:
+    """What a failed run wrote: nobody was shown it."""
+    for folder in folders:
+        _delete_folder(run, folder)
+
+
+def sweep_dead(asset_name: str, asset_id: str) -> None:
+    """What runs left behind whose process on this machine is gone. Runs on other machines are left alone: whether
+    they are alive can't be known from here."""
+    folder = metadata_location(asset_name, asset_id, _MARKERS)
+    try:
+        markers = folder.mount.fs.ls(folder.path, detail=False)
+    except FileNotFoundError:
+        return
+    for path in markers:
+        name = str(path).rpartition("/")[2]
+        if not name.endswith(".marker"):
+            continue
+        run = DataAssetRun(id=name.removesuffix(".marker"), asset_name=asset_name, asset_id=asset_id)
+        marker = _marker(run)
+        stored = marker.read()
+        try:
+            note = json.loads(stored.data) if stored else None
+            alive = note is None or note["host"] != socket.gethostname() or _born(note["pid"]) == note["born"]
+            folders = [] if note is None else [str(folder) for folder in note["folders"]]
+        except (ValueError, KeyError, TypeError):
+            logger.warning("The run marker %s can't be read and is left alone.", marker.key)
+            continue
+        if alive:
+            continue
+        logger.info("Run %s of asset %r died; what it left behind is swept.", run.id, asset_name)
+        for folder_path in folders:
+            _delete_folder(run, folder_path)
+        _tell_dead(run)
+        marker.delete()
+
+
+def _tell_dead(run: DataAssetRun) -> None:
+    stored = run.location().read()
+    if stored is None:
+        return
+    try:
+        record = DataAssetRun.model_validate_json(stored.data)
+    except ValidationError:
+        return
+    if record.status is RunStatus.RUNNING:
+        record.status, record.error = RunStatus.FAILED, "The process ended without finishing the run."
+        record.write()
+
+
+def _record(manifest: AssetManifest, run_id: str) -> DataAssetRun | None:
+    stored = metadata_location(manifest.asset_name, manifest.asset_id, f"asset_run_id={run_id}", "metadata.json").read()
+    if stored is None:
+        return None
+    try:
+        return DataAssetRun.model_validate_json(stored.data)
+    except ValidationError:
+        return None  # a record of 2.x, or a broken one: it names nothing that is ours to delete
+
+
+def _delete(run: DataAssetRun, paths: Iterable[str]) -> None:
+    for path in paths:
+        if f"/{run.id}/" not in f"/{path}":
+            continue  # not in a folder of that run's own: somebody else's file, whatever the record says
+        try:
+            locate(path).delete()
+        except (OSError, MadPrefectError) as error:
+            logger.warning("The file %s of an earlier run could not be deleted: %s", path, error)
+    _remove_if_empty({path.rpartition("/")[0] for path in paths if f"/{run.id}/" in f"/{path}"})
+
+
+def _delete_folder(run: DataAssetRun, folder: str) -> None:
+    if not folder.rstrip("/").endswith(f"/{run.id}"):
+        return
+    location = locate(f"{folder.rstrip('/')}/x")
+    parent = location.path.rpartition("/")[0]
+    try:
+        names = [str(path).rpartition("/")[2] for path in location.mount.fs.ls(parent, detail=False)]
+    except FileNotFoundError:
+        return
+    _delete(run, [f"{folder.rstrip('/')}/{name}" for name in names if _OURS.fullmatch(name)])
+
+
+def _remove_if_empty(folders: Iterable[str]) -> None:
+    for folder in folders:
+        location = locate(f"{folder}/x")
+        parent = location.path.rpartition("/")[0]
+        try:
+            if not location.mount.fs.ls(parent, detail=False):
+                location.mount.fs.rmdir(parent)
+        except OSError:
+            continue  # on object stores there are no folders; elsewhere an empty one left over does no harm
+
+
+def _born(pid: int) -> str | None:
+    """What tells a process from a later one of the same id: its start time, where the machine says it."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return None
+    except PermissionError:
+        pass
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+            return file.read().rpartition(")")[2].split()[19]
+    except OSError:
+        return "alive"
