@@ -52,12 +52,14 @@ class DataAsset(Generic[P, R]):
 
     fn: Callable[..., Any]
     """The function, without bound arguments."""
+    bound_function: Callable[..., Any]
+    """The function with them: a `functools.partial` where there are any."""
 
     def __init__(
         self, fn: Callable[P, R], path: str, name: str | None = None, options: DataAssetOptions | None = None
     ) -> None:
         self.fn = fn.func if isinstance(fn, partial) else fn
-        self._fn = fn
+        self.bound_function = fn
         self.options = options or DataAssetOptions()
         self.template_path = path
         self.template_name = name or f"{self.fn.__module__}.{self.fn.__qualname__.rpartition('.')[2]}"
@@ -127,7 +129,7 @@ class DataAsset(Generic[P, R]):
     def with_arguments(self, *args: Any, **kwargs: Any) -> DataAsset[P, R]:
         """The asset with these arguments bound, besides those that are. Raises `TypeError` for what the function
         does not take."""
-        return type(self)(partial(self._fn, *args, **kwargs), self.template_path, self.template_name, self.options)
+        return type(self)(partial(self.bound_function, *args, **kwargs), self.template_path, self.template_name, self.options)
 
     def with_options(
         self,
@@ -155,7 +157,7 @@ class DataAsset(Generic[P, R]):
         }
         options = replace(self.options, **{key: value for key, value in given.items() if not isinstance(value, Unset)})
         return type(self)(
-            self._fn,
+            self.bound_function,
             self.template_path if isinstance(path, Unset) else path,
             self.template_name if isinstance(name, Unset) else name,
             options,
@@ -229,7 +231,7 @@ class DataAsset(Generic[P, R]):
                 paths=result_paths(self._formatter.format(self.template_path) or "", self.template_path),
                 artifacts_dir=self._formatter.format(self.template_artifacts_dir) or "",
                 options=self.options,
-                call=self._fn,
+                call=self.bound_function,
                 arguments=self.arguments,
             )
 

@@ -8,7 +8,13 @@ from mad_prefect_core.runs.manifest import (
     persist_asset_manifest,
     upsert_asset_manifest_from_run,
 )
-from mad_prefect_core.runs.record import DataAssetRun, FragmentRecord, ResultRecord, RunStatus
+from mad_prefect_core.runs.record import (
+    DataAssetRun,
+    FragmentRecord,
+    ResultRecord,
+    RunStatus,
+    get_asset_metadata,
+)
 
 __all__ = [
     "AssetManifest",
@@ -18,6 +24,7 @@ __all__ = [
     "ManifestRunStatus",
     "ResultRecord",
     "RunStatus",
+    "get_asset_metadata",
     "load_asset_manifest",
     "persist_asset_manifest",
     "upsert_asset_manifest_from_run",

@@ -5,18 +5,22 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import enum
+import json
 from collections.abc import Sequence
 from typing import Any
 
+import duckdb
 from pydantic import BaseModel, ConfigDict, Field
 
-from mad_prefect_core.mounts import Location, default_mount
+from mad_prefect_core.errors import ManifestError
+from mad_prefect_core.mounts import Location, default_mount, paths_of
 from mad_prefect_core.paths import relative_key
 from mad_prefect_core.runs.manifest import AssetManifestRun, ManifestRunStatus, upsert_asset_manifest_from_run
 from mad_prefect_core.runs.results import ResultRecord
+from mad_prefect_core.session import DuckSession, Relation
 from mad_prefect_core.settings import get_settings
 
-__all__ = ["DataAssetRun", "FragmentRecord", "ResultRecord", "RunStatus", "metadata_location"]
+__all__ = ["DataAssetRun", "FragmentRecord", "ResultRecord", "RunStatus", "get_asset_metadata", "metadata_location"]
 
 
 class RunStatus(enum.StrEnum):
@@ -101,8 +105,21 @@ class DataAssetRun(BaseModel):
         return metadata_location(str(self.asset_name), str(self.asset_id), f"asset_run_id={self.id}", "metadata.json")
 
     def write(self) -> None:
-        """Write the record now."""
-        self.location().write(self.model_dump_json(indent=4).encode())
+        """Write the record now, wrapped as Prefect's serializer did it in 2.x."""
+        wrapped = {"__class__": f"{DataAssetRun.__module__}.{DataAssetRun.__qualname__}", "data": self.model_dump(mode="json")}
+        self.location().write(json.dumps(wrapped, indent=4).encode())
+
+    @classmethod
+    def read(cls, asset_name: str, asset_id: str, run_id: str) -> DataAssetRun | None:
+        """The record of a run; None where there is none. Raises `ManifestError` where it can't be read."""
+        location = metadata_location(asset_name, asset_id, f"asset_run_id={run_id}", "metadata.json")
+        stored = location.read()
+        if stored is None:
+            return None
+        try:
+            return cls.model_validate(json.loads(stored.data)["data"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise ManifestError(f"A run record can't be read: {error}", asset=asset_name, path=location.key) from error
 
     def summary(self) -> AssetManifestRun:
         """The run as its manifest shows it."""
@@ -115,3 +132,27 @@ class DataAssetRun(BaseModel):
 
     def __repr_args__(self) -> Any:
         return [("id", self.id), ("asset_name", self.asset_name), ("status", self.status)]
+
+
+async def get_asset_metadata(asset_name: str, asset_id: str) -> Relation | None:
+    """All run records of an asset as a relation, a row a run; None where there is none."""
+
+    def find() -> Relation | None:
+        folder = metadata_location(asset_name, asset_id, "x").path.rpartition("/")[0]
+        mount = default_mount()
+        try:
+            runs = [str(path).rpartition("/")[2] for path in mount.fs.ls(folder, detail=False)]
+        except FileNotFoundError:
+            return None
+        ids = [run.removeprefix("asset_run_id=") for run in runs if run.startswith("asset_run_id=")]
+        records = [metadata_location(asset_name, asset_id, f"asset_run_id={id_}", "metadata.json") for id_ in sorted(ids)]
+        if not records:
+            return None
+
+        def recipe(session: DuckSession) -> duckdb.DuckDBPyRelation:
+            files = paths_of(records, session)
+            return session.sql("SELECT data.* FROM read_json($1, union_by_name = true)", [files])
+
+        return Relation(recipe)
+
+    return await asyncio.to_thread(find)

@@ -9,9 +9,7 @@ import re
 import socket
 from collections.abc import Iterable
 
-from pydantic import ValidationError
-
-from mad_prefect_core.errors import MadPrefectError
+from mad_prefect_core.errors import MadPrefectError, ManifestError
 from mad_prefect_core.mounts import Location, locate
 from mad_prefect_core.runs.manifest import AssetManifest
 from mad_prefect_core.runs.record import DataAssetRun, RunStatus, metadata_location
@@ -44,9 +42,9 @@ def sweep_superseded(before: AssetManifest | None) -> None:
     """After a publish: the fragments of the run that was current, and the results of the one before that."""
     if before is None or before.last_run is None:
         return
-    if previous := _record(before, before.last_run.id):
+    if previous := _record(before.asset_name, before.asset_id, before.last_run.id):
         _delete(previous, [] if previous.keeps_fragments else [fragment.path for fragment in previous.fragments])
-    if before.superseded and (old := _record(before, before.superseded)):
+    if before.superseded and (old := _record(before.asset_name, before.asset_id, before.superseded)):
         _delete(old, [result.file for result in old.results])
 
 
@@ -88,26 +86,17 @@ def sweep_dead(asset_name: str, asset_id: str) -> None:
 
 
 def _tell_dead(run: DataAssetRun) -> None:
-    stored = run.location().read()
-    if stored is None:
-        return
-    try:
-        record = DataAssetRun.model_validate_json(stored.data)
-    except ValidationError:
-        return
-    if record.status is RunStatus.RUNNING:
+    record = _record(str(run.asset_name), str(run.asset_id), str(run.id))
+    if record is not None and record.status is RunStatus.RUNNING:
         record.status, record.error = RunStatus.FAILED, "The process ended without finishing the run."
         record.write()
 
 
-def _record(manifest: AssetManifest, run_id: str) -> DataAssetRun | None:
-    stored = metadata_location(manifest.asset_name, manifest.asset_id, f"asset_run_id={run_id}", "metadata.json").read()
-    if stored is None:
-        return None
+def _record(asset_name: str, asset_id: str, run_id: str) -> DataAssetRun | None:
     try:
-        return DataAssetRun.model_validate_json(stored.data)
-    except ValidationError:
-        return None  # a record of 2.x, or a broken one: it names nothing that is ours to delete
+        return DataAssetRun.read(asset_name, asset_id, run_id)
+    except ManifestError:
+        return None  # a broken record names nothing that is ours to delete
 
 
 def _delete(run: DataAssetRun, paths: Iterable[str]) -> None:
