@@ -125,8 +125,8 @@ class FsspecFileSystem(WritableFileSystem, WritableDeploymentStorage):
         """Paths that match a pattern, relative to the base."""
         base = self._mount()
         pattern = f"{escape_glob(base.root)}/{relative_key(_relative(base, path))}"
-        found = (_relative(base, path).strip("/") for path in base.fs.glob(pattern))
-        return [path for path in found if path]
+        below = (_relative(base, found).strip("/") for found in base.fs.glob(pattern))
+        return [name for name in below if name]  # "**" finds the base too
 
     def exists(self, path: str) -> bool:
         """Whether there is a file or folder."""

@@ -1,0 +1,55 @@
+"""A local storage on a folder of its own, and one Prefect server for all tests here."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mad_prefect_local import LocalOptions, LocalStorage
+
+# Prefect reads these when it is first imported, which a test module's imports may do.
+os.environ["PREFECT_HOME"] = tempfile.mkdtemp(prefix="mad_prefect_tests_")
+os.environ["DO_NOT_TRACK"] = "1"
+os.environ["PREFECT_SERVER_ANALYTICS_ENABLED"] = "false"
+
+
+@dataclass(frozen=True)
+class Folder:
+    """The local storage, its filesystem, and paths in a folder that exists."""
+
+    storage: LocalStorage
+    fs: Any
+    root: Path
+
+    def path(self, name: str) -> str:
+        return str(self.root / name)
+
+    def publish(self, name: str, data: bytes) -> str:
+        path = self.path(name)
+        staged = self.storage.stage(self.fs, path)
+        staged.write_bytes(data)
+        self.storage.publish(self.fs, staged, path)
+        return path
+
+    def names(self) -> set[str]:
+        return {found.name for found in self.root.rglob("*") if found.is_file()}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Folder:
+    storage = LocalStorage()
+    fs, root = storage.filesystem(f"file://{tmp_path}", LocalOptions())
+    return Folder(storage, fs, Path(root))
+
+
+@pytest.fixture(scope="session")
+def prefect_server() -> Iterator[None]:
+    from prefect.testing.utilities import prefect_test_harness
+
+    with prefect_test_harness(server_startup_timeout=120):
+        yield

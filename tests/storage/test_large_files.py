@@ -1,0 +1,36 @@
+"""Files that are large enough for DuckDB to read one of them with several threads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from mad_prefect_core.duckdb_files import register_mad
+
+pytestmark = pytest.mark.large
+
+QUERIES = 20
+ROWS = {"parquet": 5_000_000, "csv": 4_000_000, "json": 2_500_000}  # each 200 to 300 MB
+QUERY = "SELECT count(*), sum(id), sum(v), sum(hash(s) % 1000000), min(s), max(s), sum(length(s)) FROM read_{}($1)"
+
+
+@pytest.mark.parametrize("kind", ROWS)
+def test_a_large_file_reads_the_same_through_mad_as_natively_every_time(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FILESYSTEM_URL", f"file://{tmp_path}")
+    path, query = tmp_path / f"x.{kind}", QUERY.format(kind)
+    with duckdb.connect() as connection:
+        connection.execute(
+            f"COPY (SELECT i AS id, hash(i) % 1000000 AS v, md5(i::VARCHAR) AS s, hash(i, 7) / 2.0 AS r"
+            f" FROM range({ROWS[kind]}) t(i)) TO $path",
+            {"path": str(path)},
+        )
+        assert 200e6 < path.stat().st_size < 300e6
+        expected = connection.sql(query, params=[str(path)]).fetchall()
+        register_mad(connection)
+        for _ in range(QUERIES):
+            assert connection.sql(query, params=[f"mad://{path.name}"]).fetchall() == expected
+    path.unlink()
