@@ -6,8 +6,10 @@ The unprefixed names are those of mad-prefect 2.x.
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
 from contextvars import ContextVar
+from functools import lru_cache
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -58,12 +60,21 @@ class Settings(BaseSettings):
     )
 
 
+_NAMES = frozenset(str(field.alias) for field in Settings.model_fields.values())
+
 _override: ContextVar[Settings | None] = ContextVar("mad_prefect_settings", default=None)
 
 
 def get_settings() -> Settings:
     """The settings in force: those of `use_settings`, or the environment's as it is now."""
-    return _override.get() or Settings()  # type: ignore[call-arg]  # fields come from the environment
+    said = tuple((name.upper(), value) for name, value in os.environ.items() if name.upper() in _NAMES)
+    return _override.get() or _of(said)
+
+
+@lru_cache(maxsize=16)
+def _of(variables: tuple[tuple[str, str], ...]) -> Settings:
+    # Making the model takes a millisecond or two, and a run asks for it some thirty times.
+    return Settings(**dict(variables))  # type: ignore[arg-type]  # pydantic makes what the fields want of text
 
 
 @contextlib.contextmanager
