@@ -1,0 +1,149 @@
+"""The format `csv`."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from mad_prefect_core.contracts import Format, FormatCapabilities, FormatWriter, Schema, Session
+from mad_prefect_core.errors import UnsupportedValueError
+from mad_prefect_core.session import quote
+from mad_prefect_core.writing import ExportWriter
+from mad_prefect_csv.options import ReadCSVOptions, WriteCSVOptions
+from mad_prefect_csv.sqltypes import refusal, text_type
+
+__all__ = ["CsvFormat"]
+
+# What says how values are written, also where names and types are known. The rest is about inference.
+_PARSING = frozenset(
+    {
+        "allow_quoted_nulls", "buffer_size", "comment", "compression", "dateformat", "decimal_separator", "delim",
+        "encoding", "escape", "force_not_null", "header", "ignore_errors", "max_line_size", "new_line", "null_padding",
+        "nullstr", "parallel", "quote", "skip", "strict_mode", "timestampformat",
+    }
+)  # fmt: skip
+
+# How files are read whose names and types are known: as `export` writes them, unless the user says otherwise.
+# DuckDB's own limit of 2 MiB for a row is soon reached by one long text.
+_AS_WRITTEN = {"delim": ",", "quote": '"', "escape": '"', "nullstr": "", "allow_quoted_nulls": False, "header": True,
+               "max_line_size": 1 << 25}  # fmt: skip
+
+
+class CsvFormat(Format):
+    """CSV, and TSV by suffix. NULL is nothing between two delimiters, the empty text is `""`."""
+
+    name = "csv"
+    suffixes = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".csv.zst", ".tsv.zst")
+    capabilities = FormatCapabilities(
+        infers_text=frozenset({"BIGINT", "BOOLEAN", "DATE", "DOUBLE", "TIME", "TIMESTAMP", "TIMESTAMP WITH TIME ZONE"}),
+        nested=False,
+        inexact={
+            "LIST, ARRAY, STRUCT, MAP": "text in the file; the recorded schema gives the type back",
+            "STRUCT without members": "refused: it has no type that a reader could be told",
+            "UNION": "refused: text does not say which member a value is of",
+            "VARIANT": "refused: each value has a type of its own, which text does not tell",
+        },
+    )
+    read_options = ReadCSVOptions
+    write_options = WriteCSVOptions
+
+    def scan(
+        self,
+        session: Session,
+        files: Sequence[str],
+        options: ReadCSVOptions,
+        *,
+        suffix: str,
+        schema: Schema | None = None,
+    ) -> duckdb.DuckDBPyRelation:
+        given = _of_suffix(suffix) | options.for_duckdb()
+        if schema is None:
+            return _read(session, files, given)
+        types = {name: text_type(session.connection.type(kind)) for name, kind in schema.items()}
+        parsing = _AS_WRITTEN | {name: value for name, value in given.items() if name in _PARSING}
+        # DuckDB takes hive keys from paths, and over columns of that name, unless told not to.
+        known = {"columns": types, "auto_detect": False, "hive_partitioning": False}
+        relation = _read(session, files, parsing | known)
+        if types == dict(schema):
+            return relation
+        return relation.project(", ".join(f"CAST({quote(n)} AS {kind}) AS {quote(n)}" for n, kind in schema.items()))
+
+    def writer(self, session: Session, path: Path, options: WriteCSVOptions, *, suffix: str) -> FormatWriter:
+        return ExportWriter(_InDialect(options), session, path, options, suffix=suffix)
+
+    def export(
+        self, session: Session, relation: str, schema: Schema, path: Path, options: WriteCSVOptions, *, suffix: str
+    ) -> None:
+        _refuse_names(schema)
+        columns = ", ".join(_exported(session, name, kind) for name, kind in schema.items())
+        named = {"delim": ",", **_of_suffix(suffix), **options.model_dump(exclude_none=True)}
+        arguments = ", ".join(f"{name} ${name}" for name in named)
+        with _utc(session):
+            session.execute(
+                f"COPY (SELECT {columns} FROM {relation} AS source) TO $path (FORMAT csv, {arguments})",  # noqa: S608
+                {"path": str(path), **named},
+            )
+
+
+class _InDialect(CsvFormat):
+    """Reads files back in the dialect that it wrote them in, which their text alone does not tell."""
+
+    def __init__(self, options: WriteCSVOptions) -> None:
+        self._dialect = ReadCSVOptions(**options.model_dump())
+
+    def scan(
+        self,
+        session: Session,
+        files: Sequence[str],
+        options: ReadCSVOptions,
+        *,
+        suffix: str,
+        schema: Schema | None = None,
+    ) -> duckdb.DuckDBPyRelation:
+        return super().scan(session, files, self._dialect, suffix=suffix, schema=schema)
+
+
+def _of_suffix(suffix: str) -> dict[str, Any]:
+    """What a suffix says of a file."""
+    dialect = {"delim": "\t"} if suffix.startswith(".tsv") else {}
+    codec = {"gz": "gzip", "zst": "zstd"}.get(suffix.rpartition(".")[2])
+    return dialect | ({"compression": codec} if codec else {})
+
+
+def _read(session: Session, files: Sequence[str], named: dict[str, Any]) -> duckdb.DuckDBPyRelation:
+    arguments = "".join(f", {name} = ${name}" for name in named)
+    return session.sql(f"FROM read_csv($files{arguments})", {"files": list(files), **named})
+
+
+def _exported(session: Session, name: str, kind: str) -> str:
+    parsed = session.connection.type(kind)
+    if reason := refusal(parsed):
+        raise UnsupportedValueError(f"CSV can't hold {kind}: {reason}", column=name)
+    text = text_type(parsed)
+    value = f"source.{quote(name)}"
+    return f"{value if text == str(parsed) else f'CAST({value} AS {text})'} AS {quote(name)}"
+
+
+def _refuse_names(schema: Schema) -> None:
+    """DuckDB's names know no case, so a reader could not tell `ID` from `id`."""
+    seen: dict[str, str] = {}
+    for name in schema:
+        if not name:
+            raise UnsupportedValueError("A column has no name", column=name)
+        if (other := seen.setdefault(name.lower(), name)) != name:
+            raise UnsupportedValueError(f"The columns {other!r} and {name!r} differ in case alone", column=name)
+
+
+@contextlib.contextmanager
+def _utc(session: Session) -> Iterator[None]:
+    """DuckDB writes instants in the session's time zone, and drops the seconds of historical offsets."""
+    ((zone,),) = session.sql("SELECT current_setting('TimeZone')").fetchall()
+    session.execute("SET TimeZone = 'UTC'")
+    try:
+        yield
+    finally:
+        session.execute("SET TimeZone = $zone", {"zone": zone})

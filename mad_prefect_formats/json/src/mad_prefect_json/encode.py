@@ -1,0 +1,91 @@
+"""Python rows to JSON text that a typed read gives back exactly.
+
+msgspec is right about nearly everything: decimals and UUIDs become strings, bytes base64. What it gets wrong is
+made text before: NaN and infinities (it writes null), durations (DuckDB reads no ISO 8601), and offsets from UTC
+with seconds (it drops them). Columns are looked through whole, so that those without such values cost little.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+from collections.abc import Sequence
+from itertools import chain
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+
+__all__ = ["encode_rows"]
+
+_encoder = msgspec.json.Encoder()
+
+# The last place on earth whose offset had seconds was Liberia, until January 1972.
+_WHOLE_MINUTES_SINCE = dt.datetime(1973, 1, 1, tzinfo=dt.UTC)
+
+
+def encode_rows(rows: list[dict[str, Any]], schema: pa.Schema) -> bytes:
+    """Rows of `schema` as newline-delimited JSON."""
+    changed = _storable(pa.struct(list(schema)), rows)
+    return _encoder.encode_lines(rows if changed is None else changed)
+
+
+def _storable(kind: pa.DataType, values: Sequence[Any]) -> list[Any] | None:
+    """The values of a column as msgspec must see them; None where they can stay as they are."""
+    if pa.types.is_floating(kind):
+        # A sum is quick, and finite only if every value is.
+        return None if math.isfinite(sum(filter(None, values))) else [_plain(value) for value in values]
+    if pa.types.is_duration(kind):
+        return [_plain(value) for value in values]
+    if pa.types.is_timestamp(kind) and kind.tz is not None:
+        whole = all(value is None or value >= _WHOLE_MINUTES_SINCE for value in values)
+        return None if whole else [_plain(value) for value in values]
+    if pa.types.is_null(kind):
+        # Either nothing, or a column whose type the user has named, which may hold a mix.
+        return None if not any(value is not None for value in values) else [_plain(value) for value in values]
+    if pa.types.is_list(kind):
+        members = _storable(kind.value_type, list(chain.from_iterable(filter(None, values))))
+        if members is None:
+            return None
+        following = iter(members)
+        return [value and [next(following) for _ in value] for value in values]
+    if pa.types.is_struct(kind):
+        return _storable_dicts(kind, values)
+    return None
+
+
+def _storable_dicts(kind: pa.StructType, values: Sequence[Any]) -> list[Any] | None:
+    present = [value for value in values if value is not None]
+    changed = {
+        field.name: column
+        for field in kind
+        if _looked_through(field.type)
+        and (column := _storable(field.type, [value.get(field.name) for value in present])) is not None
+    }
+    if not changed:
+        return None
+    columns = zip(*changed.values(), strict=True)
+    return [value if value is None else {**value, **dict(zip(changed, next(columns), strict=True))} for value in values]
+
+
+def _looked_through(kind: pa.DataType) -> bool:
+    return bool(
+        pa.types.is_floating(kind) or pa.types.is_temporal(kind) or pa.types.is_null(kind) or pa.types.is_nested(kind)
+    )
+
+
+def _plain(value: Any) -> Any:
+    """One value as msgspec must see it."""
+    if isinstance(value, float):
+        # As protocol buffers spell them in JSON; bare NaN is not JSON to most parsers.
+        return value if math.isfinite(value) else "NaN" if value != value else "Infinity" if value > 0 else "-Infinity"
+    if isinstance(value, dt.timedelta):
+        rest = dt.datetime.min + dt.timedelta(seconds=value.seconds, microseconds=value.microseconds)
+        return f"{value.days} days {rest.time()}"
+    if isinstance(value, dt.datetime) and value.tzinfo is not None:
+        return value.astimezone(dt.UTC)
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {name: _plain(item) for name, item in value.items()}
+    return value

@@ -1,0 +1,143 @@
+"""The format `json`."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from mad_prefect_core.contracts import Format, FormatCapabilities, FormatWriter, Schema, Session
+from mad_prefect_core.errors import UnsupportedValueError
+from mad_prefect_core.session import quote
+from mad_prefect_json.options import ReadJsonOptions, WriteJsonOptions
+from mad_prefect_json.sqltypes import read_type, reading, refusal, writing
+from mad_prefect_json.writer import JsonWriter
+
+__all__ = ["JsonFormat"]
+
+# What says how values are written, also where their types are known. The rest is about inference.
+_PARSING = frozenset({"maximum_object_size", "dateformat", "timestampformat", "ignore_errors"})
+
+# DuckDB 2.0 charges twice `maximum_object_size` (64 MiB unless set) to its memory limit for each file that it infers
+# types from in one go, and runs out of memory on a few hundred small files.
+_INFERRED_TOGETHER = 64
+
+
+class JsonFormat(Format):
+    """JSON: reads arrays, newline-delimited and single objects; writes newline-delimited.
+
+    `mad_prefect_json.sqltypes` says which types are written in another form than DuckDB's own.
+    """
+
+    name = "json"
+    suffixes = (
+        ".json", ".jsonl", ".ndjson",
+        ".json.gz", ".jsonl.gz", ".ndjson.gz",
+        ".json.zst", ".jsonl.zst", ".ndjson.zst",
+    )  # fmt: skip
+    capabilities = FormatCapabilities(
+        best_for="rows",
+        schema_on_read=True,
+        infers_text=frozenset({"DATE", "TIME", "TIMESTAMP", "TIMESTAMP WITH TIME ZONE", "UUID"}),
+        inexact={
+            "JSON": "kept as a value: not its white space, nor how numbers and escapes are spelt; a bare null is NULL",
+            "MAP with nested keys": "refused: JSON has no keys but text",
+            "STRUCT without members": "refused: it has no type that a reader could be told",
+            "UNION": "refused where a member is BLOB, BIT, BIGNUM, FLOAT, DOUBLE or a wide DECIMAL",
+            "VARIANT": "refused: each value has a type of its own, which JSON does not tell",
+        },
+    )
+    read_options = ReadJsonOptions
+    write_options = WriteJsonOptions
+
+    def scan(
+        self,
+        session: Session,
+        files: Sequence[str],
+        options: ReadJsonOptions,
+        *,
+        suffix: str,
+        schema: Schema | None = None,
+    ) -> duckdb.DuckDBPyRelation:
+        given = {"compression": _compression(suffix)} | options.model_dump(exclude={"columns"})
+        named = {name: value for name, value in given.items() if value is not None}
+        if schema is not None:
+            return _typed(session, files, {n: v for n, v in named.items() if n in {*_PARSING, "compression"}}, schema)
+        relation = _inferred(session, files, named)
+        if not options.columns:
+            return relation
+        types = {name: str(kind) for name, kind in zip(relation.columns, relation.types, strict=True)}
+        types |= {name: kind for name, kind in options.columns.items() if name in types}
+        if options.filename:
+            types.pop("filename", None)  # the reader adds it by itself
+        return _read(session, files, {**named, "columns": types})
+
+    def writer(self, session: Session, path: Path, options: Any, *, suffix: str) -> FormatWriter:
+        return JsonWriter(self, session, path, options, _compression(suffix))
+
+    def export(self, session: Session, relation: str, schema: Schema, path: Path, options: Any, *, suffix: str) -> None:
+        columns = []
+        _refuse_names(schema)
+        for name, kind in schema.items():
+            parsed = session.connection.type(kind)
+            if reason := refusal(parsed):
+                raise UnsupportedValueError(f"JSON can't hold {kind}: {reason}", column=name)
+            columns.append(f"{writing(parsed, f'source.{quote(name)}')} AS {quote(name)}")
+        with _utc(session):
+            session.execute(
+                f"COPY (SELECT {', '.join(columns)} FROM {relation} AS source) "  # noqa: S608  identifiers are quoted
+                "TO $path (FORMAT json, COMPRESSION $compression)",
+                {"path": str(path), "compression": _compression(suffix) or "uncompressed"},
+            )
+
+
+def _typed(session: Session, files: Sequence[str], named: dict[str, Any], schema: Schema) -> duckdb.DuckDBPyRelation:
+    types = {name: session.connection.type(kind) for name, kind in schema.items()}
+    # DuckDB takes hive keys from paths, and over columns of that name, unless told not to.
+    given = {**named, "hive_partitioning": False, "columns": {name: read_type(kind) for name, kind in types.items()}}
+    relation = _read(session, files, given)
+    columns = {quote(name): reading(kind, quote(name)) for name, kind in types.items()}
+    if all(name == value for name, value in columns.items()):
+        return relation
+    return relation.project(", ".join(f"{value} AS {name}" for name, value in columns.items()))
+
+
+def _inferred(session: Session, files: Sequence[str], named: dict[str, Any]) -> duckdb.DuckDBPyRelation:
+    if len(files) <= _INFERRED_TOGETHER or not named.get("union_by_name"):
+        return _read(session, files, named)
+    groups = (files[start : start + _INFERRED_TOGETHER] for start in range(0, len(files), _INFERRED_TOGETHER))
+    views = [session.view(_read(session, group, named)) for group in groups]
+    return session.sql(" UNION ALL BY NAME ".join(f"(FROM {view})" for view in views))
+
+
+def _read(session: Session, files: Sequence[str], named: dict[str, Any]) -> duckdb.DuckDBPyRelation:
+    arguments = "".join(f", {name} = ${name}" for name in named)
+    return session.sql(f"FROM read_json($files{arguments})", {"files": list(files), **named})
+
+
+def _compression(suffix: str) -> str | None:
+    return {"gz": "gzip", "zst": "zstd"}.get(suffix.rpartition(".")[2])
+
+
+def _refuse_names(schema: Schema) -> None:
+    """DuckDB's names know no case, so a reader could not tell `ID` from `id`."""
+    seen: dict[str, str] = {}
+    for name in schema:
+        if not name:
+            raise UnsupportedValueError("A column has no name", column=name)
+        if (other := seen.setdefault(name.lower(), name)) != name:
+            raise UnsupportedValueError(f"The columns {other!r} and {name!r} differ in case alone", column=name)
+
+
+@contextlib.contextmanager
+def _utc(session: Session) -> Iterator[None]:
+    """DuckDB writes instants in the session's time zone, and drops the seconds of historical offsets."""
+    ((zone,),) = session.sql("SELECT current_setting('TimeZone')").fetchall()
+    session.execute("SET TimeZone = 'UTC'")
+    try:
+        yield
+    finally:
+        session.execute("SET TimeZone = $zone", {"zone": zone})

@@ -1,0 +1,49 @@
+"""How JSON is read and written."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from mad_prefect_core.contracts import Options, ReadOptions
+
+__all__ = ["ReadJsonOptions", "WriteJsonOptions"]
+
+
+class ReadJsonOptions(ReadOptions):
+    """Options of DuckDB's `read_json`, by its names. None leaves DuckDB's own default in force."""
+
+    maximum_object_size: int | None = Field(
+        33554432, description="Bytes that one object may have. DuckDB keeps buffers of twice this size for each thread."
+    )
+    format: str | None = Field(
+        "auto", description="`auto`, `newline_delimited`, `array`, or `unstructured` (objects one after the other)."
+    )
+    field_appearance_threshold: float | None = Field(
+        0, description="Objects whose keys appear less often than this, on average, are read as maps; 0: never."
+    )
+    map_inference_threshold: int | None = Field(
+        -1, description="Objects of one inferred type with more keys than this are read as maps; -1: never."
+    )
+    sample_size: int | None = Field(-1, description="Objects that are looked at to infer types; -1: all.")
+    columns: dict[str, str] | None = Field(
+        None, description="DuckDB types of some columns, by name. The types of all others are inferred."
+    )
+    timestampformat: str | None = Field(None, description="How timestamps are written, as in `strptime`.")
+    auto_detect: bool | None = Field(None, description="Infer names and types.")
+    compression: str | None = Field(
+        None, description="`uncompressed`, `gzip` or `zstd`. The file's suffix tells it if not given."
+    )
+    convert_strings_to_integers: bool | None = Field(None, description="Infer integers from strings of digits.")
+    dateformat: str | None = Field(None, description="How dates are written, as in `strptime`.")
+    filename: bool | None = Field(None, description="Add a column `filename` that says where each row came from.")
+    ignore_errors: bool | None = Field(None, description="Leave malformed objects out. Newline-delimited files only.")
+    maximum_depth: int | None = Field(
+        None, description="Levels of nesting that get types; deeper ones stay JSON. -1: all."
+    )
+    records: str | None = Field(
+        None, description="`true`: each object is a row; `false`: one column `json` holds whatever there is; or `auto`."
+    )
+
+
+class WriteJsonOptions(Options):
+    """JSON is always written newline-delimited, which needs no options."""

@@ -1,0 +1,56 @@
+"""Writes batches as newline-delimited JSON, one after the other to one stream."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from mad_prefect_core.contracts import Batch, Format, FormatWriter, Session
+from mad_prefect_core.session import schema_of
+from mad_prefect_json.encode import encode_rows
+
+__all__ = ["JsonWriter"]
+
+_BUFFER = 1 << 20  # bytes
+
+
+class JsonWriter(FormatWriter):
+    """Rows go straight to bytes; columns through DuckDB, which is faster than making rows of them.
+
+    Each row has the keys it came with, so a batch may bring or lack columns as it likes.
+    """
+
+    def __init__(self, format: Format, session: Session, path: Path, options: Any, compression: str | None) -> None:
+        self._format = format
+        self._session = session
+        self._path = path
+        self._options = options
+        self._stream = pa.output_stream(str(path), compression=compression, buffer_size=_BUFFER)
+
+    def write(self, batch: Batch) -> None:
+        if batch.is_columnar:
+            self._export(batch)
+        else:
+            self._stream.write(encode_rows(batch.rows(), batch.schema))
+
+    def _export(self, batch: Batch) -> None:
+        part = self._path.with_name(f"{self._path.name}.part")
+        view = self._session.view(batch.arrow())
+        try:
+            schema = schema_of(self._session.sql(f"FROM {view}"))
+            self._format.export(self._session, view, schema, part, self._options, suffix=self._format.suffixes[0])
+            with part.open("rb") as exported:
+                shutil.copyfileobj(exported, self._stream, _BUFFER)
+        finally:
+            self._session.forget(view)
+            part.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def abort(self) -> None:
+        self._stream.close()
+        self._path.unlink(missing_ok=True)

@@ -1,0 +1,131 @@
+"""The format `parquet`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import duckdb
+
+from mad_prefect_core.contracts import Format, FormatCapabilities, FormatWriter, Schema, Session
+from mad_prefect_core.errors import UnsupportedValueError
+from mad_prefect_core.session import quote
+from mad_prefect_core.writing import ExportWriter
+from mad_prefect_parquet.options import COMPRESSIONS, ReadParquetOptions, WriteParquetOptions
+from mad_prefect_parquet.sqltypes import refusal, violation, writing
+
+__all__ = ["ParquetFormat"]
+
+_VIOLATION = re.compile(r"mad_prefect_parquet: column (\d+) holds (.*)")
+
+
+class ParquetFormat(Format):
+    """Apache Parquet, read and written by DuckDB. `mad_prefect_parquet.sqltypes` says which values it can't keep."""
+
+    name = "parquet"
+    suffixes = (".parquet", ".pq")
+    capabilities = FormatCapabilities(
+        best_for="columns",
+        schema_in_file=True,
+        schema_on_read=True,
+        inexact={
+            "ARRAY": "a list in the file; the recorded schema gives the size back",
+            "BIGNUM": "text in the file; the recorded schema gives the type back",
+            "BIT": "text in the file; the recorded schema gives the type back",
+            "ENUM": "text in the file; the recorded schema gives the type back",
+            "HUGEINT": "DECIMAL(38, 0) in the file; refused beyond 38 digits, and inside lists, structs and maps",
+            "INTERVAL": "refused if negative or finer than milliseconds, and inside lists, structs and maps",
+            "STRUCT without members": "refused: Parquet has none",
+            "TIME WITH TIME ZONE": "refused unless at offset 0, and inside lists, structs and maps",
+            "TIMESTAMP_MS": "TIMESTAMP in the file; the recorded schema gives the type back",
+            "TIMESTAMP_S": "TIMESTAMP in the file; the recorded schema gives the type back",
+            "UHUGEINT": "as HUGEINT",
+            "UNION": "refused: Parquet does not say which member a value is of",
+        },
+        compression=COMPRESSIONS,
+    )
+    read_options = ReadParquetOptions
+    write_options = WriteParquetOptions
+
+    def scan(
+        self,
+        session: Session,
+        files: Sequence[str],
+        options: ReadParquetOptions,
+        *,
+        suffix: str,
+        schema: Schema | None = None,
+    ) -> duckdb.DuckDBPyRelation:
+        named = options.model_dump(exclude_none=True)
+        if schema is not None:
+            named |= {"union_by_name": True, "hive_partitioning": False, "filename": False}
+        arguments = "".join(f", {name} = ${name}" for name in named)
+        relation = session.sql(f"FROM read_parquet($files{arguments})", {"files": list(files), **named})
+        return relation if schema is None else _as_recorded(relation, schema)
+
+    def writer(self, session: Session, path: Path, options: WriteParquetOptions, *, suffix: str) -> FormatWriter:
+        return ExportWriter(self, session, path, options, suffix=suffix)
+
+    def export(
+        self,
+        session: Session,
+        relation: str,
+        schema: Schema,
+        path: Path,
+        options: WriteParquetOptions,
+        *,
+        suffix: str,
+    ) -> None:
+        _refuse_names(schema)
+        columns = [_exported(session, index, name, kind) for index, (name, kind) in enumerate(schema.items())]
+        try:
+            session.execute(
+                f"COPY (SELECT {', '.join(columns)} FROM {relation} AS source) TO $path "  # noqa: S608  quoted
+                "(FORMAT parquet, COMPRESSION $compression, ROW_GROUP_SIZE $row_group_size)",
+                {"path": str(path), **options.model_dump()},
+            )
+        except duckdb.InvalidInputException as error:
+            if found := _VIOLATION.search(str(error)):
+                name = list(schema)[int(found[1])]
+                raise UnsupportedValueError(
+                    f"Parquet can't hold the {schema[name]} {found[2]!r}",
+                    column=name,
+                    hint="Cast the column to VARCHAR, or choose another format.",
+                ) from error
+            raise
+
+
+def _exported(session: Session, index: int, name: str, kind: str) -> str:
+    parsed = session.connection.type(kind)
+    if reason := refusal(parsed):
+        raise UnsupportedValueError(f"Parquet can't hold {kind}: {reason}", column=name)
+    value = f"source.{quote(name)}"
+    written = writing(parsed, value)
+    if condition := violation(parsed, value):
+        # The rows are looked at as they pass: a relation over a stream can't be read a second time.
+        message = f"'mad_prefect_parquet: column {index} holds ' || CAST({value} AS VARCHAR)"
+        written = f"CASE WHEN {condition} THEN error({message}) ELSE {written} END"
+    return f"{written} AS {quote(name)}"
+
+
+def _as_recorded(relation: duckdb.DuckDBPyRelation, schema: Schema) -> duckdb.DuckDBPyRelation:
+    found = {name: str(kind) for name, kind in zip(relation.columns, relation.types, strict=True)}
+    if list(found.items()) == list(schema.items()):
+        return relation
+    return relation.project(
+        ", ".join(
+            f"CAST({quote(name) if name in found else 'NULL'} AS {kind}) AS {quote(name)}"
+            for name, kind in schema.items()
+        )
+    )
+
+
+def _refuse_names(schema: Schema) -> None:
+    """DuckDB's names know no case, so a reader could not tell `ID` from `id`."""
+    seen: dict[str, str] = {}
+    for name in schema:
+        if not name:
+            raise UnsupportedValueError("A column has no name", column=name)
+        if (other := seen.setdefault(name.lower(), name)) != name:
+            raise UnsupportedValueError(f"The columns {other!r} and {name!r} differ in case alone", column=name)

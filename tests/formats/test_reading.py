@@ -1,0 +1,159 @@
+"""Files that somebody else wrote."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+
+import duckdb
+import pytest
+
+from mad_prefect_core.session import schema_of
+
+
+def text(path, content):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return path
+
+
+JSON_FORMS = {
+    "array": '[{"a": 1, "b": "x"}, {"a": 2}]',
+    "array over lines": '[\n {"a": 1,\n "b": "x"},\n {"a": 2}\n]',
+    "byte order mark": '\ufeff{"a": 1, "b": "x"}\n{"a": 2}',
+    "newline-delimited": '{"a":1,"b":"x"}\n{"a":2}\n',
+    "newline-delimited, CRLF": '{"a":1,"b":"x"}\r\n{"a":2}\r\n',
+    "objects over lines": '{"a": 1,\n "b": "x"}\n{"a": 2}\n',
+}
+
+
+@pytest.mark.parametrize("content", JSON_FORMS.values(), ids=JSON_FORMS)
+def test_json_is_read_in_whatever_form(content, formats, scan, tmp_path):
+    path = text(tmp_path / "file.json", content)
+    assert scan(formats["json"], path).fetchall() == [(1, "x"), (2, None)]
+    assert scan(formats["json"], path, schema={"b": "VARCHAR", "a": "DOUBLE"}).fetchall() == [("x", 1.0), (None, 2.0)]
+
+
+def test_one_json_object_is_one_row(formats, scan, tmp_path):
+    path = text(tmp_path / "file.json", '{\n  "a": 1,\n  "b": {"c": []}\n}')
+    assert scan(formats["json"], path).columns == ["a", "b"]
+    assert scan(formats["json"], path, schema={"a": "BIGINT"}).fetchall() == [(1,)]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"), [("json", ""), ("json", "[]"), ("json", " \n"), ("csv", ""), ("csv", "a\n")]
+)
+def test_a_file_without_rows_gives_none(name, content, formats, scan, tmp_path):
+    path = text(tmp_path / f"file.{name}", content)
+    assert scan(formats[name], path).fetchall() == []
+    found = scan(formats[name], path, schema={"a": "DATE"})
+    assert (schema_of(found), found.fetchall()) == ({"a": "DATE"}, [])
+
+
+def test_files_are_united_by_name(format, export, scan, tmp_path):
+    one, two = (tmp_path / f"{name}{format.suffixes[0]}" for name in ("one", "two"))
+    export(format, "SELECT 1 AS a, 'x' AS b", one)
+    export(format, "SELECT 'y' AS b, 2.5::DOUBLE AS c", two)
+    found = scan(format, one, two)
+    assert found.columns == ["a", "b", "c"]
+    assert found.fetchall() == [(1, "x", None), (None, "y", 2.5)]
+
+
+@pytest.mark.parametrize("name", ["json", "parquet"])
+def test_a_schema_fills_columns_that_files_lack_with_null(name, formats, export, scan, tmp_path):
+    one, two = tmp_path / "one", tmp_path / "two"
+    export(formats[name], "SELECT 1 AS a", one)
+    export(formats[name], "SELECT 'x' AS b", two)
+    found = scan(formats[name], one, two, schema={"c": "DATE[]", "b": "VARCHAR", "a": "BIGINT"})
+    assert found.fetchall() == [(None, None, 1), (None, "x", None)]
+
+
+def test_hive_keys_are_columns_only_where_asked(format, export, scan, tmp_path):
+    path = tmp_path / "year=2024" / f"file{format.suffixes[0]}"
+    path.parent.mkdir()
+    schema = export(format, "SELECT 1 AS a", path)
+    assert scan(format, path).fetchall() == [(1, 2024)]
+    assert scan(format, path, hive_partitioning=False).fetchall() == [(1,)]
+    assert scan(format, path, hive_partitioning=True, schema=schema).fetchall() == [(1,)]
+
+
+def test_a_users_own_column_is_not_overwritten_by_a_hive_key(format, export, scan, tmp_path):
+    path = tmp_path / "year=2024" / f"file{format.suffixes[0]}"
+    path.parent.mkdir()
+    schema = export(format, "SELECT 1999 AS year", path)
+    assert scan(format, path, schema=schema).fetchall() == [(1999,)]
+
+
+def test_many_json_files_do_not_exhaust_memory(formats, session, scan, tmp_path):
+    files = [text(tmp_path / f"{n}.json", json.dumps({"n": n, f"only{n % 2}": {"x": "y"}})) for n in range(400)]
+    found = scan(formats["json"], *files)
+    assert set(found.columns) == {"n", "only0", "only1"}
+    assert found.aggregate("count(*), sum(n), count(only0)").fetchall() == [(400, 79800, 200)]
+    assert scan(formats["json"], *files, schema={"n": "BIGINT"}).aggregate("sum(n)").fetchall() == [(79800,)]
+
+
+def test_json_columns_name_some_types_and_the_others_are_inferred(formats, scan, tmp_path):
+    path = text(tmp_path / "year=2024" / "file.json", '{"a": 1, "b": "2024-01-02", "c": "2024-01-02"}')
+    found = scan(formats["json"], path, columns={"a": "VARCHAR", "c": "VARCHAR", "absent": "DATE"}, filename=True)
+    assert schema_of(found) | {"filename": ""} == {
+        "a": "VARCHAR", "b": "DATE", "c": "VARCHAR", "year": "BIGINT", "filename": "",
+    }  # fmt: skip
+    assert found.project("a, b, c, year").fetchall() == [("1", dt.date(2024, 1, 2), "2024-01-02", 2024)]
+
+
+def test_json_options_for_parsing_hold_with_a_schema(formats, scan, tmp_path):
+    path = text(tmp_path / "file.json", '{"d": "31/12/2024"}\n{"d": "31/12/2024"\n{"d": "1/1/2025"}\n')
+    found = scan(formats["json"], path, schema={"d": "DATE"}, dateformat="%d/%m/%Y", ignore_errors=True)
+    assert [row for row in found.fetchall() if row[0]] == [(dt.date(2024, 12, 31),), (dt.date(2025, 1, 1),)]
+
+
+def test_csv_options_for_parsing_hold_with_a_schema(formats, scan, tmp_path):
+    path = text(tmp_path / "file.csv", "# top\nd;n;t\n31/12/2024;1,5;'a;b'\n-;-;''\n")
+    found = scan(
+        formats["csv"], path, schema={"d": "DATE", "n": "DOUBLE", "t": "VARCHAR"},
+        sep=";", null="-", dateformat="%d/%m/%Y", decimal_separator=",", quote="'", comment="#",
+    )  # fmt: skip
+    assert found.fetchall() == [(dt.date(2024, 12, 31), 1.5, "a;b"), (None, None, "")]
+
+
+@pytest.mark.parametrize("option", ["types", "dtypes", "column_types"])
+@pytest.mark.parametrize("value", [{"a": "VARCHAR"}, ["VARCHAR", "DOUBLE"]])
+def test_the_names_that_csv_types_had_still_work(option, value, formats, scan, tmp_path):
+    path = text(tmp_path / "file.csv", "a,b\n1,2\n")
+    assert scan(formats["csv"], path, **{option: value}).types[0] == "VARCHAR"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"column_names": ["x", "y"], "header": False, "skip": 1},
+        {"null": ["1"], "timestamp_format": "%Y", "rfc_4180": True},
+        {"nullstr": "1", "timestampformat": "%Y", "sample_size": -1, "parallel": False},
+        {"columns": {"a": "VARCHAR", "b": "DOUBLE"}},
+        {"all_varchar": True, "auto_type_candidates": ["BIGINT", "VARCHAR"], "filename": True},
+        {"encoding": "utf-8", "new_line": "\\n", "escape": '"', "null_padding": True, "normalize_names": True},
+        {"force_not_null": ["b"], "buffer_size": 1 << 26, "max_line_size": 1 << 22, "compression": "uncompressed"},
+        {
+            "store_rejects": True,
+            "rejects_table": "r1",
+            "rejects_scan": "r2",
+            "rejects_limit": 5,
+            "union_by_name": False,
+        },
+    ],
+)
+def test_every_csv_option_of_the_old_package_is_taken(options, formats, session, scan, tmp_path):
+    path = text(tmp_path / "file.csv", "a,b\n1,2\n")
+    assert len(scan(formats["csv"], path, **options).fetchall()) == 1
+
+
+def test_long_values_fit_a_line(format, export, scan, tmp_path):
+    schema = export(format, "SELECT repeat('x', 10_000_000) AS long", tmp_path / "file")
+    found = scan(format, tmp_path / "file", schema=schema)
+    assert found.project("length(long)").fetchall() == [(10_000_000,)]
+
+
+def test_a_file_that_is_not_of_the_format_is_an_error(format, scan, tmp_path):
+    path = text(tmp_path / f"file{format.suffixes[0]}", b"\x93\x00\n\x93\x00{'a'\n")
+    with pytest.raises(duckdb.Error):
+        scan(format, path, schema={"a": "BIGINT", "b": "DATE"}).fetchall()
