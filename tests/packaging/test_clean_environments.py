@@ -19,10 +19,10 @@ pytestmark = pytest.mark.packaging
 
 # Runs in the clean environment, and prints what it finds there.
 PROBE = """
-import asyncio, json, sys
-from pathlib import Path
+import json, sys
+from mad_prefect_core import asset
 from mad_prefect_core.errors import UnknownFormatError
-from mad_prefect_core.plugins import PluginHost, get_host
+from mad_prefect_core.plugins import PluginHost
 
 host = PluginHost()
 found = {
@@ -36,6 +36,11 @@ try:
     found["x.parquet"] = host.format_of("x.parquet")[0].name
 except UnknownFormatError as error:
     found["x.parquet"] = str(error)
+try:
+    asset("x.parquet")(lambda: [])
+    found["@asset"] = "made"
+except UnknownFormatError as error:
+    found["@asset"] = str(error)
 print(json.dumps(found))
 """
 
@@ -126,6 +131,7 @@ def test_the_core_alone_imports_and_lists_no_format_and_no_storage(states: State
 def test_a_format_that_is_installed_appears(states: State) -> None:
     assert states["parquet"]["formats"] == ["parquet"]
     assert states["parquet"]["x.parquet"] == "parquet"
+    assert states["parquet"]["@asset"] == "made"
 
 
 def test_a_format_that_is_uninstalled_is_gone(states: State) -> None:
@@ -133,8 +139,11 @@ def test_a_format_that_is_uninstalled_is_gone(states: State) -> None:
 
 
 @pytest.mark.parametrize("state", ["core", "uninstalled"])
-def test_without_parquet_its_path_says_which_pip_install_brings_it_back(states: State, state: str) -> None:
-    assert "`pip install mad-prefect-parquet`" in states[state]["x.parquet"]
+def test_without_parquet_its_path_and_an_asset_on_it_say_which_pip_install_brings_it_back(
+    states: State, state: str
+) -> None:
+    for said in (states[state]["x.parquet"], states[state]["@asset"]):
+        assert "`pip install mad-prefect-parquet`" in said
 
 
 def test_everything_lists_every_format_and_storage_of_the_workspace(states: State, root: Path) -> None:
