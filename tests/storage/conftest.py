@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from mad_prefect_local import LocalOptions, LocalStorage
 
 # Prefect reads these when it is first imported, which a test module's imports may do.

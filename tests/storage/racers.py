@@ -1,4 +1,4 @@
-"""Processes that race for one object: `racers.py create|count|overwrite PATH PROCESSES`. Run as a script by the tests."""
+"""Processes that race for one object, run as a script: `racers.py create|count|overwrite PATH PROCESSES`."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ import multiprocessing
 import sys
 from typing import Any
 
-from mad_prefect_local import LocalOptions, LocalStorage
-
 from mad_prefect_core.errors import StorageConflictError
+from mad_prefect_local import LocalOptions, LocalStorage
 
 STORAGE = LocalStorage()
 

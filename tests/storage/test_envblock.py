@@ -77,13 +77,3 @@ async def test_what_is_missing_or_wrong_is_named_and_never_shown() -> None:
         await Strict.from_env({"STRICT_TOKEN": "t", "STRICT_PIN": "s3cr3t"})
     assert "s3cr3t" not in str(raised.value)
     assert raised.value.__context__ is None
-
-
-@pytest.mark.usefixtures("prefect_server")
-async def test_a_saved_block_is_taken_where_its_name_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Saved(EnvBlock):
-        token: SecretStr
-
-    await Saved(token=SecretStr("stored")).asave("production")
-    monkeypatch.setenv("SAVED_CREDENTIAL_BLOCK_NAME", "production")
-    assert (await Saved.from_env()).token.get_secret_value() == "stored"

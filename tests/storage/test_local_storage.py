@@ -10,14 +10,26 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mad_prefect_local import LocalOptions, LocalStorage
 
 from mad_prefect_core.contracts import Storage
 from mad_prefect_core.errors import StorageConflictError, StorageError
 from mad_prefect_core.session import DuckSession
+from mad_prefect_local import LocalOptions, LocalStorage
 
-HOSTILE = ["it's.parquet", 'a"b.parquet', "[x].parquet", "a*.parquet", "a?.parquet", "{}.parquet", "a b  c.parquet",
-           "ünï-日本.parquet", "[[]].parquet", "];DROP TABLE x;--.parquet", "a[!x].parquet", "%2e%2e.parquet"]  # fmt: skip
+HOSTILE = [
+    "it's.parquet",
+    'a"b.parquet',
+    "[x].parquet",
+    "a*.parquet",
+    "a?.parquet",
+    "{}.parquet",
+    "a b  c.parquet",
+    "ünï-日本.parquet",
+    "[[]].parquet",
+    "];DROP TABLE x;--.parquet",
+    "a[!x].parquet",
+    "%2e%2e.parquet",
+]
 
 
 def test_it_is_a_storage() -> None:
@@ -54,7 +66,9 @@ def test_a_staged_file_is_not_seen_by_readers_of_its_suffix(folder: Any) -> None
 def test_a_long_name_can_be_published(folder: Any) -> None:
     name = "x" * 232 + ".parquet"
     folder.publish(name, b"data")
-    folder.storage.replace(folder.fs, folder.path(name), b"new", folder.storage.read(folder.fs, folder.path(name)).token)
+    folder.storage.replace(
+        folder.fs, folder.path(name), b"new", folder.storage.read(folder.fs, folder.path(name)).token
+    )
     assert Path(folder.path(name)).read_bytes() == b"new"
 
 
@@ -71,23 +85,24 @@ def test_a_name_with_special_characters_is_that_file_and_no_other(folder: Any, n
     assert folder.storage.stat(folder.fs, folder.path(place)) is not None
 
 
-def test_duckdb_gets_absolute_paths(folder: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_duckdb_gets_absolute_native_paths(folder: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder.root)
     with DuckSession() as session:
-        assert folder.storage.duckdb_files(session, folder.fs, [folder.path("x.csv")]) == [folder.path("x.csv")]
+        for path in (folder.path("x.csv"), "x.csv"):
+            assert folder.storage.duckdb_files(session, folder.fs, [path]) == [folder.path("x.csv")]
 
 
 @pytest.mark.parametrize("act", ["stage", "replace", "link"])
 def test_a_base_that_can_not_be_written_is_an_error_that_says_what_to_do(folder: Any, act: str) -> None:
     source = folder.publish("file", b"")  # its name is taken, so it can't be a folder: also for root
     path = folder.path("file/x.json")
+    acts = {
+        "stage": lambda: folder.storage.stage(folder.fs, path),
+        "replace": lambda: folder.storage.replace(folder.fs, path, b"", None),
+        "link": lambda: folder.storage.link(folder.fs, source, path),
+    }
     with pytest.raises(StorageError, match=r"can't be written: .*name another base in FILESYSTEM_URL") as raised:
-        match act:
-            case "stage":
-                folder.storage.stage(folder.fs, path)
-            case "replace":
-                folder.storage.replace(folder.fs, path, b"", None)
-            case "link":
-                folder.storage.link(folder.fs, source, path)
+        acts[act]()
     assert raised.value.path == folder.path("file")
     assert isinstance(raised.value, OSError)
     assert str(pickle.loads(pickle.dumps(raised.value))) == str(raised.value)

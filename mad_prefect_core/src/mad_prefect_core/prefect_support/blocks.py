@@ -181,10 +181,10 @@ class FsspecFileSystem(WritableFileSystem, WritableDeploymentStorage):
         """
         location = self._locate(path)
         if mode[:1] in ("w", "x"):
-            if mode[:1] == "x" and location.stat():
+            if mode[:1] == "x" and location.mount.fs.exists(location.path):
                 raise FileExistsError(f"Path {path!r} exists.")
             return _StagedFile(location, mode)
-        if location.stat() is None:
+        if not location.mount.fs.isfile(location.path):
             raise ValueError(f"Path {path!r} does not exist or is not a file.")
         return location.mount.fs.open(location.path, mode=mode)
 
@@ -222,7 +222,7 @@ class FsspecFileSystem(WritableFileSystem, WritableDeploymentStorage):
         """
         source, target = self._locate(path), self._locate(dest)
         fs = source.mount.fs
-        if source.stat():
+        if fs.isfile(source.path):
             if source.key != target.key:
                 source.link_to(target)
                 source.delete()
@@ -241,7 +241,7 @@ class FsspecFileSystem(WritableFileSystem, WritableDeploymentStorage):
         """
         location = self._locate(path)
         fs = location.mount.fs
-        if location.stat():
+        if fs.isfile(location.path):
             location.delete()
         elif fs.isdir(location.path):
             if not recursive:
