@@ -85,6 +85,15 @@ def test_a_name_with_special_characters_is_that_file_and_no_other(folder: Any, n
     assert folder.storage.stat(folder.fs, folder.path(place)) is not None
 
 
+@pytest.mark.parametrize("name", ["[x].parquet", "?.parquet", "*.parquet", "**.parquet"])
+def test_a_missing_file_whose_name_looks_like_a_pattern_is_not_another_file(folder: Any, name: str) -> None:
+    with DuckSession() as session:
+        session.execute("COPY (SELECT 1 AS n) TO $path (FORMAT parquet)", {"path": folder.path("x.parquet")})
+        files = folder.storage.duckdb_files(session, folder.fs, [folder.path(name)])
+        with pytest.raises(duckdb.IOException, match="No files found"):
+            session.sql("FROM read_parquet($1)", [files])
+
+
 def test_duckdb_gets_absolute_native_paths(folder: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder.root)
     with DuckSession() as session:
