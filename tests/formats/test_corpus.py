@@ -10,7 +10,6 @@ import duckdb
 import pytest
 
 ROOT = Path(__file__).parents[3] / "shared" / "corpus"
-UNREADABLE = {"map_no_value.parquet"}  # DuckDB 2.0 refuses a map without values
 
 
 def files(pattern):
@@ -27,12 +26,10 @@ def test_csv_spectrum_gives_the_rows_of_the_json_beside_it(file, corpus, formats
 
 @pytest.mark.parametrize("number", [1, 2, 3])
 def test_the_same_people_are_in_csv_and_parquet(number, corpus, formats, scan):
-    # Some numbers, dates and addresses in the CSV files are spoilt on purpose ("7b", "$9.28"); these columns are not.
+    # Values of other columns are spoilt or moved in the CSV files: "7b", "$9.28", a salary as a title.
     people = {}
     for name in ("csv", "parquet"):
-        found = scan(formats[name], corpus / f"userdata/userdata{number}.{name}").project(
-            "last_name, ip_address, title"
-        )
+        found = scan(formats[name], corpus / f"userdata/userdata{number}.{name}").project("last_name, ip_address")
         people[name] = [[value or "" for value in row] for row in found.fetchall()]
     assert len(people["csv"]) == 1000
     assert people["csv"] == people["parquet"]
@@ -52,11 +49,13 @@ def test_json_of_others_is_read_whole(file, corpus, formats, scan):
 @pytest.mark.parametrize("file", files("parquet/*.parquet"))
 def test_parquet_of_others_is_read_as_duckdb_reads_it(file, corpus, formats, scan):
     path = corpus / file
-    if file.name in UNREADABLE:
-        with pytest.raises(duckdb.Error):
-            scan(formats["parquet"], path)
+    try:
+        query = "SELECT count(*) FROM read_parquet(?, union_by_name = true)"
+        natively = duckdb.connect().execute(query, [str(path)]).fetchall()
+    except duckdb.Error as error:  # a codec or a shape that this DuckDB does not know
+        with pytest.raises(type(error)):
+            scan(formats["parquet"], path).fetchall()
         return
-    natively = duckdb.connect().execute("SELECT count(*) FROM read_parquet(?)", [str(path)]).fetchall()
     assert scan(formats["parquet"], path).aggregate("count(*)").fetchall() == natively
 
 

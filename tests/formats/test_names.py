@@ -7,8 +7,8 @@ import pytest
 from mad_prefect_core.session import quote, schema_of
 
 COLUMNS = [
-    "a b", 'q"q', "q'q", "x.y", "select", "é😀", "a,b", "{x}", "$1", "$files", " lead", "new\nline", "tab\t", "%", "a;b",
-    "null", "1", "[x]", "back\\slash", "CamelCase", "--", "/*", "filename", "source", "m0", "json", "ﬁ",
+    "a b", 'q"q', "q'q", "x.y", "select", "é😀", "a,b", "{x}", "$1", "$files", " lead", "new\nline", "tab\t", "%",
+    "a;b", "null", "1", "[x]", "back\\slash", "CamelCase", "--", "/*", "filename", "source", "m0", "json", "ﬁ",
 ]  # fmt: skip
 FILES = ["it's", 'say "hi"', "a b", "[ab]", "*", "?", "{x,y}", "$path", "é😀", "%20", "a;b", "--", "k=v", "#"]
 

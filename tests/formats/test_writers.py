@@ -111,8 +111,7 @@ TABLES = st.lists(
         {
             "text": TEXT,
             "texts": st.none() | st.lists(TEXT, max_size=3),
-            "map": st.none()
-            | st.dictionaries(st.text(max_size=4), TEXT, max_size=2).map(lambda found: [*found.items()]),
+            "map": st.none() | st.dictionaries(st.text(max_size=4), TEXT, max_size=2).map(lambda d: [*d.items()]),
             "struct": st.none() | st.fixed_dictionaries({"a b": TEXT, "x": st.none() | st.binary(max_size=4)}),
             "blob": st.none() | st.binary(max_size=6),
             "single": st.none() | st.floats(width=32),

@@ -38,11 +38,11 @@ def _storable(kind: pa.DataType, values: Sequence[Any]) -> list[Any] | None:
     if pa.types.is_duration(kind):
         return [_plain(value) for value in values]
     if pa.types.is_timestamp(kind) and kind.tz is not None:
-        whole = all(value is None or value >= _WHOLE_MINUTES_SINCE for value in values)
-        return None if whole else [_plain(value) for value in values]
+        earliest = min(filter(None, values), default=_WHOLE_MINUTES_SINCE)
+        return None if earliest >= _WHOLE_MINUTES_SINCE else [_plain(value) for value in values]
     if pa.types.is_null(kind):
         # Either nothing, or a column whose type the user has named, which may hold a mix.
-        return None if not any(value is not None for value in values) else [_plain(value) for value in values]
+        return None if values.count(None) == len(values) else [_plain(value) for value in values]
     if pa.types.is_list(kind):
         members = _storable(kind.value_type, list(chain.from_iterable(filter(None, values))))
         if members is None:
@@ -69,9 +69,10 @@ def _storable_dicts(kind: pa.StructType, values: Sequence[Any]) -> list[Any] | N
 
 
 def _looked_through(kind: pa.DataType) -> bool:
-    return bool(
-        pa.types.is_floating(kind) or pa.types.is_temporal(kind) or pa.types.is_null(kind) or pa.types.is_nested(kind)
-    )
+    """Whether a value of this type may have to be changed."""
+    if pa.types.is_nested(kind):
+        return any(_looked_through(kind.field(index).type) for index in range(kind.num_fields))
+    return bool(pa.types.is_floating(kind) or pa.types.is_temporal(kind) or pa.types.is_null(kind))
 
 
 def _plain(value: Any) -> Any:
