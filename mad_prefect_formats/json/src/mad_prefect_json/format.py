@@ -19,7 +19,7 @@ from mad_prefect_json.writer import JsonWriter
 __all__ = ["JsonFormat"]
 
 # What says how values are written, also where their types are known. The rest is about inference.
-_PARSING = frozenset({"maximum_object_size", "dateformat", "timestampformat", "ignore_errors"})
+_PARSING = frozenset({"compression", "dateformat", "ignore_errors", "maximum_object_size", "timestampformat"})
 
 # DuckDB 2.0 charges twice `maximum_object_size` (64 MiB unless set) to its memory limit for each file that it infers
 # types from in one go, and runs out of memory on a few hundred small files.
@@ -62,10 +62,11 @@ class JsonFormat(Format):
         suffix: str,
         schema: Schema | None = None,
     ) -> duckdb.DuckDBPyRelation:
-        given = {"compression": _compression(suffix)} | options.model_dump(exclude={"columns"})
-        named = {name: value for name, value in given.items() if value is not None}
+        named = options.model_dump(exclude={"columns"}, exclude_none=True)
+        if compression := _compression(suffix):
+            named.setdefault("compression", compression)
         if schema is not None:
-            return _typed(session, files, {n: v for n, v in named.items() if n in {*_PARSING, "compression"}}, schema)
+            return _typed(session, files, {name: named[name] for name in named.keys() & _PARSING}, schema)
         relation = _inferred(session, files, named)
         if not options.columns:
             return relation
@@ -79,8 +80,8 @@ class JsonFormat(Format):
         return JsonWriter(self, session, path, options, _compression(suffix))
 
     def export(self, session: Session, relation: str, schema: Schema, path: Path, options: Any, *, suffix: str) -> None:
-        columns = []
         _refuse_names(schema)
+        columns = []
         for name, kind in schema.items():
             parsed = session.connection.type(kind)
             if reason := refusal(parsed):
