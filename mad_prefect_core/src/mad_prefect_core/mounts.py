@@ -62,6 +62,10 @@ class Location:
         """What DuckDB on `session` reads it by."""
         return self.mount.storage.duckdb_files(session, self.mount.fs, [self.path])
 
+    def exists(self) -> bool:
+        """Whether there is a file."""
+        return bool(self.mount.fs.isfile(self.path))
+
     def stat(self) -> FileStat | None:
         """Size and version token; None where there is no file."""
         return self.mount.storage.stat(self.mount.fs, self.path)
@@ -70,9 +74,9 @@ class Location:
         """A local path to write to before `publish`."""
         return self.mount.storage.stage(self.mount.fs, self.path)
 
-    def publish(self, staged: Path) -> None:
+    def publish(self, staged: Path, *, durable: bool = True) -> None:
         """Bring a staged file here, whole or not at all."""
-        self.mount.storage.publish(self.mount.fs, staged, self.path)
+        self.mount.storage.publish(self.mount.fs, staged, self.path, durable=durable)
 
     def link_to(self, target: Location) -> None:
         """Make `target`, on the same mount, have these bytes, whole or not at all."""

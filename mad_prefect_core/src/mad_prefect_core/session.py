@@ -25,7 +25,7 @@ from mad_prefect_core.settings import get_settings
 __all__ = ["DuckSession", "Recipe", "Relation", "cast_to", "quote", "schema_of", "select_from", "table_names", "union_all"]
 
 _lock = threading.Lock()
-_databases: dict[int, duckdb.DuckDBPyConnection] = {}
+_databases: dict[tuple[int, int | None], duckdb.DuckDBPyConnection] = {}
 
 
 def quote(identifier: str) -> str:
@@ -33,31 +33,38 @@ def quote(identifier: str) -> str:
     return '"' + identifier.replace('"', '""') + '"'
 
 
-def _database() -> duckdb.DuckDBPyConnection:
-    """This process's database. Keyed by process, since DuckDB does not survive a fork."""
-    process = os.getpid()
+def _database(threads: int | None = None) -> duckdb.DuckDBPyConnection:
+    """A connection to this process's database. Keyed by process, since DuckDB does not survive a fork."""
+    key = os.getpid(), threads
     with _lock:
-        if process not in _databases:
+        if key not in _databases:
             settings = get_settings()
             # An in-memory database would spill into ./.tmp of whatever folder the process was started in.
             config: dict[str, Any] = {
-                "temp_directory": os.path.join(tempfile.gettempdir(), f"mad_prefect_{process}"),
+                "temp_directory": os.path.join(tempfile.gettempdir(), f"mad_prefect_{os.getpid()}"),
                 "python_enable_replacements": False,  # no query may depend on a Python variable's name
             }
             if settings.duckdb_memory_limit:
                 config["memory_limit"] = settings.duckdb_memory_limit
-            if settings.duckdb_threads:
-                config["threads"] = settings.duckdb_threads
-            _databases[process] = duckdb.connect(":memory:", config=config)
-        return _databases[process].cursor()
+            if wanted := threads or settings.duckdb_threads:
+                config["threads"] = wanted
+            _databases[key] = duckdb.connect(":memory:", config=config)
+        return _databases[key].cursor()
 
 
 class DuckSession:
     """One private connection. See `mad_prefect_core.contracts.Session` for what each method promises."""
 
-    def __init__(self) -> None:
-        self.connection = _database()
+    def __init__(self, threads: int | None = None) -> None:
+        self.connection = _database(threads)
         self._names = itertools.count()
+
+    @classmethod
+    def for_writing(cls, threads: int | None = None) -> DuckSession:
+        """A session that writes instants in UTC: the text of other zones' historical offsets loses their seconds."""
+        session = cls(threads)
+        session.execute("SET TimeZone = 'UTC'")
+        return session
 
     def sql(self, query: str, parameters: Parameters = None) -> duckdb.DuckDBPyRelation:
         return self.connection.sql(query, params=parameters)

@@ -80,9 +80,19 @@ class ExportWriter(FormatWriter):
 
 
 def duckdb_schema(session: Session, schema: pa.Schema) -> dict[str, str]:
-    """An Arrow schema as DuckDB has it: by asking DuckDB."""
-    view = session.view(pa.RecordBatchReader.from_batches(settled(schema), []))
-    try:
-        return schema_of(session.sql(f"FROM {view}"))
-    finally:
-        session.forget(view)
+    """An Arrow schema as DuckDB has it: by asking DuckDB, once for each schema."""
+    known = _known_schemas.get(schema)
+    if known is None:
+        view = session.view(pa.RecordBatchReader.from_batches(settled(schema), []))
+        try:
+            known = schema_of(session.sql(f"FROM {view}"))
+        finally:
+            session.forget(view)
+        if len(_known_schemas) >= _KNOWN_AT_MOST:
+            _known_schemas.clear()
+        _known_schemas[schema] = known
+    return dict(known)
+
+
+_KNOWN_AT_MOST = 256
+_known_schemas: dict[pa.Schema, dict[str, str]] = {}

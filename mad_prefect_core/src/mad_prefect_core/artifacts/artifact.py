@@ -90,7 +90,7 @@ class DataArtifact:
     def file(self) -> DataFile | None:
         """The file as it is now, with what is recorded of it; None where there is none."""
         location = self._file.location if self._file else locate(self.path)
-        if location.stat() is None:
+        if not location.exists():
             return None
         return self._file or DataFile(location, self.format, self.suffix)
 

@@ -63,7 +63,7 @@ class DataArtifactCollector:
             with located(phase="collect", batch=number):
                 artifact = item if isinstance(item, DataArtifact) else await self._fragment(item, len(self.artifacts))
                 if artifact is not None and await _persisted(artifact):
-                    artifact.become(await asyncio.to_thread(self._as_fragment, artifact))
+                    artifact.become(await self._as_fragment(artifact))
                     self.artifacts.append(artifact)
             number += 1
         return self.artifacts
@@ -82,18 +82,21 @@ class DataArtifactCollector:
         path = f"{self.dir}/fragment={number}{format.suffixes[0]}"
         return DataArtifact(path, data, read_options=self.options.read, write_options=self.options.write)
 
-    def _as_fragment(self, artifact: DataArtifact) -> DataFile:
+    async def _as_fragment(self, artifact: DataArtifact) -> DataFile:
         """The artifact's file with what a run has to know: a schema growth, and its folders' keys."""
         file = artifact.file()
         if file is None:
             raise FileNotFoundError(f"{artifact.path} was written and is not there")
         if file.growth is None:
-            growth = SchemaGrowth(self.options.declared(file.format))
-            with DuckSession() as session:
-                schema = scan_files(session, [file], self.options).limit(0).to_arrow_table().schema
-            growth.add(ColumnBatch(schema.empty_table()).schema, {})
-            file = replace(file, growth=growth)
+            file = replace(file, growth=await asyncio.to_thread(self._growth_of, file))
         return replace(file, hive=self.hive)
+
+    def _growth_of(self, file: DataFile) -> SchemaGrowth:
+        growth = SchemaGrowth(self.options.declared(file.format))
+        with DuckSession() as session:
+            schema = scan_files(session, [file], self.options).limit(0).to_arrow_table().schema
+        growth.add(ColumnBatch(schema.empty_table()).schema, {})
+        return growth
 
 
 async def _persisted(artifact: DataArtifact) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from mad_prefect_core.batch import SchemaGrowth, iter_batches
 from mad_prefect_core.batch.text import text_kind
-from mad_prefect_core.contracts import Format, FormatWriter, Options, ReadOptions, Schema
+from mad_prefect_core.contracts import Batch, Format, FormatWriter, Options, ReadOptions, Schema
 from mad_prefect_core.errors import OptionError
 from mad_prefect_core.mounts import Location
 from mad_prefect_core.paths import hive_keys
@@ -96,6 +96,8 @@ class DataFile:
     """What its batches were like, where it was written here just now: for a schema over several files."""
     columnar: bool = False
     """Whether it was written from columns rather than rows."""
+    size: int = 0
+    """In bytes, where it was written here just now."""
     hive: Schema = field(default_factory=dict)
     """Values of `key=value` folders that become columns, as text, by name."""
 
@@ -112,33 +114,62 @@ async def write_file(
     Blocking work runs in threads, so other assets go on meanwhile.
     """
     declared = options.declared(format)
-    growth = SchemaGrowth(declared)
-    columnar = False
-    writer: FormatWriter | None = None
-    staged: Path | None = None
-    session = DuckSession()
+    file: _OpenFile | None = None
     try:
         async for batch in iter_batches(data, declared):
-            growth.add(batch.schema, batch.text, batch.wide)
-            columnar |= batch.is_columnar
-            if writer is None:
-                staged = await asyncio.to_thread(location.stage)
-                writer = format.writer(session, staged, options.writing(format), suffix=suffix)
-            await asyncio.to_thread(writer.write, batch)
-        if writer is None or staged is None:
-            return None
-        await asyncio.to_thread(writer.close)
-        await asyncio.to_thread(location.publish, staged)
-        schema = await asyncio.to_thread(duckdb_schema, session, growth.result())
+            if file is None:
+                file = _OpenFile(location, format, suffix, options, SchemaGrowth(declared))
+            await asyncio.to_thread(file.write, batch)
+        return await asyncio.to_thread(file.close) if file else None
     except BaseException:
-        if writer is not None and staged is not None:
-            writer.abort()
-            staged.unlink(missing_ok=True)
+        if file:
+            file.abort()
         raise
-    finally:
-        session.close()
-    known = schema | {name: kind for name, kind in declared.items() if name in schema}
-    return DataFile(location, format, suffix, known, growth, columnar)
+
+
+class _OpenFile:
+    """A file that is being written: nothing is to be seen of it before `close`."""
+
+    def __init__(
+        self, location: Location, format: Format, suffix: str, options: FormatOptions, growth: SchemaGrowth
+    ) -> None:
+        self._file = DataFile(location, format, suffix, growth=growth)
+        self._growth = growth
+        self._options = options
+        self._session = DuckSession.for_writing()
+        self._staged: Path | None = None
+        self._writer: FormatWriter | None = None
+        self._columnar = False
+
+    def write(self, batch: Batch) -> None:
+        self._growth.add(batch.schema, batch.text, batch.wide)
+        self._columnar |= batch.is_columnar
+        if self._writer is None:
+            format = self._file.format
+            self._staged = self._file.location.stage()
+            self._writer = format.writer(
+                self._session, self._staged, self._options.writing(format), suffix=self._file.suffix
+            )
+        self._writer.write(batch)
+
+    def close(self) -> DataFile:
+        assert self._writer is not None and self._staged is not None
+        self._writer.close()
+        size = self._staged.stat().st_size
+        # A fragment that a power cut takes is made again by the next run; results are published durably.
+        self._file.location.publish(self._staged, durable=False)
+        schema = duckdb_schema(self._session, self._growth.result())
+        declared = self._options.declared(self._file.format)
+        self._session.close()
+        known = schema | {name: kind for name, kind in declared.items() if name in schema}
+        return replace(self._file, schema=known, columnar=self._columnar, size=size)
+
+    def abort(self) -> None:
+        if self._writer is not None:
+            self._writer.abort()
+        if self._staged is not None:
+            self._staged.unlink(missing_ok=True)
+        self._session.close()
 
 
 def unified_schema(session: DuckSession, files: Sequence[DataFile], options: FormatOptions) -> dict[str, str] | None:

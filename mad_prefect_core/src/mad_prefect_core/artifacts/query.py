@@ -95,7 +95,7 @@ def relation_over(
 
 def _gone(files: Sequence[DataFile]) -> Any:
     def translate(error: Exception) -> Exception | None:
-        missing = [file.location.key for file in files if file.location.stat() is None]
+        missing = [file.location.key for file in files if not file.location.exists()]
         if not missing:
             return None
         return ResultGoneError(

@@ -182,6 +182,16 @@ def _decimals(values: list[Any], path: Path, changed: bool = False) -> Inferred:
 
 
 def _strings(values: list[Any], path: Path) -> Inferred:
+    joined = "".join(filter(None, values))
+    if not joined.isascii():
+        try:
+            joined.encode()
+        except UnicodeEncodeError as error:
+            raise UnsupportedValueError(
+                f"A text has half of a surrogate pair, {joined[error.start]!r}, which no encoding of files can hold",
+                column=column_name(path),
+                hint="Replace such characters, for example by value.encode(errors='replace').decode().",
+            ) from error
     kind = text_kind(values)
     return Inferred(pa.string(), values, {path: kind} if kind else {})
 

@@ -71,8 +71,10 @@ class Storage(Protocol):
 
         Neither a reader's `*.suffix` nor a listing by suffix matches it."""
 
-    def publish(self, fs: Any, staged: Path, path: str) -> None:
-        """Bring a finished staged file to `path`: durable, whole or not at all, replacing what was there."""
+    def publish(self, fs: Any, staged: Path, path: str, *, durable: bool = True) -> None:
+        """Bring a finished staged file to `path`, whole or not at all, replacing what was there.
+
+        When it returns the file outlives this process; if `durable`, also a machine that loses power."""
 
     def link(self, fs: Any, source: str, path: str) -> None:
         """Make `path` have the bytes of `source`, whole or not at all, replacing what was there; without copying

@@ -69,11 +69,13 @@ class LocalStorage:
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(target.parent))
         return target.parent / temporary_name(target.name)
 
-    def publish(self, fs: Any, staged: Path, path: str) -> None:
+    def publish(self, fs: Any, staged: Path, path: str, *, durable: bool = True) -> None:
         with _writing_into(Path(path).parent):
-            _force_to_disk(staged)
+            if durable:
+                _force_to_disk(staged)
             os.replace(staged, path)
-            _force_to_disk(Path(path).parent)
+            if durable:
+                _force_to_disk(Path(path).parent)
 
     def link(self, fs: Any, source: str, path: str) -> None:
         """As the contract says: a hard link, or a copy where none can be made (another device, a file system
