@@ -11,7 +11,7 @@ from mad_prefect_core.duckdb_files import register_mad
 
 pytestmark = pytest.mark.large
 
-QUERIES = 20
+QUERIES = {"parquet": 20, "csv": 10, "json": 10}  # an ordinary file object fails about every second Parquet query
 ROWS = {"parquet": 5_000_000, "csv": 4_000_000, "json": 2_500_000}  # each 200 to 300 MB
 QUERY = "SELECT count(*), sum(id), sum(v), sum(hash(s) % 1000000), min(s), max(s), sum(length(s)) FROM read_{}($1)"
 
@@ -31,6 +31,6 @@ def test_a_large_file_reads_the_same_through_mad_as_natively_every_time(
         assert 200e6 < path.stat().st_size < 300e6
         expected = connection.sql(query, params=[str(path)]).fetchall()
         register_mad(connection)
-        for _ in range(QUERIES):
+        for _ in range(QUERIES[kind]):
             assert connection.sql(query, params=[f"mad://{path.name}"]).fetchall() == expected
     path.unlink()
