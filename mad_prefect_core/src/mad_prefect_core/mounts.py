@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -93,8 +92,11 @@ class Location:
     def write(self, data: bytes) -> None:
         """Write a small file, whole or not at all, whatever was there."""
         staged = self.stage()
-        staged.write_bytes(data)
-        self.publish(staged)
+        try:
+            staged.write_bytes(data)
+            self.publish(staged)
+        finally:
+            staged.unlink(missing_ok=True)  # it is still there only if publishing failed
 
     def delete(self) -> None:
         """Delete this one file; nothing where there is none."""
@@ -141,11 +143,6 @@ def _open(url: str, options: Mapping[str, Any] | None) -> tuple[Storage, tuple[A
             hint=f"It knows: {', '.join(storage.options.model_fields) or 'none'}.",
         ) from None
     return storage, storage.filesystem(url, validated)
-
-
-def temporary_name(name: str) -> str:
-    """A name beside `name` that no reader's `*.suffix` matches."""
-    return f".{name[-100:]}.{uuid.uuid4().hex}.tmp"
 
 
 def paths_of(locations: Sequence[Location], session: Session) -> list[str]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+import uuid
 from urllib.parse import unquote
 
 from mad_prefect_core.errors import PathError
 
-__all__ = ["escape_glob", "hive_keys", "is_url", "relative_key", "safe_segment", "split_url"]
+__all__ = ["escape_glob", "hive_keys", "is_url", "relative_key", "safe_segment", "split_url", "temporary_name"]
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _URL = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*)://")
@@ -66,7 +67,9 @@ def relative_key(path: str) -> str:
     for part in parts:
         if len(part.encode()) > _MAX_SEGMENT:
             raise PathError(
-                f"A path segment has {len(part.encode())} bytes, more than {_MAX_SEGMENT}", path=path, hint="Shorten it."
+                f"A path segment has {len(part.encode())} bytes, more than {_MAX_SEGMENT}",
+                path=path,
+                hint="Shorten it.",
             )
     return "/".join(parts)
 
@@ -84,3 +87,8 @@ def hive_keys(path: str) -> dict[str, str]:
         if equals and key:
             found[unquote(key)] = unquote(value)
     return found
+
+
+def temporary_name(name: str) -> str:
+    """A name beside `name` that no reader's `*.suffix` matches."""
+    return f".{name[-100:]}.{uuid.uuid4().hex}.tmp"

@@ -18,11 +18,21 @@ from typing import Any
 import duckdb
 
 from mad_prefect_core.contracts.formats import Schema
-from mad_prefect_core.contracts.session import Parameters
+from mad_prefect_core.contracts.session import Parameters, Session
 from mad_prefect_core.errors import QueryError
 from mad_prefect_core.settings import get_settings
 
-__all__ = ["DuckSession", "Recipe", "Relation", "cast_to", "quote", "schema_of", "select_from", "table_names", "union_all"]
+__all__ = [
+    "DuckSession",
+    "Recipe",
+    "Relation",
+    "cast_to",
+    "quote",
+    "schema_of",
+    "select_from",
+    "table_names",
+    "union_all",
+]
 
 _lock = threading.Lock()
 _databases: dict[tuple[int, int | None], duckdb.DuckDBPyConnection] = {}
@@ -67,7 +77,8 @@ class DuckSession:
         return session
 
     def sql(self, query: str, parameters: Parameters = None) -> duckdb.DuckDBPyRelation:
-        return self.connection.sql(query, params=parameters)
+        relation: duckdb.DuckDBPyRelation = self.connection.sql(query, params=parameters)
+        return relation
 
     def execute(self, statement: str, parameters: Parameters = None) -> None:
         self.connection.execute(statement, parameters)
@@ -154,8 +165,8 @@ class Relation:
                 return result
 
             def derived(session: DuckSession) -> duckdb.DuckDBPyRelation:
-                inner = getattr(self._recipe(session), name)
-                return inner(*_rebuilt(args, session), **_rebuilt(kwargs, session))
+                method: Callable[..., duckdb.DuckDBPyRelation] = getattr(self._recipe(session), name)
+                return method(*_rebuilt(args, session), **_rebuilt(kwargs, session))
 
             return Relation(derived, translate=self._translate)
 
@@ -220,7 +231,7 @@ def schema_of(relation: duckdb.DuckDBPyRelation) -> dict[str, str]:
     return {name: str(kind) for name, kind in zip(relation.columns, relation.types, strict=True)}
 
 
-def cast_to(session: DuckSession, relation: duckdb.DuckDBPyRelation, schema: Schema) -> duckdb.DuckDBPyRelation:
+def cast_to(session: Session, relation: duckdb.DuckDBPyRelation, schema: Schema) -> duckdb.DuckDBPyRelation:
     """`relation` with exactly the columns of `schema`; those it lacks are NULL."""
     have = {name: str(kind) for name, kind in zip(relation.columns, relation.types, strict=True)}
     if have == dict(schema) and list(have) == list(schema):
@@ -231,7 +242,7 @@ def cast_to(session: DuckSession, relation: duckdb.DuckDBPyRelation, schema: Sch
     return session.sql(f"SELECT {columns} FROM {session.view(relation)}")  # noqa: S608  identifiers are quoted
 
 
-def union_all(session: DuckSession, relations: Sequence[duckdb.DuckDBPyRelation]) -> duckdb.DuckDBPyRelation:
+def union_all(session: Session, relations: Sequence[duckdb.DuckDBPyRelation]) -> duckdb.DuckDBPyRelation:
     """All rows of relations that have the same columns, in order."""
     if len(relations) == 1:
         return relations[0]

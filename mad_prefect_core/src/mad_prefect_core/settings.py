@@ -40,12 +40,12 @@ class Settings(BaseSettings):
     plugins_allow: str = Field(
         "",
         alias="MAD_PREFECT_PLUGINS_ALLOW",
-        description="Comma-separated entry-point names; where set, no other plugin is loaded.",
+        description="Comma-separated entry-point or distribution names; where set, no other plugin is loaded.",
     )
     plugins_deny: str = Field(
         "",
         alias="MAD_PREFECT_PLUGINS_DENY",
-        description="Comma-separated entry-point names that are not loaded.",
+        description="Comma-separated entry-point or distribution names that are not loaded.",
     )
     duckdb_memory_limit: str | None = Field(
         None,

@@ -113,4 +113,3 @@ class DataArtifact:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.path!r})"
-

@@ -153,7 +153,8 @@ class _OpenFile:
         self._writer.write(batch)
 
     def close(self) -> DataFile:
-        assert self._writer is not None and self._staged is not None
+        assert self._writer is not None  # write() comes first
+        assert self._staged is not None
         self._writer.close()
         size = self._staged.stat().st_size
         # A fragment that a power cut takes is made again by the next run; results are published durably.

@@ -87,7 +87,9 @@ def relation_over(
             return data
         relations = {"data": data}
         for name, table in (tables or {}).items():
-            relations[name] = table.on(session) if isinstance(table, Relation) else session.sql(f"FROM {session.view(table)}")
+            relations[name] = (
+                table.on(session) if isinstance(table, Relation) else session.sql(f"FROM {session.view(table)}")
+            )
         return select_from(session, relations, query_str or "", params)
 
     return Relation(recipe, translate=_gone(files))
@@ -106,5 +108,3 @@ def _gone(files: Sequence[DataFile]) -> Any:
         )
 
     return translate
-
-

@@ -129,7 +129,9 @@ class DataAsset(Generic[P, R]):
     def with_arguments(self, *args: Any, **kwargs: Any) -> DataAsset[P, R]:
         """The asset with these arguments bound, besides those that are. Raises `TypeError` for what the function
         does not take."""
-        return type(self)(partial(self.bound_function, *args, **kwargs), self.template_path, self.template_name, self.options)
+        return type(self)(
+            partial(self.bound_function, *args, **kwargs), self.template_path, self.template_name, self.options
+        )
 
     def with_options(
         self,
@@ -137,15 +139,15 @@ class DataAsset(Generic[P, R]):
         artifacts_dir: str | Unset = UNSET,
         name: str | Unset = UNSET,
         snapshot_artifacts: bool | Unset = UNSET,
-        artifact_filetype: str | None | Unset = UNSET,
-        read_json_options: ReadOptions | None | Unset = UNSET,
-        read_csv_options: ReadOptions | None | Unset = UNSET,
-        cache_expiration: timedelta | None | Unset = UNSET,
+        artifact_filetype: str | Unset | None = UNSET,
+        read_json_options: ReadOptions | Unset | None = UNSET,
+        read_csv_options: ReadOptions | Unset | None = UNSET,
+        cache_expiration: timedelta | Unset | None = UNSET,
         read_options: ManyReadOptions | Unset = UNSET,
         write_options: ManyWriteOptions | Unset = UNSET,
     ) -> DataAsset[P, R]:
         """The asset with other options; those not given stay."""
-        given = {
+        given: dict[str, Any] = {
             "artifacts_dir": artifacts_dir,
             "snapshot_artifacts": snapshot_artifacts,
             "artifact_filetype": artifact_filetype,
@@ -276,5 +278,3 @@ async def _read(table: Any) -> Any:
     if isinstance(table, Asset | Artifact):
         return await table.query()
     return table
-
-

@@ -217,7 +217,8 @@ class _Run:
             self.before = publish(self.record, self.plan.signature())
 
     def _end(self) -> None:
-        assert self.record.materialized is not None and self.record.runtime is not None
+        assert self.record.materialized is not None  # it was published
+        assert self.record.runtime is not None
         self.record.duration_miliseconds = int((self.record.materialized - self.record.runtime).total_seconds() * 1000)
         self.record.status = RunStatus.SUCCESS
         self.record.write()
@@ -235,7 +236,7 @@ class _Run:
             sweep_failed(self.record, self.folders)
             end(self.record)
         except (OSError, MadPrefectError) as problem:
-            logger.warning("Asset %r: the failure of run %s could not be recorded: %s", self.plan.name, self.record.id, problem)
+            logger.warning(
+                "Asset %r: the failure of run %s could not be recorded: %s", self.plan.name, self.record.id, problem
+            )
         get_host().notify("mad_prefect_run_finished", self.record)
-
-

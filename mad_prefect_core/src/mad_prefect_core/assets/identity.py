@@ -16,6 +16,7 @@ import os
 import secrets
 import uuid
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from decimal import Decimal
 from pathlib import PurePath
 from typing import Any
@@ -68,7 +69,9 @@ def _encode_object(value: Any, kind: type, name: str) -> bytes:
         return _piece(label, value.name.encode())
     if isinstance(value, SecretStr | SecretBytes):
         secret = value.get_secret_value()
-        return _piece("secret", hmac.digest(_secret_key(), secret.encode() if isinstance(secret, str) else secret, "sha256"))
+        return _piece(
+            "secret", hmac.digest(_secret_key(), secret.encode() if isinstance(secret, str) else secret, "sha256")
+        )
     if isinstance(value, PurePath):
         return _piece("path", os.fsencode(value))
     if isinstance(value, Asset):
@@ -77,7 +80,9 @@ def _encode_object(value: Any, kind: type, name: str) -> bytes:
         fields = {field: getattr(value, field) for field in type(value).model_fields}
         return _piece(label, encode(fields | (value.__pydantic_extra__ or {}), name))
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return _piece(label, encode({field.name: getattr(value, field.name) for field in dataclasses.fields(value)}, name))
+        return _piece(
+            label, encode({field.name: getattr(value, field.name) for field in dataclasses.fields(value)}, name)
+        )
     if isinstance(value, Artifact):
         return _piece("artifact", value.path.encode())
     if hasattr(value, "__arrow_c_stream__") or hasattr(value, "__arrow_c_array__"):
@@ -88,12 +93,14 @@ def _encode_object(value: Any, kind: type, name: str) -> bytes:
         return _piece(label, str(value.dtype).encode(), str(getattr(value, "shape", ())).encode(), value.tobytes())
     if isinstance(value, tuple):
         return _piece(label, *(encode(item, name) for item in value))
-    for base in (str, int, float, bytes, list, dict):
+    bases: tuple[Any, ...] = (str, int, float, bytes, list, dict)
+    for base in bases:
         if isinstance(value, base):
             return _piece(label, encode(base(value), name))
     if isinstance(value, type) or callable(value):
-        qualified = f"{getattr(value, '__module__', '')}.{getattr(value, '__qualname__', '')}"
-        if not hasattr(value, "__self__") and "<" not in qualified and getattr(value, "__qualname__", ""):
+        named = str(getattr(value, "__qualname__", ""))
+        qualified = f"{getattr(value, '__module__', '')}.{named}"
+        if named and not hasattr(value, "__self__") and "<" not in qualified:
             return _piece("name", qualified.encode())
     raise ArgumentError(
         f"The argument {name!r} holds a {label}, which can't be told from another by value"
@@ -142,10 +149,8 @@ def _secret_key() -> bytes:
     location = default_mount().at(relative_key(f"{get_settings().asset_metadata_location}/_secret_key"))
     stored = location.read()
     if stored is None:
-        try:
+        with suppress(StorageConflictError):  # somebody else has just made it
             location.replace(secrets.token_bytes(32), None)
-        except StorageConflictError:
-            pass  # somebody else has just made it
         stored = location.read()
     if stored is None:
         raise ArgumentError("The key for secrets' digests could not be kept", path=location.key)

@@ -115,7 +115,8 @@ def _converted(value: Any, spec: str | None, conversion: str | None) -> Any:
     if isinstance(value, Asset):
         value = value.name
     if conversion:
-        value = {"r": repr, "s": str, "a": ascii}[conversion](value)
+        shown: dict[str, Callable[[object], str]] = {"r": repr, "s": str, "a": ascii}
+        value = shown[conversion](value)
     return format(value, spec) if spec else value
 
 

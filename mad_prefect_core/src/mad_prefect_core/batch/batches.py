@@ -47,9 +47,7 @@ class RowBatch:
             try:
                 arrays.append(_array([None] * count if column is None else column.values, field.type))
             except (pa.ArrowException, OverflowError, UnicodeError) as error:
-                raise UnsupportedValueError(
-                    f"A value does not fit {field.type}: {error}", column=field.name
-                ) from error
+                raise UnsupportedValueError(f"A value does not fit {field.type}: {error}", column=field.name) from error
         return pa.Table.from_arrays(arrays, schema=schema)
 
 
@@ -66,11 +64,14 @@ def _array(values: list[Any], kind: pa.DataType) -> pa.Array:
     if pa.types.is_struct(kind):
         members = [_array([v and v.get(field.name) for v in values], field.type) for field in kind]
         return pa.StructArray.from_arrays(members, fields=list(kind), mask=missing)
-    offsets, flat = [0], []
+    offsets: list[int] = [0]
+    flat: list[Any] = []
     for value in values:
         flat += value or ()
         offsets.append(len(flat))
-    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), _array(flat, kind.value_type), type=kind, mask=missing)
+    return pa.ListArray.from_arrays(
+        pa.array(offsets, pa.int32()), _array(flat, kind.value_type), type=kind, mask=missing
+    )
 
 
 def _has_extension(kind: pa.DataType) -> bool:
@@ -139,7 +140,9 @@ def _holds_its_data(source: Any) -> bool:
 def _without_index(table: pa.Table) -> pa.Table:
     """A frame without pandas' row labels, which are no columns of the user's, and without its metadata."""
     about = json.loads((table.schema.metadata or {}).get(b"pandas", b"{}"))
-    labels = [label for label in about.get("index_columns", ()) if isinstance(label, str) and label in table.column_names]
+    labels = [
+        label for label in about.get("index_columns", ()) if isinstance(label, str) and label in table.column_names
+    ]
     return table.drop_columns(labels).replace_schema_metadata(None) if about else table
 
 

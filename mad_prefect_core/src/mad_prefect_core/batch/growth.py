@@ -221,7 +221,7 @@ _UNITS = ("s", "ms", "us", "ns")
 
 def _temporal(one: pa.DataType, other: pa.DataType) -> pa.DataType | None:
     def finest(kind: Any) -> str:
-        return max((kind.unit for kind in (one, other) if is_one(kind)), key=_UNITS.index)
+        return str(max((kind.unit for kind in (one, other) if is_one(kind)), key=_UNITS.index))
 
     is_one = pa.types.is_timestamp
     if pa.types.is_timestamp(one) and pa.types.is_timestamp(other):

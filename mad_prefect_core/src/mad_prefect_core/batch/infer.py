@@ -59,7 +59,9 @@ def infer_rows(
             columns[name] = Inferred(pa.null(), values)
     if any(column.changed for column in columns.values()):
         names = list(columns)
-        rows = [dict(zip(names, values, strict=True)) for values in zip(*(c.values for c in columns.values()), strict=True)]
+        rows = [
+            dict(zip(names, values, strict=True)) for values in zip(*(c.values for c in columns.values()), strict=True)
+        ]
     return columns, rows if isinstance(rows, list) else list(rows)
 
 
@@ -117,7 +119,9 @@ def infer_column(values: list[Any], path: Path) -> Inferred:
         return _decimals([Decimal(v) if type(v) is int else v for v in values], path, changed=True)
     if kinds == {dt.date, dt.datetime}:
         midnight = dt.time()
-        return _datetimes([dt.datetime.combine(v, midnight) if type(v) is dt.date else v for v in values], path, changed=True)
+        return _datetimes(
+            [dt.datetime.combine(v, midnight) if type(v) is dt.date else v for v in values], path, changed=True
+        )
     examples = {kind.__name__: next(v for v in values if type(v) is kind) for kind in kinds}
     shown = " and ".join(f"{name} ({str(example)[:40]!r})" for name, example in sorted(examples.items()))
     raise SchemaError(
@@ -209,7 +213,9 @@ def _datetimes(values: list[Any], path: Path, changed: bool = False) -> Inferred
 
 def _times(values: list[Any], path: Path) -> Inferred:
     if any(value is not None and value.tzinfo is not None for value in values):
-        raise UnsupportedValueError("A time of day has a time zone, which no format here keeps", column=column_name(path))
+        raise UnsupportedValueError(
+            "A time of day has a time zone, which no format here keeps", column=column_name(path)
+        )
     return Inferred(pa.time64("us"), values)
 
 

@@ -44,7 +44,8 @@ async def yield_data_batches(data: object) -> AsyncIterator[Any]:
 async def iter_batches(data: object, declared: Collection[str] = ()) -> AsyncIterator[Batch]:
     """Batches of anything that a function may return or yield, nested to any depth, in order.
 
-    Nothing comes of None and of an empty list. Columns that are `declared` may hold a mix. Raises `UnsupportedDataError` for what can't be rows.
+    Nothing comes of None and of an empty list. Columns that are `declared` may hold a mix. Raises
+    `UnsupportedDataError` for what can't be rows.
     """
     if data is None:
         return
@@ -99,10 +100,15 @@ async def _of_sequence(items: list[Any], declared: Collection[str]) -> AsyncIter
 
 def _is_bare(item: object) -> bool:
     """Whether an item of a list is a value, rather than something that gives batches itself."""
-    return item is None or isinstance(item, str | bytes | bool | int | float | list) or type(item).__module__ in (
-        "datetime",
-        "decimal",
-        "uuid",
+    return (
+        item is None
+        or isinstance(item, str | bytes | bool | int | float | list)
+        or type(item).__module__
+        in (
+            "datetime",
+            "decimal",
+            "uuid",
+        )
     )
 
 

@@ -40,9 +40,9 @@ def as_row(value: object) -> dict[str, Any] | None:
     if isinstance(value, dict):
         return value
     if isinstance(value, BaseModel):
-        return {name: getattr(value, name) for name in (*type(value).model_fields, *type(value).model_computed_fields)} | (
-            value.__pydantic_extra__ or {}
-        )
+        return {
+            name: getattr(value, name) for name in (*type(value).model_fields, *type(value).model_computed_fields)
+        } | (value.__pydantic_extra__ or {})
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
     if isinstance(value, tuple) and hasattr(value, "_asdict"):
@@ -66,7 +66,9 @@ def plain(value: Any, path: Path) -> Any:
         return plain(value.value, path)
     if isinstance(value, SecretStr | SecretBytes):
         raise UnsupportedDataError(
-            "A secret can't be stored as data", column=column_name(path), hint="Leave the column out, or unwrap it knowingly."
+            "A secret can't be stored as data",
+            column=column_name(path),
+            hint="Leave the column out, or unwrap it knowingly.",
         )
     if (row := as_row(value)) is not None:
         return row
@@ -89,9 +91,12 @@ def plain(value: Any, path: Path) -> Any:
         return list(value)
     if isinstance(value, bytearray | memoryview):
         return bytes(value)
-    for base in (bool, int, float, str, bytes, list, Decimal, uuid.UUID):
+    if isinstance(value, uuid.UUID):
+        return uuid.UUID(int=value.int)
+    bases: tuple[Any, ...] = (bool, int, float, str, bytes, list, Decimal)
+    for base in bases:
         if isinstance(value, base):
-            return base(str(value)) if base is uuid.UUID else base(value)  # type: ignore[call-overload]
+            return base(value)
     if isinstance(value, dt.datetime):
         return dt.datetime.combine(value.date(), value.timetz())
     raise UnsupportedDataError(

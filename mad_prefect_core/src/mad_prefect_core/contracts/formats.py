@@ -107,9 +107,7 @@ class Format(Protocol):
     def writer(self, session: Session, path: Path, options: Any, *, suffix: str) -> FormatWriter:
         """A writer of a new file at `path`. `mad_prefect_core.writing.ExportWriter` makes one of `export`."""
 
-    def export(
-        self, session: Session, relation: str, schema: Schema, path: Path, options: Any, *, suffix: str
-    ) -> None:
+    def export(self, session: Session, relation: str, schema: Schema, path: Path, options: Any, *, suffix: str) -> None:
         """Write all rows of `relation` (a name as SQL, readable on this session, its columns as in `schema`) to a
         new file at `path`, in order, as fast as DuckDB can.
 

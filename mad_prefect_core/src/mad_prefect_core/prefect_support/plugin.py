@@ -10,7 +10,7 @@ from mad_prefect_core.settings import Settings
 requires_plugin_api = (1, 1)
 
 
-@hookimpl
+@hookimpl(trylast=True)
 def mad_prefect_base(settings: Settings) -> tuple[str, dict[str, Any]] | None:
     """The base path and storage options of the block that `FILESYSTEM_BLOCK_NAME` names."""
     if not settings.filesystem_block_name:

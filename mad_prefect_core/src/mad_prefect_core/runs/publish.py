@@ -129,12 +129,10 @@ def _count(session: DuckSession, records: Sequence[ResultRecord], options: Forma
     files = [result_file(record) for record in records]
     cheapest = next((file for file in files if file.format.capabilities.schema_in_file), files[0])
     relation = scan_files(session, [cheapest], options, cheapest.schema)
-    return int(session.sql(f"SELECT count(*) FROM {session.view(relation)}").fetchall()[0][0])
+    return int(relation.aggregate("count(*)").fetchall()[0][0])
 
 
-def _columns_before(
-    session: DuckSession, run: DataAssetRun, targets: Sequence[ResultTarget]
-) -> dict[str, str] | None:
+def _columns_before(session: DuckSession, run: DataAssetRun, targets: Sequence[ResultTarget]) -> dict[str, str] | None:
     """The columns of the result that an empty run replaces: as recorded, or as a file of 2.x or others has them."""
     manifest, _ = read_manifest(str(run.asset_name), str(run.asset_id))
     if manifest is not None and manifest.results:

@@ -106,7 +106,10 @@ class DataAssetRun(BaseModel):
 
     def write(self) -> None:
         """Write the record now, wrapped as Prefect's serializer did it in 2.x."""
-        wrapped = {"__class__": f"{DataAssetRun.__module__}.{DataAssetRun.__qualname__}", "data": self.model_dump(mode="json")}
+        wrapped = {
+            "__class__": f"{DataAssetRun.__module__}.{DataAssetRun.__qualname__}",
+            "data": self.model_dump(mode="json"),
+        }
         self.location().write(json.dumps(wrapped, indent=4).encode())
 
     @classmethod
@@ -145,7 +148,9 @@ async def get_asset_metadata(asset_name: str, asset_id: str) -> Relation | None:
         except FileNotFoundError:
             return None
         ids = [run.removeprefix("asset_run_id=") for run in runs if run.startswith("asset_run_id=")]
-        records = [metadata_location(asset_name, asset_id, f"asset_run_id={id_}", "metadata.json") for id_ in sorted(ids)]
+        records = [
+            metadata_location(asset_name, asset_id, f"asset_run_id={id_}", "metadata.json") for id_ in sorted(ids)
+        ]
         if not records:
             return None
 

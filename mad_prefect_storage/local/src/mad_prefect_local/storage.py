@@ -22,8 +22,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from mad_prefect_core.contracts import FileStat, Options, Session, StorageCapabilities, Versioned
 from mad_prefect_core.errors import StorageConflictError, StorageError
-from mad_prefect_core.mounts import temporary_name
-from mad_prefect_core.paths import escape_glob
+from mad_prefect_core.paths import escape_glob, temporary_name
 from mad_prefect_local.options import LocalOptions
 
 __all__ = ["LocalStorage"]
