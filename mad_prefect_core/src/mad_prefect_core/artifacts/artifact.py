@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,6 +12,7 @@ from mad_prefect_core.errors import located
 from mad_prefect_core.mounts import locate
 from mad_prefect_core.plugins import get_host
 from mad_prefect_core.session import Relation
+from mad_prefect_core.threads import in_thread
 
 __all__ = ["DataArtifact"]
 
@@ -76,7 +76,7 @@ class DataArtifact:
         if self.persisted:
             return True
         with located(path=self.path, phase="write"):
-            location = await asyncio.to_thread(locate, self.path)
+            location = await in_thread(locate, self.path)
             self._file = await write_file(location, self.data, self.format, self.suffix, self.options)
         self.data = None
         self.persisted = self._file is not None
@@ -84,7 +84,7 @@ class DataArtifact:
 
     async def exists(self) -> bool:
         """Whether the file is there."""
-        self.persisted = await asyncio.to_thread(self.file) is not None
+        self.persisted = await in_thread(self.file) is not None
         return self.persisted
 
     def file(self) -> DataFile | None:

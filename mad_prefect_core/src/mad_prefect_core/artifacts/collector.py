@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
+import itertools
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
 
@@ -16,6 +17,7 @@ from mad_prefect_core.contracts import Batch, Options, ReadOptions, Schema
 from mad_prefect_core.errors import located
 from mad_prefect_core.plugins import get_host
 from mad_prefect_core.session import DuckSession
+from mad_prefect_core.threads import in_thread
 
 __all__ = ["DataArtifactCollector"]
 
@@ -58,15 +60,23 @@ class DataArtifactCollector:
 
     async def collect(self) -> list[DataArtifact]:
         """Persist every item, in order. Raises what the function raises, and `DataError` naming the batch."""
-        number = 0
-        async for item in yield_data_batches(self.collector):
-            with located(phase="collect", batch=number):
-                artifact = item if isinstance(item, DataArtifact) else await self._fragment(item, len(self.artifacts))
-                if artifact is not None and await _persisted(artifact):
-                    artifact.become(await self._as_fragment(artifact))
-                    self.artifacts.append(artifact)
-            number += 1
+        async with aclosing(yield_data_batches(self.collector)) as items:
+            for number in itertools.count():
+                with located(phase="collect", batch=number):
+                    if not await self._collect_next(items):
+                        break
         return self.artifacts
+
+    async def _collect_next(self, items: AsyncIterator[Any]) -> bool:
+        try:
+            item = await anext(items)
+        except StopAsyncIteration:
+            return False
+        artifact = item if isinstance(item, DataArtifact) else await self._fragment(item, len(self.artifacts))
+        if artifact is not None and await _persisted(artifact):
+            artifact.become(await self._as_fragment(artifact))
+            self.artifacts.append(artifact)
+        return True
 
     async def _fragment(self, item: object, number: int) -> DataArtifact | None:
         data: object = item
@@ -88,7 +98,7 @@ class DataArtifactCollector:
         if file is None:
             raise FileNotFoundError(f"{artifact.path} was written and is not there")
         if file.growth is None:
-            file = replace(file, growth=await asyncio.to_thread(self._growth_of, file))
+            file = replace(file, growth=await in_thread(self._growth_of, file))
         return replace(file, hive=self.hive)
 
     def _growth_of(self, file: DataFile) -> SchemaGrowth:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ from mad_prefect_core.artifacts.scan import scan_files
 from mad_prefect_core.contracts import Artifact, ReadOptions, Schema
 from mad_prefect_core.errors import ResultGoneError
 from mad_prefect_core.session import DuckSession, Relation, select_from
+from mad_prefect_core.threads import in_thread
 
 if TYPE_CHECKING:
     from mad_prefect_core.artifacts.artifact import DataArtifact
@@ -55,12 +55,12 @@ async def query_files(
     tables: Mapping[str, Any] | None,
 ) -> Relation | None:
     """A lazy relation over the artifacts' files; None where none has one."""
-    found = await asyncio.to_thread(lambda: [artifact.file() for artifact in artifacts])
+    found = await in_thread(lambda: [artifact.file() for artifact in artifacts])
     files = [file for file in found if file is not None]
     if not files:
         return None
     named = {name: await _readable(table) for name, table in (tables or {}).items()}
-    return await asyncio.to_thread(relation_over, files, options, None, query_str, params, named)
+    return await in_thread(relation_over, files, options, None, query_str, params, named)
 
 
 async def _readable(table: Any) -> Any:

@@ -3,7 +3,6 @@ changes it."""
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import re
 import weakref
@@ -18,13 +17,13 @@ from mad_prefect_core.artifacts.query import relation_over
 from mad_prefect_core.assets.engine import Plan, execute, latest
 from mad_prefect_core.assets.identity import digest
 from mad_prefect_core.assets.options import UNSET, DataAssetOptions, ManyReadOptions, ManyWriteOptions, Unset
-from mad_prefect_core.assets.syncing import run_sync
 from mad_prefect_core.assets.templates import AssetTemplateFormatter, has_fields
 from mad_prefect_core.contracts import Artifact, Asset, ReadOptions
 from mad_prefect_core.errors import QueryError, located
 from mad_prefect_core.paths import relative_key, split_url
 from mad_prefect_core.plugins import get_host
 from mad_prefect_core.session import DuckSession, Relation, table_names
+from mad_prefect_core.threads import in_thread, run_sync
 
 __all__ = ["CACHE_FIRST_CACHE_EXPIRATION", "DataAsset"]
 
@@ -201,9 +200,7 @@ class DataAsset(Generic[P, R]):
             if file is None:
                 return None
             named = await self._tables(query_str, tables or {})
-            return await asyncio.to_thread(
-                relation_over, [file], self.options.formats(), file.schema, query_str, params, named
-            )
+            return await in_thread(relation_over, [file], self.options.formats(), file.schema, query_str, params, named)
 
     async def _tables(self, query_str: str | None, given: Mapping[str, Any]) -> dict[str, Any]:
         found: dict[str, Any] = dict(given)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import datetime as dt
 import json
 import logging
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from mad_prefect_core.artifacts import DataArtifact, DataArtifactCollector
@@ -24,6 +24,7 @@ from mad_prefect_core.runs.manifest import AssetManifest, manifest_location, rea
 from mad_prefect_core.runs.publish import ResultTarget, publish, result_file, store_results, whole
 from mad_prefect_core.runs.record import DataAssetRun, FragmentRecord, RunStatus
 from mad_prefect_core.runs.sweep import begin, end, sweep_dead, sweep_failed, sweep_superseded
+from mad_prefect_core.threads import in_thread
 
 __all__ = ["Plan", "execute", "latest"]
 
@@ -53,7 +54,7 @@ async def execute(plan: Plan) -> DataArtifact:
     """Answer a call: from the cache where it holds, else by a run."""
     with located(asset=plan.name, path=plan.paths[0]):
         now = dt.datetime.now(dt.UTC)
-        manifest = await asyncio.to_thread(_cached, plan, now)
+        manifest = await in_thread(_cached, plan, now)
         if manifest is not None and manifest.last_run is not None:
             logger.info("Asset %r: cache hit, materialised at %s.", plan.name, manifest.last_materialized)
             run = DataAssetRun(
@@ -72,7 +73,7 @@ async def execute(plan: Plan) -> DataArtifact:
 
 async def latest(plan: Plan, missing: Sequence[str]) -> DataArtifact:
     """The latest result of an asset, whichever arguments it was made with."""
-    manifest = await asyncio.to_thread(_latest_manifest, plan)
+    manifest = await in_thread(_latest_manifest, plan)
     if manifest is None:
         raise ArgumentError(
             f"The asset needs {', '.join(missing)} and has no result yet",
@@ -141,6 +142,7 @@ class _Run:
         results = {target.run_file(plan.name, str(self.record.id)).folder for target in self.targets}
         self.folders = [self.fragments_dir, *sorted(results)]
         self.phase = "begin"
+        self.published = False
 
     def _fragments_dir(self, now: dt.datetime) -> tuple[str, dict[str, str]]:
         """A folder of this run alone, and the hive keys that the user wrote into the folder above."""
@@ -160,13 +162,14 @@ class _Run:
 
     async def execute(self) -> DataArtifact:
         logger.info("Asset %r: run %s starts.", self.plan.name, self.record.id)
-        await asyncio.to_thread(self._begin)
         try:
+            await in_thread(self._begin)
             await self._produce()
         except BaseException as error:
-            await asyncio.shield(asyncio.to_thread(self._fail, error))
+            # A cancellation that came while the result was being published leaves it published.
+            await in_thread(self._end if self.published else partial(self._fail, error))
             raise
-        await asyncio.to_thread(self._end)
+        await in_thread(self._end)
         logger.info(
             "Asset %r: run %s stored %s rows in %d ms.",
             self.plan.name,
@@ -205,25 +208,30 @@ class _Run:
         files = [file for artifact in artifacts if (file := artifact.file()) is not None]
         self.phase = "union"
         with located(phase="union"):
-            self.record.results, self.record.rows = await asyncio.to_thread(
+            self.record.results, self.record.rows = await in_thread(
                 store_results, self.plan.name, self.record, files, self.targets, formats
             )
         self.phase = "publish"
-        await asyncio.shield(asyncio.to_thread(self._publish))
+        await in_thread(self._publish)
 
     def _publish(self) -> None:
         with located(phase="publish"):
             self.record.materialized = dt.datetime.now(dt.UTC)
             self.before = publish(self.record, self.plan.signature())
+            self.published = True
 
     def _end(self) -> None:
         assert self.record.materialized is not None  # it was published
         assert self.record.runtime is not None
         self.record.duration_miliseconds = int((self.record.materialized - self.record.runtime).total_seconds() * 1000)
         self.record.status = RunStatus.SUCCESS
-        self.record.write()
-        sweep_superseded(self.before)
-        end(self.record)
+        try:
+            self.record.write()
+            sweep_superseded(self.before)
+            end(self.record)
+        except (OSError, MadPrefectError) as problem:
+            # The result is published: an error now would say that it is not.
+            logger.warning("Asset %r: run %s could not be wound up: %s", self.plan.name, self.record.id, problem)
 
     def _fail(self, error: BaseException) -> None:
         """Record the failure and take away what nobody was shown. The error itself is what the caller gets."""

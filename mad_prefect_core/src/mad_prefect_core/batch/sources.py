@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncGenerator, AsyncIterator, Collection
 from typing import Any
 
 import duckdb
@@ -14,6 +14,7 @@ from mad_prefect_core.batch.values import as_row
 from mad_prefect_core.contracts import Artifact, Asset, Batch
 from mad_prefect_core.errors import UnsupportedDataError
 from mad_prefect_core.plugins import get_host
+from mad_prefect_core.session import Relation
 
 __all__ = ["iter_batches", "yield_data_batches"]
 
@@ -21,7 +22,7 @@ _READER_ROWS = 122_880  # one DuckDB row group: streams stay small whatever the 
 _BARE = "json"  # the column that DuckDB's JSON reader puts bare scalars into, and 2.x with it
 
 
-async def yield_data_batches(data: object) -> AsyncIterator[Any]:
+async def yield_data_batches(data: object) -> AsyncGenerator[Any, None]:
     """What a coroutine returns, or each item that a generator or async generator yields; else the object itself."""
     if inspect.isawaitable(data) and not isinstance(data, Asset):
         data = await data
@@ -58,7 +59,7 @@ async def iter_batches(data: object, declared: Collection[str] = ()) -> AsyncIte
     elif isinstance(data, list) or (isinstance(data, tuple) and not hasattr(data, "_asdict")):
         async for batch in _of_sequence(list(data), declared):
             yield batch
-    elif isinstance(data, duckdb.DuckDBPyRelation):
+    elif isinstance(data, duckdb.DuckDBPyRelation | Relation):
         yield ColumnBatch(data.fetch_arrow_reader(_READER_ROWS))
     elif hasattr(data, "__arrow_c_stream__") or hasattr(data, "__arrow_c_array__"):
         yield ColumnBatch(data)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import datetime as dt
 import enum
 import logging
@@ -16,6 +15,7 @@ from mad_prefect_core.mounts import Location, default_mount
 from mad_prefect_core.paths import relative_key
 from mad_prefect_core.runs.results import ResultRecord
 from mad_prefect_core.settings import get_settings
+from mad_prefect_core.threads import in_thread
 
 __all__ = [
     "AssetManifest",
@@ -169,13 +169,13 @@ def change_manifest(
 
 async def load_asset_manifest(asset_name: str, asset_id: str) -> AssetManifest | None:
     """The manifest of an asset; None where there is none, or none that can be read."""
-    return (await asyncio.to_thread(read_manifest, asset_name, asset_id))[0]
+    return (await in_thread(read_manifest, asset_name, asset_id))[0]
 
 
 async def persist_asset_manifest(manifest: AssetManifest) -> AssetManifest:
     """Write a manifest over whatever is there, whole or not at all."""
     location = manifest_location(manifest.asset_name, manifest.asset_id)
-    await asyncio.to_thread(location.write, manifest.model_dump_json(indent=4).encode())
+    await in_thread(location.write, manifest.model_dump_json(indent=4).encode())
     return manifest
 
 
@@ -202,7 +202,7 @@ async def upsert_asset_manifest_from_run(
         return manifest.with_run(run, status=status, error=error, artifacts=artifact_paths)
 
     try:
-        return (await asyncio.to_thread(change_manifest, asset_name, asset_id, change))[1]
+        return (await in_thread(change_manifest, asset_name, asset_id, change))[1]
     except StorageError as failure:
         failure.asset = failure.asset or asset_name
         raise

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import datetime as dt
 import enum
 import json
@@ -19,6 +18,7 @@ from mad_prefect_core.runs.manifest import AssetManifestRun, ManifestRunStatus, 
 from mad_prefect_core.runs.results import ResultRecord
 from mad_prefect_core.session import DuckSession, Relation
 from mad_prefect_core.settings import get_settings
+from mad_prefect_core.threads import in_thread
 
 __all__ = ["DataAssetRun", "FragmentRecord", "ResultRecord", "RunStatus", "get_asset_metadata", "metadata_location"]
 
@@ -85,7 +85,7 @@ class DataAssetRun(BaseModel):
 
         The engine itself passes `update_manifest=False`: a manifest changes only when a run is published.
         """
-        await asyncio.to_thread(self.write)
+        await in_thread(self.write)
         if not (update_manifest and self.asset_name and self.asset_id and self.id):
             return
         await upsert_asset_manifest_from_run(
@@ -160,4 +160,4 @@ async def get_asset_metadata(asset_name: str, asset_id: str) -> Relation | None:
 
         return Relation(recipe)
 
-    return await asyncio.to_thread(find)
+    return await in_thread(find)

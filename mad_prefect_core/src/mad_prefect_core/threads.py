@@ -1,4 +1,4 @@
-"""Async code from code that is not."""
+"""Blocking work beside an event loop, and async work from code that has none."""
 
 from __future__ import annotations
 
@@ -6,11 +6,31 @@ import asyncio
 import contextvars
 import threading
 from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from contextlib import suppress
+from typing import Any, ParamSpec, TypeVar
 
-__all__ = ["run_sync"]
+__all__ = ["in_thread", "run_sync"]
 
+P = ParamSpec("P")
 T = TypeVar("T")
+
+
+async def in_thread(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Run a blocking call in a thread, so that other tasks go on meanwhile.
+
+    A thread can't be stopped. Where the task that waits for it is cancelled, the call is waited for all the same
+    before the cancellation goes on: nothing that cleans up ever meets it at work.
+    """
+    work = asyncio.ensure_future(asyncio.to_thread(call, *args, **kwargs))
+    try:
+        return await asyncio.shield(work)
+    except asyncio.CancelledError:
+        while not work.done():
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait([work])
+        if not work.cancelled():
+            work.exception()  # seen: the cancellation is what the caller gets
+        raise
 
 
 def run_sync(call: Callable[[], Coroutine[Any, Any, T]]) -> T:
