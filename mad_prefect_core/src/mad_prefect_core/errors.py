@@ -61,6 +61,7 @@ __all__ = [
     "located",
 ]
 
+_NOTE = "mad-prefect: "
 _PLACES = ("asset", "path", "phase", "batch", "column", "plugin")
 
 
@@ -218,7 +219,8 @@ def located(
                 setattr(error, name, value)
         raise
     except Exception as error:
-        note = f"mad-prefect: {_places(places)}"
-        if note not in getattr(error, "__notes__", ()):
-            error.add_note(note)
+        said = [note for note in getattr(error, "__notes__", ()) if note.startswith(_NOTE)]
+        new = {name: value for name, value in places.items() if not any(f"{name} " in note for note in said)}
+        if text := _places(new):
+            error.add_note(f"{_NOTE}{text}")
         raise
