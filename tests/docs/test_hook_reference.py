@@ -7,17 +7,19 @@ import inspect
 import re
 import sys
 import types
-from collections import Counter
 from collections.abc import Iterator
 from importlib.metadata import EntryPoint
 from pathlib import Path
+from xml.etree.ElementTree import fromstring
 
 import pyarrow as pa
 import pytest
 
 from mad_prefect_core.batch.batches import ColumnBatch
+from mad_prefect_core.batch.sources import iter_batches
+from mad_prefect_core.errors import UnsupportedDataError
 from mad_prefect_core.hookspecs import PLUGIN_API, HookSpecs
-from mad_prefect_core.plugins import PluginHost
+from mad_prefect_core.plugins import PluginHost, use_host
 from mad_prefect_core.session import DuckSession, schema_of
 from mad_prefect_core.writing import ExportWriter
 
@@ -104,13 +106,14 @@ def test_the_example_of_a_format_writes_and_reads_files(
 
 
 @pytest.mark.parametrize("hook", ["mad_prefect_batches"], indirect=True)
-def test_the_example_of_batches_knows_its_kind_of_object_and_no_other(example: types.ModuleType) -> None:
-    host = host_of(example)
-    answer = host.batches(Counter("abba"))
-
-    assert isinstance(answer, Iterator)
-    assert [batch.rows() for batch in answer] == [[{"item": "a", "count": 2}, {"item": "b", "count": 2}]]
-    assert host.batches(object()) is None
+async def test_the_example_of_batches_makes_rows_of_its_kind_of_object_and_of_no_other(
+    example: types.ModuleType,
+) -> None:
+    with use_host(host_of(example)):
+        element = fromstring('<orders><order id="1"/><order id="2"/></orders>')  # noqa: S314  our own text
+        assert [batch.rows() async for batch in iter_batches(element)] == [[{"id": "1"}, {"id": "2"}]]
+        with pytest.raises(UnsupportedDataError, match="A object can't be made rows of"):
+            [batch async for batch in iter_batches(object())]
 
 
 @pytest.mark.parametrize("hook", ["mad_prefect_base"], indirect=True)

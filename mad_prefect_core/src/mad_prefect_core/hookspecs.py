@@ -26,7 +26,7 @@ from typing import Any
 
 import pluggy
 
-from mad_prefect_core.contracts import Batch, Format, Storage
+from mad_prefect_core.contracts import Format, Storage
 
 __all__ = ["ENTRY_POINT_GROUP", "PLUGIN_API", "PROJECT", "HookSpecs", "hookimpl"]
 
@@ -62,11 +62,12 @@ class HookSpecs:
         yield from ()
 
     @hookspec
-    def mad_prefect_batches(self, data: object) -> Iterator[Batch] | AsyncIterator[Batch] | None:
+    def mad_prefect_batches(self, data: object) -> Iterator[object] | AsyncIterator[object] | None:
         """Teach the core a new kind of returned or yielded object.
 
-        Asked only for objects that the core does not know. Return an iterator of batches, or None to leave the
-        object to others; the first answer counts.
+        Asked only for objects that the core does not know. Return an iterator of what the core does know (lists of
+        dicts, anything that speaks Arrow …), each a batch; or None to leave the object to others. The first answer
+        counts.
         """
         return None
 

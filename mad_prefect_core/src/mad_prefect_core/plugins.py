@@ -21,7 +21,6 @@ from typing import Any, Literal, cast
 import pluggy
 
 from mad_prefect_core.contracts import (
-    Batch,
     Format,
     FormatCapabilities,
     Options,
@@ -189,7 +188,7 @@ class PluginHost:
 
     # -- calls ---------------------------------------------------------------------------------------------------
 
-    def batches(self, data: object) -> Iterator[Batch] | AsyncIterator[Batch] | None:
+    def batches(self, data: object) -> Iterator[object] | AsyncIterator[object] | None:
         """What the first plugin that knows this object makes of it.
 
         A plugin that fails is passed over if another one answers. If none does, its failure is raised: the object
