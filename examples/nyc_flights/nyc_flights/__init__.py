@@ -1,0 +1,1 @@
+"""The New York flights of 2013 as data assets: `source` hands the data out, `assets` lands it, `report` shows it."""

