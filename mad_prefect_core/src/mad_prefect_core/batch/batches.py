@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -83,6 +83,8 @@ def _has_extension(kind: pa.DataType) -> bool:
 class ColumnBatch:
     """Arrow columns: a table at hand, or a stream that is read once.
 
+    `problem` is what a stream raised while it was read, if it did.
+
     Args:
         source: Anything with `__arrow_c_stream__` or `__arrow_c_array__`, or a `pyarrow.RecordBatchReader`.
     """
@@ -106,10 +108,21 @@ class ColumnBatch:
         self._taken = False
         readable = pa.schema([pa.field(f.name, _readable(f.type, f.name)) for f in self._data.schema])
         if not readable.equals(self._data.schema):
-            self._data = self._data.cast(readable)
+            self._data = _cast(self._data, readable)
+        if isinstance(self._data, pa.RecordBatchReader):
+            self._data = pa.RecordBatchReader.from_batches(readable, self._watched(self._data))
+        self.problem: Exception | None = None
         self.schema = readable
         self.text: dict[Path, str] = {}
         self.wide: set[Path] = set()
+
+    def _watched(self, reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
+        """What a stream raises while somebody else reads it, who knows only the text of it, is kept here."""
+        try:
+            yield from reader
+        except Exception as error:
+            self.problem = error
+            raise
 
     def rows(self) -> list[dict[str, Any]]:
         """All rows as Python dicts, in memory."""
@@ -146,10 +159,30 @@ def _without_index(table: pa.Table) -> pa.Table:
     return table.drop_columns(labels).replace_schema_metadata(None) if about else table
 
 
+def _cast(data: Any, schema: pa.Schema) -> Any:
+    """A table, or a stream batch by batch, with columns of these types. Raises `UnsupportedValueError`."""
+    if isinstance(data, pa.RecordBatchReader):
+        batches = (batch for part in data for batch in _cast(pa.Table.from_batches([part]), schema).to_batches())
+        return pa.RecordBatchReader.from_batches(schema, batches)
+    columns = []
+    for field, column in zip(schema, data.columns, strict=True):
+        try:
+            columns.append(column.cast(field.type))
+        except pa.ArrowInvalid as error:
+            raise UnsupportedValueError(
+                f"The column is {column.type}, and DuckDB has {field.type} at best: {error}",
+                column=field.name,
+                hint="Round it, or cast it to integers.",
+            ) from error
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
 def _readable(kind: pa.DataType, column: str) -> pa.DataType:
-    """The nearest type that holds the same values and that DuckDB reads from Arrow."""
+    """The nearest type that holds the same values and that DuckDB reads from Arrow as they are."""
     if pa.types.is_float16(kind):
         return pa.float32()
+    if pa.types.is_duration(kind) and kind.unit == "ns":
+        return pa.duration("us")  # DuckDB would cut the nanoseconds off
     if pa.types.is_decimal256(kind):
         if kind.precision > 38:
             raise UnsupportedValueError(
@@ -158,4 +191,22 @@ def _readable(kind: pa.DataType, column: str) -> pa.DataType:
                 hint="Cast it to decimal128(38, …), or to text.",
             )
         return pa.decimal128(kind.precision, kind.scale)
+    if pa.types.is_struct(kind):
+        return _unless_same(kind, pa.struct([member.with_type(_readable(member.type, column)) for member in kind]))
+    if pa.types.is_list(kind):
+        return _unless_same(kind, pa.list_(_readable_member(kind, column)))
+    if pa.types.is_large_list(kind):
+        return _unless_same(kind, pa.large_list(_readable_member(kind, column)))
+    if pa.types.is_fixed_size_list(kind):
+        return _unless_same(kind, pa.list_(_readable_member(kind, column), kind.list_size))
+    if pa.types.is_map(kind):
+        return _unless_same(kind, pa.map_(_readable(kind.key_type, column), _readable(kind.item_type, column)))
     return kind
+
+
+def _readable_member(kind: Any, column: str) -> pa.Field:
+    return kind.value_field.with_type(_readable(kind.value_type, column))
+
+
+def _unless_same(kind: pa.DataType, readable: pa.DataType) -> pa.DataType:
+    return kind if readable.equals(kind) else readable

@@ -136,6 +136,8 @@ def unify_types(one: pa.DataType, other: pa.DataType, path: Path) -> pa.DataType
         return other if pa.types.is_null(one) else one
     if pa.types.is_struct(one) and pa.types.is_struct(other):
         return pa.struct(list(_unify_members(one, other, path)))
+    if pa.types.is_fixed_size_list(one) and pa.types.is_fixed_size_list(other) and one.list_size == other.list_size:
+        return pa.list_(unify_types(one.value_type, other.value_type, (*path, "[]")), one.list_size)
     if _is_list(one) and _is_list(other):
         return pa.list_(unify_types(one.value_type, other.value_type, (*path, "[]")))
     if pa.types.is_map(one) and pa.types.is_map(other):
@@ -254,6 +256,8 @@ def _settle(kind: pa.DataType) -> pa.DataType:
         if not kind.num_fields:
             return pa.map_(pa.string(), pa.string())
         return pa.struct([(kind.field(i).name, _settle(kind.field(i).type)) for i in range(kind.num_fields)])
+    if pa.types.is_fixed_size_list(kind):
+        return pa.list_(_settle(kind.value_type), kind.list_size)
     if _is_list(kind):
         return pa.list_(_settle(kind.value_type))
     if pa.types.is_map(kind):

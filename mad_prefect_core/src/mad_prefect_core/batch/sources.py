@@ -10,6 +10,7 @@ from typing import Any
 import duckdb
 
 from mad_prefect_core.batch.batches import ColumnBatch, RowBatch
+from mad_prefect_core.batch.relations import relation_reader
 from mad_prefect_core.batch.values import as_row
 from mad_prefect_core.contracts import Artifact, Asset, Batch
 from mad_prefect_core.errors import UnsupportedDataError
@@ -18,7 +19,6 @@ from mad_prefect_core.session import Relation
 
 __all__ = ["iter_batches", "yield_data_batches"]
 
-_READER_ROWS = 122_880  # one DuckDB row group: streams stay small whatever the relation's size
 _BARE = "json"  # the column that DuckDB's JSON reader puts bare scalars into, and 2.x with it
 
 
@@ -60,7 +60,7 @@ async def iter_batches(data: object, declared: Collection[str] = ()) -> AsyncIte
         async for batch in _of_sequence(list(data), declared):
             yield batch
     elif isinstance(data, duckdb.DuckDBPyRelation | Relation):
-        yield ColumnBatch(data.fetch_arrow_reader(_READER_ROWS))
+        yield ColumnBatch(relation_reader(data))
     elif hasattr(data, "__arrow_c_stream__") or hasattr(data, "__arrow_c_array__"):
         yield ColumnBatch(data)
     elif isinstance(data, Asset):

@@ -100,7 +100,7 @@ def plain(value: Any, path: Path) -> Any:
     if isinstance(value, dt.datetime):
         return dt.datetime.combine(value.date(), value.timetz())
     raise UnsupportedDataError(
-        f"A value of type {kind.__module__}.{kind.__qualname__} can't be stored: {_short(value)}",
+        f"A value of type {kind.__module__}.{kind.__qualname__} can't be stored{_shown(value)}",
         column=column_name(path),
         hint="Return plain values, dataclasses, pydantic models, or anything that speaks Arrow.",
     )
@@ -120,6 +120,9 @@ def _numpy(value: Any, path: Path) -> Any:
     return value.tolist()
 
 
-def _short(value: object) -> str:
+def _shown(value: object) -> str:
+    """The value itself where its class is Python's own; the repr of anybody else's may show anything."""
+    if type(value).__module__ != "builtins" or type(value) is object:
+        return ""
     text = repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."
+    return f": {text if len(text) <= 80 else f'{text[:77]}...'}"

@@ -1,0 +1,49 @@
+"""What all tests share: a base path of their own, the corpus of real files, and how hard hypothesis tries."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+# Prefect reads these when it is first imported, which a test module's imports may do.
+os.environ.setdefault("PREFECT_HOME", tempfile.mkdtemp(prefix="mad_prefect_tests_"))
+os.environ.setdefault("DO_NOT_TRACK", "1")
+os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+
+ROOT = Path(__file__).resolve().parents[1]
+
+settings.register_profile(
+    "mad_prefect",
+    deadline=None,  # two cores and a disk that others use too
+    derandomize=True,  # the same examples each time: a failure is one of the code, not of the day
+    database=None,
+    max_examples=40,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+settings.load_profile("mad_prefect")
+
+
+@pytest.fixture
+def base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of this test alone that is the base path. The working folder is another one beside it."""
+    folder, here = tmp_path / "base", tmp_path / "cwd"
+    folder.mkdir()
+    here.mkdir()
+    for name in ("FILESYSTEM_BLOCK_NAME", "ASSET_METADATA_LOCATION"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("FILESYSTEM_URL", f"file://{folder}")
+    monkeypatch.chdir(here)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def corpus() -> Path:
+    """Real files that nobody here wrote. They are not part of the repository."""
+    folder = ROOT.parent / "shared" / "corpus"
+    if not folder.is_dir():
+        pytest.skip("the corpus is not there: it belongs at ../shared/corpus, beside the repository")
+    return folder

@@ -1,0 +1,210 @@
+"""Takes a kind of value through a real run of an asset, and says what became of it; makes the docs page of that."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import os
+import re
+import sys
+import tempfile
+from dataclasses import dataclass
+from decimal import Decimal
+from itertools import groupby, product
+from pathlib import Path
+from typing import Any
+
+from fidelity_kinds import KINDS, Kind
+
+from mad_prefect_core import asset
+from mad_prefect_core.errors import MadPrefectError
+from mad_prefect_csv import ReadCSVOptions
+from mad_prefect_json import ReadJsonOptions
+
+__all__ = ["COMBINATIONS", "PAGE", "Outcome", "differences", "frame", "outcomes", "row"]
+
+FORMATS = ("json", "parquet", "csv")
+COMBINATIONS = list(product(FORMATS, FORMATS))
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "explanation" / "types.md"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a kind, with one format of fragments and one of results."""
+
+    fragment: str
+    result: str
+    wrong: str | None = None
+    """How it came back differently; None if it did not."""
+    error: Exception | None = None
+
+
+async def outcomes(kind: Kind) -> list[Outcome]:
+    """Of all combinations of formats, each by a run of its own."""
+    return list(await asyncio.gather(*(_outcome(kind, *formats) for formats in COMBINATIONS)))
+
+
+async def _outcome(kind: Kind, fragment: str, result: str) -> Outcome:
+    slug = re.sub(r"\W+", "_", kind.name)
+
+    @asset(
+        f"{slug}_{fragment}.{result}",
+        name=f"{slug}_{fragment}_{result}",
+        artifact_filetype=fragment,
+        read_json_options=ReadJsonOptions(auto_detect=False),
+        read_csv_options=ReadCSVOptions(auto_detect=False),
+    )
+    def values() -> Any:
+        return kind.make()
+
+    try:
+        relation = await values.query(kind.query)
+        assert relation is not None
+        rows = [dict(zip(relation.columns, row, strict=True)) for row in relation.fetchall()]
+    except MadPrefectError as error:
+        return Outcome(fragment, result, error=error)
+    except Exception as error:
+        return Outcome(fragment, result, wrong=f"{type(error).__name__}, which is none of ours: {error}"[:500])
+    types = {name: str(type) for name, type in zip(relation.columns, relation.types, strict=True)}
+    return Outcome(fragment, result, wrong=differences(kind, rows, types))
+
+
+def differences(kind: Kind, rows: list[dict[str, Any]], types: dict[str, str]) -> str | None:
+    """How rows differ from those expected; None if they don't."""
+    names = list(dict.fromkeys(name for row in kind.expected for name in row))
+    if list(types) != names:
+        return f"columns {list(types)}, not {names}"
+    if len(rows) != len(kind.expected):
+        return f"{len(rows)} rows, not {len(kind.expected)}"
+    for expected, row in zip(kind.expected, rows, strict=True):
+        for name in names:
+            if not same(expected.get(name), row[name]):
+                return f"{name}: {str(row[name])[:80]!r} ({types[name]}), not {str(expected.get(name))[:80]!r}"
+    for name, wanted in (kind.types or {}).items():
+        if types[name] != wanted:
+            return f"{name} is {types[name]}, not {wanted}"
+    return None
+
+
+def same(expected: Any, value: Any) -> bool:
+    """Whether a value is what was expected: equal, and of the same type."""
+    if isinstance(expected, int) and abs(expected) >= 2**63 and isinstance(value, Decimal):
+        return value == expected  # DuckDB has no other type for it
+    if isinstance(expected, int) and isinstance(value, Decimal):
+        return type(expected) is int and value == expected and value.as_tuple().exponent == 0
+    if type(expected) is not type(value):
+        return False
+    if isinstance(expected, float):
+        return expected.hex() == value.hex()  # tells nan and the zeros apart, too
+    if isinstance(expected, list | tuple):
+        return len(expected) == len(value) and all(map(same, expected, value))
+    if isinstance(expected, dict):
+        if not expected.keys() <= value.keys():
+            return False
+        return all(same(expected.get(key), item) for key, item in value.items())
+    if isinstance(expected, dt.datetime) and expected.tzinfo is not None:
+        # In UTC, since Python takes two datetimes of one zone for equal where only their `fold` differs.
+        return value.tzinfo is not None and expected.astimezone(dt.UTC) == value.astimezone(dt.UTC)
+    return bool(expected == value)
+
+
+# -- the page ----------------------------------------------------------------------------------------------------
+
+_INTRODUCTION = """\
+# Which values come back exactly
+
+An asset's rows go through a fragment file and a result file. What a run stored is recorded with it, so a value comes
+back with the value and the type that it had, whatever the two formats are, or the run is refused with an error that
+names the column. Nothing is changed on the way without a word.
+
+## What text is taken for
+
+JSON and CSV hold dates and times as text, and mad-prefect 2.x let DuckDB infer them. The same is done still, unless
+you switch it off: a column of Python strings *all* of which look like one type is of that type in the result.
+
+| strings that all look like | become, from JSON fragments | from CSV fragments |
+|---|---|---|
+| `2020-01-31` | `DATE` | `DATE` |
+| `2020-01-31 12:00:00`, `2020-01-31T12:00:00.5` | `TIMESTAMP` | `TIMESTAMP` |
+| `2020-01-31T12:00:00Z`, `…+02:00` | `TIMESTAMP WITH TIME ZONE` | `TIMESTAMP WITH TIME ZONE` |
+| `12:00:00` | `TIME` | `TIME` |
+| `12345678-1234-5678-1234-567812345678` | `UUID` | stay text |
+| `42`, `-1` | stay text | `BIGINT` |
+| `1.5` | stay text | `DOUBLE` |
+| `true`, `false` | stay text | `BOOLEAN` |
+
+Only what can be read in one way, and is the same text when written again up to the `T` and trailing zeros, counts:
+`01-02-2020` may be January or February and `007` is more than a number, so both stay text. One value that looks
+otherwise, in any row of any batch, leaves the whole column text. Parquet fragments hold text as text, and so does
+everything that came as columns (Arrow, a frame, a relation).
+
+To keep all strings as they are:
+
+```python
+@asset(
+    "orders.parquet",
+    read_json_options=ReadJsonOptions(auto_detect=False),
+    read_csv_options=ReadCSVOptions(auto_detect=False),
+)
+```
+
+The tables below are made with exactly these options, by the tests themselves (`tests/fidelity`), which fail if a
+value comes back differently or if this page is not what they found. `json→csv` means fragments in JSON and the
+result in CSV. An integer beyond 64 bits comes back as a `Decimal` without a fraction, an enum as its value, a tuple
+as a list, an aware datetime as the same instant, a dict's missing key as None.
+"""
+
+
+def frame() -> str:
+    """The page with nothing found yet: each row holds its kind's name alone."""
+    return page({kind.name: f"| {_cell(kind.name)} |" for kind in KINDS})
+
+
+def page(rows: dict[str, str]) -> str:
+    """The whole page."""
+    parts = [_INTRODUCTION]
+    for group, kinds in groupby(KINDS, key=lambda kind: kind.group):
+        heads = " | ".join(f"{fragment}→{result}" for fragment, result in COMBINATIONS)
+        parts.append(f"\n## {group}\n\n| kind | {heads} | why not |\n|---|{'---|' * len(COMBINATIONS)}---|\n")
+        parts.extend(f"{rows[kind.name]}\n" for kind in kinds)
+    return "".join(parts)
+
+
+def row(kind: Kind, found: list[Outcome]) -> str:
+    """A kind's row on the page."""
+    cells = ["exact" if outcome.error is None else "refused" for outcome in found]
+    reasons = dict.fromkeys(_reason(outcome.error) for outcome in found if isinstance(outcome.error, MadPrefectError))
+    return f"| {_cell(kind.name)} | {' | '.join(cells)} | {_cell('; '.join(reasons))} |"
+
+
+def _reason(error: MadPrefectError) -> str:
+    text = " ".join(error.message.split())
+    text = re.sub(r" at 0x[0-9a-f]+", "", text)
+    return text if len(text) <= 120 else f"{text[:117]}..."
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def main() -> None:
+    """Write the page anew: `python tests/fidelity/fidelity_harness.py`."""
+    os.environ["FILESYSTEM_URL"] = f"file://{tempfile.mkdtemp()}"
+    rows = {}
+    for kind in KINDS:
+        if sys.argv[2:] and sys.argv[2] not in kind.group:
+            continue
+        found = asyncio.run(outcomes(kind))
+        for outcome in found:
+            if outcome.wrong:
+                print(f"{kind.name}, {outcome.fragment}→{outcome.result}: {outcome.wrong}", file=sys.stderr)
+            elif outcome.error is not None and "-v" in sys.argv:
+                print(f"{kind.name}, {outcome.fragment}→{outcome.result}: {outcome.error!r}", file=sys.stderr)
+        rows[kind.name] = row(kind, found)
+    if sys.argv[2:]:
+        return
+    PAGE.write_text(page(rows), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
