@@ -29,7 +29,8 @@ def format(request: pytest.FixtureRequest) -> Format:
 
 @pytest.fixture(scope="module")
 def session() -> Iterator[DuckSession]:
-    with DuckSession() as session:
+    """As the core gives it to a format that writes."""
+    with DuckSession.for_writing() as session:
         yield session
 
 

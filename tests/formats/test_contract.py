@@ -60,6 +60,12 @@ def test_a_format_is_what_the_contract_says(format):
     assert all(suffix == suffix.lower() and suffix.startswith(".") for suffix in format.suffixes)
 
 
+def test_how_files_read_back_says_nothing_of_folders_and_names(format):
+    back = format.read_back(format.write_options())
+    assert isinstance(back, format.read_options)
+    assert not back.explicit().keys() & ReadOptions.model_fields.keys()
+
+
 @pytest.mark.parametrize("name", ["json", "parquet", "csv"])
 def test_each_plugin_has_the_same_surface(name):
     package = importlib.import_module(f"mad_prefect_{name}")

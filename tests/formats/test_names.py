@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import pyarrow as pa
 import pytest
 
+from mad_prefect_core.assets import asset
+from mad_prefect_core.errors import SchemaError
 from mad_prefect_core.session import quote, schema_of
 
 COLUMNS = [
@@ -40,3 +43,27 @@ def test_a_file_of_any_name_is_read_alone(name, format, export, scan, tmp_path):
     schema = export(format, "SELECT 1 AS v", path)
     assert scan(format, path, schema=schema).fetchall() == [(1,)]
     assert scan(format, path, hive_partitioning=False).fetchall() == [(1,)]
+
+
+@pytest.mark.parametrize(
+    ("names", "reason"), [(["ID", "id"], "The columns 'ID' and 'id'"), ([""], "A column has no name")]
+)
+@pytest.mark.parametrize("columnar", [False, True])
+async def test_columns_that_a_reader_could_not_tell_apart_never_reach_a_format(columnar, names, reason, format, base):
+    @asset(f"x{format.suffixes[0]}", artifact_filetype=format.name)
+    async def twins():
+        rows = [dict.fromkeys(names, 1)]
+        return pa.Table.from_pylist(rows) if columnar else rows
+
+    with pytest.raises(SchemaError, match=reason):
+        await twins()
+    assert not (base / f"x{format.suffixes[0]}").exists()
+
+
+async def test_folders_whose_keys_differ_in_case_alone_make_one_column(format, base):
+    @asset(f"x{format.suffixes[0]}", artifacts_dir="year=2024/Year=2025", artifact_filetype=format.name)
+    async def dated():
+        return [{"a": 1}]
+
+    relation = await (await dated()).query()
+    assert (relation.columns, relation.fetchall()) == (["a", "year"], [(1, 2024)])

@@ -151,31 +151,20 @@ def test_a_struct_without_members_is_refused_by_column(format, export, tmp_path)
     assert caught.value.column == "empty"
 
 
-@pytest.mark.parametrize(
-    ("names", "reason"),
-    [(["ID", "id"], "The columns 'ID' and 'id' differ in case alone"), ([""], "A column has no name")],
-)
-def test_columns_that_a_reader_could_not_tell_apart_are_refused_by_name(names, reason, format, session, tmp_path):
-    schema = dict.fromkeys(names, "INTEGER")
-    with pytest.raises(UnsupportedValueError, match=reason) as caught:
-        format.export(session, "rows", schema, tmp_path / "file", format.write_options(), suffix=format.suffixes[0])
-    assert caught.value.column == names[-1]
-
-
 @pytest.mark.parametrize("zone", ["America/New_York", "Asia/Kolkata"])
-def test_instants_before_time_zones_were_whole_minutes_are_kept_in_any_time_zone(
+def test_instants_before_time_zones_were_whole_minutes_are_read_in_any_time_zone(
     zone, format, session, export, scan, tmp_path
 ):
+    query = "SELECT TIMESTAMPTZ '1800-01-01 00:00:00+00' AS v, [TIMESTAMPTZ '0001-01-01 00:00:00+00'] AS l"
+    instants = "epoch_us(v), epoch_us(l[1])"
+    expected = session.sql(query).project(instants).fetchall()
+    schema = export(format, query, tmp_path / "file")
     session.execute(f"SET TimeZone = '{zone}'")
     try:
-        query = "SELECT TIMESTAMPTZ '1800-01-01 00:00:00+00' AS v, [TIMESTAMPTZ '0001-01-01 00:00:00+00'] AS l"
-        schema = export(format, query, tmp_path / "file")
         found = scan(format, tmp_path / "file", schema=schema)
-        instants = "epoch_us(v), epoch_us(l[1])"
-        assert found.project(instants).fetchall() == session.sql(query).project(instants).fetchall()
-        assert session.sql("SELECT current_setting('TimeZone')").fetchall() == [(zone,)]
+        assert found.project(instants).fetchall() == expected
     finally:
-        session.execute("RESET TimeZone")
+        session.execute("SET TimeZone = 'UTC'")
 
 
 def test_rows_keep_their_order(format, session, export, scan, tmp_path):

@@ -24,7 +24,7 @@ class ExportWriter(FormatWriter):
 
     Args:
         format: Whose `scan` and `export` to use.
-        session: A session that nobody else uses until `close` or `abort`.
+        session: A session for writing that nobody else uses until `close` or `abort`.
         path: The file to be made. Parts are named after it, and gone at the end.
         options: The format's write options.
         suffix: As in `Format.writer`.
@@ -55,16 +55,11 @@ class ExportWriter(FormatWriter):
             os.replace(self._parts.pop()[0], self._path)
             return
         wanted = duckdb_schema(self._session, self._schema)
+        read = self._format.read_back(self._options)
         relations = [
             cast_to(
                 self._session,
-                self._format.scan(
-                    self._session,
-                    [escape_glob(str(part))],
-                    self._format.read_options(),
-                    suffix=self._suffix,
-                    schema=schema,
-                ),
+                self._format.scan(self._session, [escape_glob(str(part))], read, suffix=self._suffix, schema=schema),
                 wanted,
             )
             for part, schema in self._parts

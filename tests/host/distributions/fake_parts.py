@@ -22,6 +22,9 @@ class FakeFormat:
     def scan(self, session: Any, files: Any, options: Any, *, suffix: str, schema: Any = None) -> Any:
         raise AssertionError("a fake")
 
+    def read_back(self, options: Any) -> Any:
+        raise AssertionError("a fake")
+
     def writer(self, session: Any, path: Path, options: Any, *, suffix: str) -> Any:
         raise AssertionError("a fake")
 

@@ -23,6 +23,8 @@ from mad_prefect_core.writing import duckdb_schema
 __all__ = ["DataFile", "FormatOptions", "checksum", "hive_columns", "unified_schema", "write_file"]
 
 _HIVE_TYPES = ("DATE", "TIMESTAMP", "BIGINT")
+_SPELLING = ("dateformat", "timestampformat", "timestamp_format", "decimal_separator")
+"""Options, where a format has them, that say how text spells values. A format spells its own in one way."""
 
 O = TypeVar("O", bound=Options)  # noqa: E741
 
@@ -46,6 +48,16 @@ class FormatOptions:
     def writing(self, format: Format) -> Any:
         """The write options of a format: the user's, or its defaults."""
         return _pick(format.write_options, self.write)
+
+    def reading_back(self, format: Format, declared: bool = False) -> Any:
+        """The read options for a file that was written under these; `declared`, if it may hold text of the user's
+        own in columns whose type he has named."""
+        back = format.read_back(self.writing(format))
+        if not declared:
+            return back
+        given = self.reading(format)
+        spelling = {name: value for name in _SPELLING if (value := getattr(given, name, None)) is not None}
+        return back.model_copy(update=spelling)
 
     def declared(self, format: Format) -> dict[str, str]:
         """The columns whose type the user has named in the read options."""
@@ -98,6 +110,8 @@ class DataFile:
     """Whether it was written from columns rather than rows."""
     size: int = 0
     """In bytes, where it was written here just now."""
+    read: Any = None
+    """Read options that undo what it was written with; None for a file that somebody else wrote."""
     hive: Schema = field(default_factory=dict)
     """Values of `key=value` folders that become columns, as text, by name."""
 
@@ -162,8 +176,9 @@ class _OpenFile:
         schema = duckdb_schema(self._session, self._growth.result())
         declared = self._options.declared(self._file.format)
         self._session.close()
-        known = schema | {name: kind for name, kind in declared.items() if name in schema}
-        return replace(self._file, schema=known, columnar=self._columnar, size=size)
+        named = {name: kind for name, kind in declared.items() if name in schema}
+        read = self._options.reading_back(self._file.format, declared=bool(named))
+        return replace(self._file, schema=schema | named, columnar=self._columnar, size=size, read=read)
 
     def abort(self) -> None:
         if self._writer is not None:
@@ -196,8 +211,12 @@ def unified_schema(session: DuckSession, files: Sequence[DataFile], options: For
 def hive_columns(hive: Schema, columns: Collection[str]) -> dict[str, str]:
     """The types that DuckDB's hive reader gives to keys; a column of the data of the same name goes first."""
     have = {name.lower() for name in columns}
-    kinds = {name: text_kind([value]) for name, value in hive.items() if name.lower() not in have}
-    return {name: kind if kind in _HIVE_TYPES else "VARCHAR" for name, kind in kinds.items()}
+    kinds: dict[str, str] = {}
+    for name, value in hive.items():
+        if name.lower() not in have:
+            have.add(name.lower())
+            kinds[name] = kind if (kind := text_kind([value])) in _HIVE_TYPES else "VARCHAR"
+    return kinds
 
 
 def checksum(path: Path) -> str:

@@ -25,7 +25,8 @@ def scan_files(
     """All rows of `files`, in order.
 
     With `schema`, that of the run that wrote them, each file is read with its own recorded types and cast to it.
-    Without, files are united by column name as far as DuckDB does that.
+    Without, files are united by column name as far as DuckDB does that. What a file was written with goes before
+    what `options` say of files of that format.
     """
     groups = [list(group) for _, group in groupby(files, key=lambda file: _kind(file, schema))]
     relations = []
@@ -44,11 +45,18 @@ def scan_files(
 
 def _kind(file: DataFile, schema: Schema | None) -> tuple[object, ...]:
     """Files of one kind are read by one scan. A reader that applies a schema needs no group for each of theirs."""
-    own = file.schema
-    if schema is not None and own is not None and file.format.capabilities.schema_on_read and not file.columnar:
-        own = schema
+    own = file.schema if schema is None or not _takes(file, schema) else schema
     recorded = None if own is None else tuple(own.items())
-    return file.format.name, file.suffix, recorded, file.columnar, tuple(file.hive.items())
+    return file.format.name, file.suffix, recorded, file.columnar, tuple(file.hive.items()), file.read
+
+
+def _takes(file: DataFile, schema: Schema) -> bool:
+    """Whether the file's reader gives these columns, whichever of them it has; else it is read with its own types."""
+    if file.schema is None or file.columnar or not file.format.capabilities.schema_on_read:
+        return False
+    # DuckDB brings files that have types of their own to types that it chooses itself: text and BLOB to escaped text.
+    alike = all(schema.get(name) == kind for name, kind in file.schema.items())
+    return alike or not file.format.capabilities.schema_in_file
 
 
 def _parts(group: list[DataFile]) -> list[list[DataFile]]:
@@ -63,12 +71,12 @@ def _scan_alike(
     first = files[0]
     format, read = first.format, options.reading(first.format)
     typed = first.schema
-    if typed is not None and schema is not None and format.capabilities.schema_on_read and not first.columnar:
+    if schema is not None and _takes(first, schema):
         own = {name for file in files for name in file.schema or ()}
         typed = {name: kind for name, kind in schema.items() if name in own or name not in first.hive}
     hive = typed is None and bool(read.hive_partitioning) and any(file.hive_keys() for file in files)
-    if read.hive_partitioning != hive:
-        read = read.model_copy(update={"hive_partitioning": hive})
+    own_read = first.read.explicit() if first.read is not None else {}
+    read = read.model_copy(update={**own_read, "hive_partitioning": hive})
     try:
         names = paths_of([file.location for file in files], session)
         relation = format.scan(session, names, read, suffix=first.suffix, schema=typed)

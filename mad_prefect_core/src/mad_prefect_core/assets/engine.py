@@ -119,7 +119,7 @@ def _artifact(plan: Plan, manifest: AssetManifest) -> DataArtifact:
     if not manifest.results:
         return DataArtifact(plan.paths[0], read_options=formats.read, write_options=formats.write)
     record = manifest.results[0]
-    return DataArtifact.of_file(record.path, result_file(record), formats)
+    return DataArtifact.of_file(record.path, result_file(record, formats), formats)
 
 
 class _Run:
@@ -182,7 +182,8 @@ class _Run:
             formats = self.plan.options.formats()
             return DataArtifact(self.plan.paths[0], read_options=formats.read, write_options=formats.write)
         first = self.record.results[0]
-        return DataArtifact.of_file(first.path, result_file(first), self.plan.options.formats())
+        formats = self.plan.options.formats()
+        return DataArtifact.of_file(first.path, result_file(first, formats), formats)
 
     def _begin(self) -> None:
         relative_key(self.fragments_dir.partition("://")[2] or self.fragments_dir)

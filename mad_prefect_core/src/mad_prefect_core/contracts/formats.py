@@ -85,6 +85,9 @@ class Format(Protocol):
     `files` are paths or URLs that the session's connection reads as they are, glob characters escaped already.
     `path` is a local path whose name says nothing: the storage stages it and brings it to where the user wants it.
     `suffix` is one of `suffixes`: that of the user's path, which tells a compression (`.csv.gz`) or dialect (`.tsv`).
+
+    The core promises for whatever is written: the session's TimeZone is UTC, and no column is without a name, or has
+    one that differs from another's in case alone.
     """
 
     name: str
@@ -102,6 +105,13 @@ class Format(Protocol):
         With `schema`, which is what a run recorded when these files were written: exactly those columns, in that
         order, with those types, and no hive keys. Without: what the files say, or what the reader infers, plus hive
         keys if `options.hive_partitioning`. Raises `duckdb.Error` as it comes; the core adds asset and path.
+        """
+
+    def read_back(self, options: Any) -> Any:
+        """The read options by which a file written under these write options reads back.
+
+        What they set explicitly, to None too, holds for such files whatever the user's read options say of those of
+        others. What they leave unset, such as limits, stays the user's.
         """
 
     def writer(self, session: Session, path: Path, options: Any, *, suffix: str) -> FormatWriter:

@@ -126,7 +126,7 @@ def _store_one(
 
 
 def _count(session: DuckSession, records: Sequence[ResultRecord], options: FormatOptions) -> int:
-    files = [result_file(record) for record in records]
+    files = [result_file(record, options) for record in records]
     cheapest = next((file for file in files if file.format.capabilities.schema_in_file), files[0])
     relation = scan_files(session, [cheapest], options, cheapest.schema)
     return int(relation.aggregate("count(*)").fetchall()[0][0])
@@ -146,9 +146,11 @@ def _columns_before(session: DuckSession, run: DataAssetRun, targets: Sequence[R
     return None
 
 
-def result_file(record: ResultRecord) -> DataFile:
-    """The run's own file of a result, as readers take it."""
-    return DataFile(locate(record.file), get_host().format_named(record.format), record.suffix, record.columns)
+def result_file(record: ResultRecord, options: FormatOptions) -> DataFile:
+    """The run's own file of a result, as readers take it; `options` are those of the run."""
+    format = get_host().format_named(record.format)
+    read = options.reading_back(format)
+    return DataFile(locate(record.file), format, record.suffix, record.columns, read=read)
 
 
 def publish(run: DataAssetRun, signature: str) -> AssetManifest | None:

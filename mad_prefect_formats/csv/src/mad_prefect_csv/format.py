@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
-from mad_prefect_core.contracts import Format, FormatCapabilities, FormatWriter, Schema, Session
+from mad_prefect_core.contracts import Format, FormatCapabilities, FormatWriter, ReadOptions, Schema, Session
 from mad_prefect_core.errors import UnsupportedValueError
 from mad_prefect_core.session import quote
 from mad_prefect_core.writing import ExportWriter
@@ -19,13 +18,12 @@ from mad_prefect_csv.sqltypes import refusal, text_type
 __all__ = ["CsvFormat"]
 
 # What says how values are written, also where names and types are known. The rest is about inference.
-_PARSING = frozenset(
-    {
-        "allow_quoted_nulls", "buffer_size", "comment", "compression", "dateformat", "decimal_separator", "delim",
-        "encoding", "escape", "force_not_null", "header", "ignore_errors", "max_line_size", "new_line", "null_padding",
-        "nullstr", "parallel", "quote", "skip", "strict_mode", "timestampformat",
-    }
-)  # fmt: skip
+_LIMITS = frozenset({"buffer_size", "max_line_size", "parallel"})
+_PARSING = _LIMITS | {
+    "allow_quoted_nulls", "comment", "compression", "dateformat", "decimal_separator", "delim", "encoding", "escape",
+    "force_not_null", "header", "ignore_errors", "new_line", "null_padding", "nullstr", "quote", "skip", "strict_mode",
+    "timestampformat",
+}  # fmt: skip
 
 # How files are read whose names and types are known: as `export` writes them, unless the user says otherwise.
 # DuckDB's own limit of 2 MiB for a row is soon reached by one long text.
@@ -72,39 +70,24 @@ class CsvFormat(Format):
             return relation
         return relation.project(", ".join(f"CAST({quote(n)} AS {kind}) AS {quote(n)}" for n, kind in schema.items()))
 
+    def read_back(self, options: WriteCSVOptions) -> ReadCSVOptions:
+        # All of the reader's own options: some are other names of those that matter.
+        others = ReadCSVOptions.model_fields.keys() - ReadOptions.model_fields.keys() - _LIMITS
+        return ReadCSVOptions(**dict.fromkeys(others) | options.model_dump())
+
     def writer(self, session: Session, path: Path, options: WriteCSVOptions, *, suffix: str) -> FormatWriter:
-        return ExportWriter(_InDialect(options), session, path, options, suffix=suffix)
+        return ExportWriter(self, session, path, options, suffix=suffix)
 
     def export(
         self, session: Session, relation: str, schema: Schema, path: Path, options: WriteCSVOptions, *, suffix: str
     ) -> None:
-        _refuse_names(schema)
         columns = ", ".join(_exported(session, name, kind) for name, kind in schema.items())
         named = {"delim": ",", **_of_suffix(suffix), **options.model_dump(exclude_none=True)}
         arguments = ", ".join(f"{name} ${name}" for name in named)
-        with _utc(session):
-            session.execute(
-                f"COPY (SELECT {columns} FROM {relation} AS source) TO $path (FORMAT csv, {arguments})",  # noqa: S608
-                {"path": str(path), **named},
-            )
-
-
-class _InDialect(CsvFormat):
-    """Reads files back in the dialect that it wrote them in, which their text alone does not tell."""
-
-    def __init__(self, options: WriteCSVOptions) -> None:
-        self._dialect = ReadCSVOptions(**options.model_dump())
-
-    def scan(
-        self,
-        session: Session,
-        files: Sequence[str],
-        options: ReadCSVOptions,
-        *,
-        suffix: str,
-        schema: Schema | None = None,
-    ) -> duckdb.DuckDBPyRelation:
-        return super().scan(session, files, self._dialect, suffix=suffix, schema=schema)
+        session.execute(
+            f"COPY (SELECT {columns} FROM {relation} AS source) TO $path (FORMAT csv, {arguments})",  # noqa: S608
+            {"path": str(path), **named},
+        )
 
 
 def _of_suffix(suffix: str) -> dict[str, Any]:
@@ -126,24 +109,3 @@ def _exported(session: Session, name: str, kind: str) -> str:
     text = text_type(parsed)
     value = f"source.{quote(name)}"
     return f"{value if text == str(parsed) else f'CAST({value} AS {text})'} AS {quote(name)}"
-
-
-def _refuse_names(schema: Schema) -> None:
-    """DuckDB's names know no case, so a reader could not tell `ID` from `id`."""
-    seen: dict[str, str] = {}
-    for name in schema:
-        if not name:
-            raise UnsupportedValueError("A column has no name", column=name)
-        if (other := seen.setdefault(name.lower(), name)) != name:
-            raise UnsupportedValueError(f"The columns {other!r} and {name!r} differ in case alone", column=name)
-
-
-@contextlib.contextmanager
-def _utc(session: Session) -> Iterator[None]:
-    """DuckDB writes instants in the session's time zone, and drops the seconds of historical offsets."""
-    ((zone,),) = session.sql("SELECT current_setting('TimeZone')").fetchall()
-    session.execute("SET TimeZone = 'UTC'")
-    try:
-        yield
-    finally:
-        session.execute("SET TimeZone = $zone", {"zone": zone})

@@ -75,7 +75,7 @@ class ReadCSVOptions(ReadOptions):
 
 
 class WriteCSVOptions(Options):
-    """Options of DuckDB's `COPY … TO`, by its names. What is set here, a reader must be told too (`ReadCSVOptions`)."""
+    """Options of DuckDB's `COPY … TO`, by its names. Other readers of such a file must be told what is set here."""
 
     delim: str | None = Field(None, description="What stands between two values. A comma, or a tab in `.tsv` files.")
     header: bool = Field(True, description="Begin with a line of names.")

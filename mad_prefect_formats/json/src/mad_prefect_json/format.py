@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,8 @@ from mad_prefect_json.writer import JsonWriter
 __all__ = ["JsonFormat"]
 
 # What says how values are written, also where their types are known. The rest is about inference.
-_PARSING = frozenset({"compression", "dateformat", "ignore_errors", "maximum_object_size", "timestampformat"})
+_LIMITS = frozenset({"maximum_object_size"})
+_PARSING = _LIMITS | {"compression", "dateformat", "ignore_errors", "timestampformat"}
 
 # DuckDB 2.0 charges twice `maximum_object_size` (64 MiB unless set) to its memory limit for each file that it infers
 # types from in one go, and runs out of memory on a few hundred small files.
@@ -76,23 +76,24 @@ class JsonFormat(Format):
             types.pop("filename", None)  # the reader adds it by itself
         return _read(session, files, {**named, "columns": types})
 
+    def read_back(self, options: Any) -> ReadJsonOptions:
+        return ReadJsonOptions(**dict.fromkeys(_PARSING - _LIMITS))
+
     def writer(self, session: Session, path: Path, options: Any, *, suffix: str) -> FormatWriter:
         return JsonWriter(self, session, path, options, _compression(suffix))
 
     def export(self, session: Session, relation: str, schema: Schema, path: Path, options: Any, *, suffix: str) -> None:
-        _refuse_names(schema)
         columns = []
         for name, kind in schema.items():
             parsed = session.connection.type(kind)
             if reason := refusal(parsed):
                 raise UnsupportedValueError(f"JSON can't hold {kind}: {reason}", column=name)
             columns.append(f"{writing(parsed, f'source.{quote(name)}')} AS {quote(name)}")
-        with _utc(session):
-            session.execute(
-                f"COPY (SELECT {', '.join(columns)} FROM {relation} AS source) "  # noqa: S608  identifiers are quoted
-                "TO $path (FORMAT json, COMPRESSION $compression)",
-                {"path": str(path), "compression": _compression(suffix) or "uncompressed"},
-            )
+        session.execute(
+            f"COPY (SELECT {', '.join(columns)} FROM {relation} AS source) "  # noqa: S608  identifiers are quoted
+            "TO $path (FORMAT json, COMPRESSION $compression)",
+            {"path": str(path), "compression": _compression(suffix) or "uncompressed"},
+        )
 
 
 def _typed(session: Session, files: Sequence[str], named: dict[str, Any], schema: Schema) -> duckdb.DuckDBPyRelation:
@@ -121,24 +122,3 @@ def _read(session: Session, files: Sequence[str], named: dict[str, Any]) -> duck
 
 def _compression(suffix: str) -> str | None:
     return {"gz": "gzip", "zst": "zstd"}.get(suffix.rpartition(".")[2])
-
-
-def _refuse_names(schema: Schema) -> None:
-    """DuckDB's names know no case, so a reader could not tell `ID` from `id`."""
-    seen: dict[str, str] = {}
-    for name in schema:
-        if not name:
-            raise UnsupportedValueError("A column has no name", column=name)
-        if (other := seen.setdefault(name.lower(), name)) != name:
-            raise UnsupportedValueError(f"The columns {other!r} and {name!r} differ in case alone", column=name)
-
-
-@contextlib.contextmanager
-def _utc(session: Session) -> Iterator[None]:
-    """DuckDB writes instants in the session's time zone, and drops the seconds of historical offsets."""
-    ((zone,),) = session.sql("SELECT current_setting('TimeZone')").fetchall()
-    session.execute("SET TimeZone = 'UTC'")
-    try:
-        yield
-    finally:
-        session.execute("SET TimeZone = $zone", {"zone": zone})

@@ -64,6 +64,9 @@ class ParquetFormat(Format):
         relation = session.sql(f"FROM read_parquet($files{arguments})", {"files": list(files), **named})
         return relation if schema is None else _as_recorded(relation, schema)
 
+    def read_back(self, options: WriteParquetOptions) -> ReadParquetOptions:
+        return ReadParquetOptions(binary_as_string=None, filename=None)
+
     def writer(self, session: Session, path: Path, options: WriteParquetOptions, *, suffix: str) -> FormatWriter:
         return ExportWriter(self, session, path, options, suffix=suffix)
 
@@ -77,7 +80,6 @@ class ParquetFormat(Format):
         *,
         suffix: str,
     ) -> None:
-        _refuse_names(schema)
         columns = [_exported(session, index, name, kind) for index, (name, kind) in enumerate(schema.items())]
         try:
             session.execute(
@@ -119,13 +121,3 @@ def _as_recorded(relation: duckdb.DuckDBPyRelation, schema: Schema) -> duckdb.Du
             for name, kind in schema.items()
         )
     )
-
-
-def _refuse_names(schema: Schema) -> None:
-    """DuckDB's names know no case, so a reader could not tell `ID` from `id`."""
-    seen: dict[str, str] = {}
-    for name in schema:
-        if not name:
-            raise UnsupportedValueError("A column has no name", column=name)
-        if (other := seen.setdefault(name.lower(), name)) != name:
-            raise UnsupportedValueError(f"The columns {other!r} and {name!r} differ in case alone", column=name)
