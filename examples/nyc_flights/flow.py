@@ -42,4 +42,6 @@ async def nyc_flights() -> None:
 
 
 if __name__ == "__main__":
+    if "PREFECT_API_URL" not in os.environ:
+        print("Prefect starts its temporary server ...", flush=True)
     asyncio.run(nyc_flights())

@@ -50,7 +50,7 @@ async def called(asset: DataAsset[..., Any]) -> Call:
     arguments = ", ".join(f"{name}={value}" for name, value in asset.arguments.items())
     label = f"{asset.fn.__name__}({arguments})"
     outcome = "[green]cache hit[/]" if call.hit else "[yellow]ran[/]      "
-    console.print(f"  {label:<18}  {outcome}  {call.rows:>7,} rows  {call.seconds:>6.2f} s")
+    console.print(f"  {label:<18}  {outcome}  {call.rows:>7,} rows  {call.seconds:>6.3f} s")
     return call
 
 
@@ -63,7 +63,7 @@ def print_sums(calls: Sequence[Call]) -> None:
     """How many calls were hits, and how long all of them took."""
     hits = sum(call.hit for call in calls)
     seconds = sum(call.seconds for call in calls)
-    console.print(f"{len(calls)} assets: {len(calls) - hits} ran, {hits} cache hits, {seconds:.1f} seconds.")
+    console.print(f"{len(calls)} assets: {len(calls) - hits} ran, {hits} cache hits, {seconds:.2f} seconds.")
 
 
 def print_delays(rows: Iterable[Sequence[Any]]) -> None:
@@ -89,4 +89,4 @@ def print_files(calls: Sequence[Call]) -> None:
         paths.setdefault(call.asset.template_path, []).extend(call.sizes)
     console.print(default_mount().root)
     for path, sizes in paths.items():
-        console.print(f"  {path:<42}  {len(sizes):>2} files  {sum(sizes) / 1e6:>6.2f} MB", markup=False)
+        console.print(f"  {path:<42}  {len(sizes):>2} files  {sum(sizes) / 1e3:>8,.0f} kB", markup=False)
