@@ -6,6 +6,7 @@ and a user's tables, views and variables are as invisible here as ours are there
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import itertools
 import json
@@ -60,6 +61,14 @@ def _database(threads: int | None = None) -> duckdb.DuckDBPyConnection:
                 config["threads"] = wanted
             _databases[key] = duckdb.connect(":memory:", config=config)
         return _databases[key].cursor()
+
+
+@atexit.register
+def _close_databases() -> None:
+    """Before the interpreter ends: what it leaves to the end, DuckDB's bindings report as leaked."""
+    with _lock:
+        while _databases:
+            _databases.popitem()[1].close()
 
 
 class DuckSession:
@@ -135,8 +144,13 @@ class Relation:
             self._relation = recipe(self._session)
 
     def on(self, session: DuckSession) -> duckdb.DuckDBPyRelation:
-        """The same relation on another session: DuckDB combines only those of one connection."""
-        return self._recipe(session)
+        """The same relation on another session: DuckDB combines only those of one connection.
+
+        Behind a view, since two relations whose parameters have the same names can't be combined.
+        """
+        with self._errors():
+            relation = self._recipe(session)
+            return session.sql(f"FROM {session.view(relation)}").set_alias(relation.alias)
 
     @contextlib.contextmanager
     def _errors(self) -> Iterator[None]:
@@ -233,13 +247,48 @@ def schema_of(relation: duckdb.DuckDBPyRelation) -> dict[str, str]:
 
 def cast_to(session: Session, relation: duckdb.DuckDBPyRelation, schema: Schema) -> duckdb.DuckDBPyRelation:
     """`relation` with exactly the columns of `schema`; those it lacks are NULL."""
-    have = {name: str(kind) for name, kind in zip(relation.columns, relation.types, strict=True)}
+    types = dict(zip(relation.columns, relation.types, strict=True))
+    have = {name: str(kind) for name, kind in types.items()}
     if have == dict(schema) and list(have) == list(schema):
         return relation
-    columns = ", ".join(
-        f"CAST({quote(name) if name in have else 'NULL'} AS {kind}) AS {quote(name)}" for name, kind in schema.items()
-    )
+
+    def column(name: str, kind: str) -> str:
+        if name not in have:
+            return f"CAST(NULL AS {kind})"
+        if _EMPTY not in have[name] or have[name] == kind:
+            return f"CAST({quote(name)} AS {kind})"
+        return f"CAST({_with_members(types[name], session.connection.type(kind), quote(name))} AS {kind})"
+
+    columns = ", ".join(f"{column(name, kind)} AS {quote(name)}" for name, kind in schema.items())
     return session.sql(f"SELECT {columns} FROM {session.view(relation)}")  # noqa: S608  identifiers are quoted
+
+
+_EMPTY = "MAP(VARCHAR, VARCHAR)"
+"""What a dict that never had a key is; DuckDB casts it to no struct."""
+
+
+def _with_members(have: Any, wanted: Any, value: str, depth: int = 0) -> str:
+    """SQL for `value`, dicts without keys in it made structs where others of them had keys."""
+    member = f"m{depth}"
+    if str(have) == _EMPTY and wanted.id == "struct":
+        return f"CASE WHEN {value} IS NOT NULL THEN struct_pack({quote(wanted.children[0][0])} := NULL) END"
+    if have.id == wanted.id == "list":
+        inner = _with_members(have.children[0][1], wanted.children[0][1], member, depth + 1)
+        return value if inner == member else f"list_transform({value}, lambda {member}: {inner})"
+    if have.id == wanted.id == "struct":
+        kinds = dict(wanted.children)
+        parts = {name: f"struct_extract({value}, {_text(name)})" for name, _ in have.children}
+        inner_of = {name: _with_members(kind, kinds[name], parts[name], depth) for name, kind in have.children}
+        if inner_of == parts:
+            return value
+        packed = ", ".join(f"{quote(name)} := {inner}" for name, inner in inner_of.items())
+        return f"CASE WHEN {value} IS NOT NULL THEN struct_pack({packed}) END"
+    return value
+
+
+def _text(value: str) -> str:
+    """Text as an SQL literal, where SQL takes no parameter."""
+    return "'" + value.replace("'", "''") + "'"
 
 
 def union_all(session: Session, relations: Sequence[duckdb.DuckDBPyRelation]) -> duckdb.DuckDBPyRelation:
@@ -279,11 +328,12 @@ def _one_query(session: DuckSession, query: str, main: str) -> str:
     problems = []
     for candidate in (clause, text):
         try:
-            statements = session.connection.extract_statements(f"FROM (\n{candidate}\n)")
+            alone = session.connection.extract_statements(candidate)  # or a stray `)` would end the brackets below
+            inside = session.connection.extract_statements(f"FROM (\n{candidate}\n)")
         except duckdb.Error as error:
             problems.append(error)
             continue
-        if len(statements) == 1:
+        if len(alone) == len(inside) == 1:
             return candidate
     whole = text.split(None, 1)[0].upper() in ("SELECT", "WITH", "FROM", "VALUES", "PIVOT", "(") if text else False
     problem = problems[-1 if whole else 0] if problems else "more than one statement"
