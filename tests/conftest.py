@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -47,3 +48,15 @@ def corpus() -> Path:
     if not folder.is_dir():
         pytest.skip("the corpus is not there: it belongs at ../shared/corpus, beside the repository")
     return folder
+
+
+@pytest.fixture
+def stored(base: Path) -> Callable[[], dict[str, bytes]]:
+    """Everything under the base but run records, markers and locks: what a failed run must leave as it was."""
+
+    def files() -> dict[str, bytes]:
+        found = {str(path.relative_to(base)): path for path in sorted(base.rglob("*")) if path.is_file()}
+        records = ("/asset_run_id=", "/_running/", ".lock", "/_secret_key")
+        return {name: path.read_bytes() for name, path in found.items() if not any(part in name for part in records)}
+
+    return files

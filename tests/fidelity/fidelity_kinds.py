@@ -635,6 +635,15 @@ _pages(
     expect=[{"a": {"b": None}}, {"a": {"b": 1}}],
 )
 _pages(
+    "pages of nested empty dicts, then of full ones",
+    [{"a": [{"b": {}, "c": 1}, None], "d": {"e": {}}}],
+    [{"a": [{"b": {"x": dt.date(2020, 1, 1)}, "c": 2.5}], "d": {"e": {"f": {"g": 1}}}}],
+    expect=[
+        {"a": [{"b": {"x": None}, "c": 1.0}, None], "d": {"e": {"f": None}}},
+        {"a": [{"b": {"x": dt.date(2020, 1, 1)}, "c": 2.5}], "d": {"e": {"f": {"g": 1}}}},
+    ],
+)
+_pages(
     "a page of rows, then an Arrow table",
     [{"a": 1, "b": "x"}],
     pa.table({"b": ["y"], "a": [2]}),

@@ -1,7 +1,7 @@
 """DuckDB relations, on whatever connection, as Arrow that has what they hold.
 
-DuckDB's own way to Arrow changes some types without a word: HUGEINT becomes a decimal that does not hold all of it, TIME
-WITH TIME ZONE loses its offset, BIT becomes bytes, UUID and JSON become text.
+DuckDB's own way to Arrow changes some types without a word: HUGEINT becomes a decimal that does not hold all of it,
+TIME WITH TIME ZONE loses its offset, BIT becomes bytes, UUID and JSON become text.
 """
 
 from __future__ import annotations
@@ -30,7 +30,10 @@ _NESTED = frozenset({"list", "array", "struct", "map", "union"})
 
 
 def relation_reader(relation: Any) -> pa.RecordBatchReader:
-    """The rows of a `duckdb.DuckDBPyRelation`, or of what is used like one, batch by batch, once. Raises `UnsupportedDataError` naming the column."""
+    """The rows of a `duckdb.DuckDBPyRelation`, or of what is used like one, batch by batch, once.
+
+    Raises `UnsupportedDataError` naming the column.
+    """
     columns = dict(zip(relation.columns, relation.types, strict=True))
     for name, kind in columns.items():
         _refuse(kind, name)
@@ -67,10 +70,12 @@ def _typed(reader: pa.RecordBatchReader, schema: pa.Schema) -> Iterator[pa.Recor
 
 def _translated(error: Exception) -> UnsupportedValueError:
     """What the relation's own SQL raises is told as it is; a HUGEINT too large for a decimal is told by its column."""
-    found = re.search(r"Could not cast value (-?\d+) to DECIMAL\(38,0\) when casting from source column (.*)", str(error))
+    found = re.search(r"cast value (-?\d+) to DECIMAL\(38,0\) when casting from source column (.*)", str(error))
     if not found:
         return UnsupportedValueError(f"The relation can't be read: {error}")
-    return UnsupportedValueError(f"An integer has more than 38 digits: {found[1]}", column=found[2], hint="Store it as text.")
+    return UnsupportedValueError(
+        f"An integer has more than 38 digits: {found[1]}", column=found[2], hint="Store it as text."
+    )
 
 
 def _selected(name: str, kind: Any) -> str:
