@@ -62,7 +62,7 @@ def _array(values: list[Any], kind: pa.DataType) -> pa.Array:
         return pa.ExtensionArray.from_storage(kind, pa.array(values, kind.storage_type))
     missing = pa.array([value is None for value in values], pa.bool_())
     if pa.types.is_struct(kind):
-        members = [_array([v and v.get(field.name) for v in values], field.type) for field in kind]
+        members = [_array([None if v is None else v.get(field.name) for v in values], field.type) for field in kind]
         return pa.StructArray.from_arrays(members, fields=list(kind), mask=missing)
     offsets: list[int] = [0]
     flat: list[Any] = []
