@@ -110,7 +110,7 @@ async def test_the_example_of_batches_makes_rows_of_its_kind_of_object_and_of_no
     example: types.ModuleType,
 ) -> None:
     with use_host(host_of(example)):
-        element = fromstring('<orders><order id="1"/><order id="2"/></orders>')  # noqa: S314  our own text
+        element = fromstring('<orders><order id="1"/><order id="2"/></orders>')
         assert [batch.rows() async for batch in iter_batches(element)] == [[{"id": "1"}, {"id": "2"}]]
         with pytest.raises(UnsupportedDataError, match="A object can't be made rows of"):
             [batch async for batch in iter_batches(object())]

@@ -49,6 +49,10 @@ class DataArtifact:
         self.options = FormatOptions.of(read_options, write_options, read_json_options, read_csv_options)
         self.format, suffix = get_host().format_of(path)
         self.suffix = suffix.lower()
+        self.run: Any = None
+        """The `DataAssetRun` that made it, where it is the result of an asset's call."""
+        self.from_cache = False
+        """Whether that call was answered without a run."""
         self._file: DataFile | None = None
 
     @classmethod

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+import duckdb
 from pydantic import ValidationError
 
 from mad_prefect_core.batch import SchemaGrowth, iter_batches
@@ -18,6 +18,7 @@ from mad_prefect_core.errors import OptionError
 from mad_prefect_core.mounts import Location
 from mad_prefect_core.paths import hive_keys
 from mad_prefect_core.session import DuckSession
+from mad_prefect_core.threads import in_thread
 from mad_prefect_core.writing import duckdb_schema
 
 __all__ = ["DataFile", "FormatOptions", "checksum", "hive_columns", "unified_schema", "write_file"]
@@ -133,8 +134,8 @@ async def write_file(
         async for batch in iter_batches(data, declared):
             if file is None:
                 file = _OpenFile(location, format, suffix, options, SchemaGrowth(declared))
-            await asyncio.to_thread(file.write, batch)
-        return await asyncio.to_thread(file.close) if file else None
+            await in_thread(file.write, batch)
+        return await in_thread(file.close) if file else None
     except BaseException:
         if file:
             file.abort()
@@ -164,7 +165,12 @@ class _OpenFile:
             self._writer = format.writer(
                 self._session, self._staged, self._options.writing(format), suffix=self._file.suffix
             )
-        self._writer.write(batch)
+        try:
+            self._writer.write(batch)
+        except duckdb.Error as error:
+            if problem := getattr(batch, "problem", None):  # DuckDB knows only the text of what a stream raised
+                raise problem from error
+            raise
 
     def close(self) -> DataFile:
         assert self._writer is not None  # write() comes first

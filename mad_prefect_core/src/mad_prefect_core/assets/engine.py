@@ -7,7 +7,7 @@ import json
 import logging
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -40,8 +40,8 @@ class Plan:
     paths: Sequence[str]
     artifacts_dir: str
     options: DataAssetOptions
-    call: Callable[[], Any]
-    arguments: Mapping[str, Any]
+    call: Callable[[], Any] = field(repr=False)
+    arguments: Mapping[str, Any] = field(repr=False)
 
     def signature(self) -> str:
         """Digest of what changes the stored result besides the arguments: a hit needs the same."""
@@ -55,20 +55,13 @@ async def execute(plan: Plan) -> DataArtifact:
     with located(asset=plan.name, path=plan.paths[0]):
         now = dt.datetime.now(dt.UTC)
         manifest = await in_thread(_cached, plan, now)
-        if manifest is not None and manifest.last_run is not None:
-            logger.info("Asset %r: cache hit, materialised at %s.", plan.name, manifest.last_materialized)
-            run = DataAssetRun(
-                id=manifest.last_run.id,
-                asset_id=plan.id,
-                asset_name=plan.name,
-                asset_path=plan.paths[0],
-                materialized=manifest.last_materialized,
-                status=RunStatus.SUCCESS,
-                results=list(manifest.results),
-            )
-            get_host().notify("mad_prefect_cache_hit", run)
-            return _artifact(plan, manifest)
-        return await _Run(plan, now).execute()
+        if manifest is None:
+            return await _Run(plan, now).execute()
+        logger.info("Asset %r: cache hit, materialised at %s.", plan.name, manifest.last_materialized)
+        artifact = _artifact_of(plan, manifest)
+        artifact.from_cache = True
+        get_host().notify("mad_prefect_cache_hit", artifact.run)
+        return artifact
 
 
 async def latest(plan: Plan, missing: Sequence[str]) -> DataArtifact:
@@ -81,7 +74,7 @@ async def latest(plan: Plan, missing: Sequence[str]) -> DataArtifact:
             path=plan.paths[0],
             hint="Call it with its arguments first, or bind them with with_arguments(...).",
         )
-    return _artifact(plan, manifest)
+    return _artifact_of(plan, manifest)
 
 
 def _latest_manifest(plan: Plan) -> AssetManifest | None:
@@ -114,12 +107,31 @@ def _cached(plan: Plan, now: dt.datetime) -> AssetManifest | None:
     return manifest if all(whole(record) for record in manifest.results) else None
 
 
-def _artifact(plan: Plan, manifest: AssetManifest) -> DataArtifact:
+def _artifact_of(plan: Plan, manifest: AssetManifest) -> DataArtifact:
+    last = manifest.last_run
+    run = DataAssetRun(
+        id=last.id if last else None,
+        asset_id=plan.id,
+        asset_name=plan.name,
+        asset_path=plan.paths[0],
+        materialized=manifest.last_materialized,
+        status=RunStatus.SUCCESS,
+        rows=last.rows if last else None,
+        results=list(manifest.results),
+    )
+    return _artifact(plan, run)
+
+
+def _artifact(plan: Plan, run: DataAssetRun) -> DataArtifact:
+    """What a call returns: the first result of a run, or one without a file where the run had none."""
     formats = plan.options.formats()
-    if not manifest.results:
-        return DataArtifact(plan.paths[0], read_options=formats.read, write_options=formats.write)
-    record = manifest.results[0]
-    return DataArtifact.of_file(record.path, result_file(record, formats), formats)
+    if run.results:
+        first = run.results[0]
+        artifact = DataArtifact.of_file(first.path, result_file(first, formats), formats)
+    else:
+        artifact = DataArtifact(plan.paths[0], read_options=formats.read, write_options=formats.write)
+    artifact.run = run
+    return artifact
 
 
 class _Run:
@@ -178,12 +190,7 @@ class _Run:
             self.record.duration_miliseconds,
         )
         get_host().notify("mad_prefect_run_finished", self.record)
-        if not self.record.results:
-            formats = self.plan.options.formats()
-            return DataArtifact(self.plan.paths[0], read_options=formats.read, write_options=formats.write)
-        first = self.record.results[0]
-        formats = self.plan.options.formats()
-        return DataArtifact.of_file(first.path, result_file(first, formats), formats)
+        return _artifact(self.plan, self.record)
 
     def _begin(self) -> None:
         relative_key(self.fragments_dir.partition("://")[2] or self.fragments_dir)
@@ -195,15 +202,15 @@ class _Run:
         formats = self.plan.options.formats()
         register_mad()  # the function may read mad:// with plain duckdb.sql, whose connection is this thread's
         self.phase = "collect"
-        collector = DataArtifactCollector(
-            self.plan.call(),
-            self.fragments_dir,
-            self.plan.options.artifact_filetype,
-            read_options=formats.read,
-            write_options=formats.write,
-            hive=self.hive,
-        )
         with located(phase="collect"):
+            collector = DataArtifactCollector(
+                self.plan.call(),
+                self.fragments_dir,
+                self.plan.options.artifact_filetype,
+                read_options=formats.read,
+                write_options=formats.write,
+                hive=self.hive,
+            )
             artifacts = await collector.collect()
         self.record.fragments = [FragmentRecord(path=artifact.path) for artifact in artifacts]
         files = [file for artifact in artifacts if (file := artifact.file()) is not None]
@@ -218,6 +225,7 @@ class _Run:
     def _publish(self) -> None:
         with located(phase="publish"):
             self.record.materialized = dt.datetime.now(dt.UTC)
+            self.record.write()  # before the switch: whoever follows it finds there what is ours to sweep
             self.before = publish(self.record, self.plan.signature())
             self.published = True
 

@@ -12,6 +12,8 @@ __all__ = ["described", "redacted"]
 
 _MASK = "**********"
 _SECRET_NAME = re.compile(r"secret|token|passw|api_?key|credential|auth", re.IGNORECASE)
+_IN_URL = re.compile(r"(?<=://)[^/\s?#@]+(?=@)|(?<=[?&#])([^=&#\s]+)=([^&#\s'\"]+)")
+"""What a URL may hold that is secret: user and password, and the values of some of its keys."""
 _MAX = 200  # characters of one argument
 
 
@@ -21,7 +23,9 @@ def described(arguments: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _short(value: object) -> str:
-    if isinstance(value, str | bytes | bool | int | float | type(None)):
+    if isinstance(value, str):
+        text = repr(_without_urls_secrets(value))
+    elif isinstance(value, bytes | bool | int | float | type(None)):
         text = repr(value)
     elif type(value).__module__ in ("datetime", "decimal", "uuid", "pathlib"):
         text = str(value)
@@ -30,14 +34,31 @@ def _short(value: object) -> str:
     return text if len(text) <= _MAX else f"{text[: _MAX - 3]}..."
 
 
+def _without_urls_secrets(text: str) -> str:
+    def masked(found: re.Match[str]) -> str:
+        if found[1] is None:
+            return _MASK
+        return f"{found[1]}={_MASK}" if _SECRET_NAME.search(found[1]) else found[0]
+
+    return _IN_URL.sub(masked, text) if "://" in text else text
+
+
+def _urls_secrets(text: str) -> Iterator[str]:
+    for found in _IN_URL.finditer(text) if "://" in text else ():
+        if found[1] is None:
+            yield found[0].partition(":")[2]
+        elif _SECRET_NAME.search(found[1]):
+            yield found[2]
+
+
 def redacted(text: str, arguments: Mapping[str, Any]) -> str:
     """A text without the secrets that are among the arguments."""
     for name, value in arguments.items():
         if isinstance(value, str) and _SECRET_NAME.search(name) and value:
             text = text.replace(value, _MASK)
-        for secret in _secrets(value):
+        for secret in filter(None, _secrets(value)):
             text = text.replace(secret, _MASK)
-    return text
+    return _without_urls_secrets(text)
 
 
 def _secrets(value: object) -> Iterator[str]:
@@ -50,8 +71,12 @@ def _secrets(value: object) -> Iterator[str]:
     elif isinstance(value, BaseModel):
         for field in type(value).model_fields:
             yield from _secrets(getattr(value, field))
+    elif isinstance(value, str):
+        yield from _urls_secrets(value)
     elif isinstance(value, Mapping):
-        for item in value.values():
+        for name, item in value.items():
+            if isinstance(item, str) and _SECRET_NAME.search(str(name)):
+                yield item
             yield from _secrets(item)
     elif isinstance(value, list | tuple | set | frozenset):
         for item in value:

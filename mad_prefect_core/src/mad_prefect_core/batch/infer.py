@@ -51,7 +51,9 @@ def infer_rows(
     """
     columns = {}
     if rows and not any(rows):
-        raise SchemaError("There are rows, but none has a column", hint="Yield dicts with at least one key, or nothing.")
+        raise SchemaError(
+            "There are rows, but none has a column", hint="Yield dicts with at least one key, or nothing."
+        )
     for name, values in _pivot(rows, ()).items():
         try:
             columns[name] = infer_column(values, (name,))

@@ -51,12 +51,13 @@ def _utc(value: dt.datetime | None) -> dt.datetime | None:
 
 
 class AssetManifestRun(BaseModel):
-    """A run, as the manifest shows it. Fields as in 2.x."""
+    """A run, as the manifest shows it. Fields as in 2.x, and `rows`."""
 
     id: str
     metadata_path: str
     materialized: dt.datetime | None = None
     artifact_paths: tuple[str, ...] = ()
+    rows: int | None = None
 
     @model_validator(mode="after")
     def _in_utc(self) -> AssetManifestRun:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from mad_prefect_core.artifacts.files import DataFile, FormatOptions, checksum, unified_schema
 from mad_prefect_core.artifacts.scan import scan_files
 from mad_prefect_core.contracts import Format
-from mad_prefect_core.errors import CorruptFileError, SchemaError, located
+from mad_prefect_core.errors import CorruptFileError, SchemaError, StorageConflictError, located
 from mad_prefect_core.mounts import Location, locate
 from mad_prefect_core.paths import is_url, safe_segment, split_url
 from mad_prefect_core.plugins import get_host
@@ -29,6 +29,7 @@ __all__ = ["ResultTarget", "address", "publish", "result_file", "store_results",
 
 logger = logging.getLogger(__name__)
 
+_ATTEMPTS = 20
 _MANY = 64
 _SMALL = 1 << 20  # bytes
 
@@ -168,17 +169,28 @@ def publish(run: DataAssetRun, signature: str) -> AssetManifest | None:
 
     name, asset_id = str(run.asset_name), str(run.asset_id)
     before, _ = change_manifest(name, asset_id, switch)
-    shown: list[ResultRecord] = []
     try:
-        for record in run.results:
-            with located(path=record.path, phase="publish"):
-                locate(record.file).link_to(locate(record.path))
-                shown.append(record)
+        _show(run, name, asset_id)
         _record_tokens(run, name, asset_id)
     except BaseException:
-        _undo(run, before, shown)
+        _undo(run, before)
         raise
     return before
+
+
+def _show(run: DataAssetRun, name: str, asset_id: str) -> None:
+    """Make the users' paths those of the current run. Where another run becomes current meanwhile, those of that one:
+    whoever comes last has seen the last switch, so the paths never stay a mix of two runs."""
+    current: Sequence[ResultRecord] = run.results
+    for _ in range(_ATTEMPTS):
+        for record in current:
+            with located(path=record.path, phase="publish"):
+                locate(record.file).link_to(locate(record.path))
+        manifest, _token = read_manifest(name, asset_id)
+        if manifest is None or [r.file for r in manifest.results] == [r.file for r in current]:
+            return
+        current = manifest.results
+    raise StorageConflictError(f"Other runs were published {_ATTEMPTS} times in a row meanwhile", phase="publish")
 
 
 def _record_tokens(run: DataAssetRun, name: str, asset_id: str) -> None:
@@ -196,7 +208,7 @@ def _record_tokens(run: DataAssetRun, name: str, asset_id: str) -> None:
     change_manifest(name, asset_id, note)
 
 
-def _undo(run: DataAssetRun, before: AssetManifest | None, shown: Sequence[ResultRecord]) -> None:
+def _undo(run: DataAssetRun, before: AssetManifest | None) -> None:
     """Best effort: what can't be undone is said, and the next run of the asset puts it right."""
 
     def back(manifest: AssetManifest) -> AssetManifest:
@@ -207,11 +219,12 @@ def _undo(run: DataAssetRun, before: AssetManifest | None, shown: Sequence[Resul
     earlier = {record.path: record for record in before.results} if before else {}
     try:
         change_manifest(str(run.asset_name), str(run.asset_id), back)
-        for record in shown:
+        for record in run.results:
+            shown = locate(record.path)
             if record.path in earlier:
-                locate(earlier[record.path].file).link_to(locate(record.path))
-            else:
-                locate(record.path).delete()
+                locate(earlier[record.path].file).link_to(shown)
+            elif shown.exists() and _digest(shown) == record.sha256:
+                shown.delete()
     except Exception:
         logger.exception(
             "Publishing run %s of asset %r failed and could not be undone whole; its next run puts it right.",

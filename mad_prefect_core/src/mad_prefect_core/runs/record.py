@@ -131,6 +131,7 @@ class DataAssetRun(BaseModel):
             metadata_path=self.location().key,
             materialized=self.materialized,
             artifact_paths=tuple(result.path for result in self.results),
+            rows=self.rows,
         )
 
     def __repr_args__(self) -> Any:
