@@ -125,12 +125,12 @@ async def test_sync_code_calls_and_queries_inside_a_running_loop(base: Path) -> 
         return x.with_arguments(4).query_sync().fetchall()
 
     assert flow() == [(4,)]
+
+    @asset("bad.json")
+    def bad() -> None:
+        raise ZeroDivisionError
+
     with pytest.raises(ZeroDivisionError):
-
-        @asset("bad.json")
-        def bad() -> None:
-            raise ZeroDivisionError
-
         bad.call_sync()
 
 
@@ -179,8 +179,8 @@ def test_an_asset_keeps_its_functions_name_and_docstring() -> None:
 
 
 def test_errors_travel_between_processes_whole() -> None:
-    try:
+    with pytest.raises(UnknownFormatError) as caught:
         asset("x.jsn")(lambda: None)
-    except UnknownFormatError as error:
-        again = pickle.loads(pickle.dumps(error))
-        assert (str(again), again.asset, again.hint) == (str(error), error.asset, error.hint)
+    error = caught.value
+    again = pickle.loads(pickle.dumps(error))
+    assert (str(again), again.asset, again.hint) == (str(error), error.asset, error.hint)

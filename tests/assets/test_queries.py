@@ -172,8 +172,8 @@ async def test_a_query_over_several_artifacts_unites_them_by_name(base: Path) ->
 
 
 async def test_a_relation_is_used_in_sql_on_the_default_connection(orders: DataAsset[..., Any]) -> None:
-    rel = await orders.query("WHERE id < 4")
-    other = await orders.query("SELECT customer, max(id) AS top FROM data GROUP BY ALL")
+    rel = await orders.query("WHERE id < 4")  # noqa: F841  SQL names it
+    other = await orders.query("SELECT customer, max(id) AS top FROM data GROUP BY ALL")  # noqa: F841
     assert duckdb.sql("SELECT count(*) FROM rel").fetchall() == [(4,)]
     assert duckdb.sql("SELECT count(*) FROM rel r JOIN rel s USING (id)").fetchall() == [(4,)]
     assert duckdb.sql("SELECT sum(top) FROM rel JOIN other USING (customer)").fetchall() == [(33,)]
@@ -244,7 +244,7 @@ async def test_s20_a_relation_taken_before_newer_runs_gives_old_rows_or_says_tha
                 assert relation.fetchall() == [(then,)] * (then + 1)
             except ResultGoneError as error:
                 assert then < now - 1, "the run before the last keeps its files"
-                assert error.path is not None
+                assert error.path is not None  # noqa: PT017  both outcomes are right
 
 
 async def test_a_relation_can_be_returned_from_another_asset(orders: DataAsset[..., Any]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,16 @@ FORMATS = ["json", "parquet", "csv"]
 async def test_s25_no_column_is_added_and_none_of_the_users_is_overwritten(
     base: Path, fragments: str, suffix: str
 ) -> None:
-    row = {"asset": "mine", "year": 1, "runtime": "r", "fragment": 7, "month": None, "day": "x", "filename": "f", "data": 1}
+    row = {
+        "asset": "mine",
+        "year": 1,
+        "runtime": "r",
+        "fragment": 7,
+        "month": None,
+        "day": "x",
+        "filename": "f",
+        "data": 1,
+    }
 
     @asset(
         f"k=v/region=north/x.{suffix}",
@@ -67,7 +77,19 @@ async def test_hive_keys_of_the_base_itself_are_never_columns(tmp_path: Path, mo
         assert (await DataArtifact(f"x.{suffix}").query()).columns == ["a"]
 
 
-LOOKS = ["2020-01-01", "2020-01-01 00:00:00", "12:00:00", "1", "007", "1.50", "true", "null", "", "NaN", str(uuid.UUID(int=5))]
+LOOKS = [
+    "2020-01-01",
+    "2020-01-01 00:00:00",
+    "12:00:00",
+    "1",
+    "007",
+    "1.50",
+    "true",
+    "null",
+    "",
+    "NaN",
+    str(uuid.UUID(int=5)),
+]
 
 
 @pytest.mark.parametrize("text", LOOKS)
@@ -172,13 +194,19 @@ def test_how_rows_are_split_into_batches_never_changes_the_result(
     tmp_path_factory: pytest.TempPathFactory, rows: list[dict[str, Any]], cuts: list[int], data: st.DataObject
 ) -> None:
     bounds = [0, *sorted({min(cut, len(rows)) for cut in cuts}), len(rows)]
-    pages = [rows[a:b] for a, b in zip(bounds, bounds[1:], strict=False)]
+    pages = [rows[a:b] for a, b in pairwise(bounds)]
     fragments = data.draw(st.sampled_from(FORMATS))
 
     def answer(name: str, batches: list[Any]) -> Any:
-        @asset(f"{name}.parquet", name=name, artifact_filetype=fragments, read_options=[
-            ReadJsonOptions(auto_detect=False), ReadCSVOptions(auto_detect=False),
-        ])
+        @asset(
+            f"{name}.parquet",
+            name=name,
+            artifact_filetype=fragments,
+            read_options=[
+                ReadJsonOptions(auto_detect=False),
+                ReadCSVOptions(auto_detect=False),
+            ],
+        )
         def x() -> Any:
             yield from batches
 

@@ -1,4 +1,4 @@
-"""A failed run leaves what was there, says what failed, and the next run recovers unaided (S06, S22–S24; promises 1, 2, 7)."""
+"""A failed run leaves what was there, and the next one recovers unaided (S06, S22–S24; promises 1, 2, 7)."""
 
 from __future__ import annotations
 
@@ -61,7 +61,9 @@ async def test_s06_a_raise_after_batch_k_leaves_the_last_good_result_and_is_reco
 
 
 @pytest.mark.parametrize("kind", ["function", "generator", "coroutine"])
-async def test_the_note_on_a_users_error_names_asset_path_and_phase_whatever_the_function_is(base: Path, kind: str) -> None:
+async def test_the_note_on_a_users_error_names_asset_path_and_phase_whatever_the_function_is(
+    base: Path, kind: str
+) -> None:
     if kind == "function":
 
         def fn() -> Any:
@@ -97,7 +99,7 @@ async def test_batches_that_can_not_be_unified_leave_the_last_good_result(base: 
 
     await x()
     before = stored()
-    for second in ("text", [1], {"b": 1}, Decimal("1E-38"), dt.date(2020, 1, 1)):
+    for second in ("text", [1], {"b": 1}, Decimal("1E-38"), dt.date(2020, 1, 1)):  # noqa: B007  the asset yields it
         with pytest.raises(SchemaError) as caught:
             await x()
         assert caught.value.column == "a"
@@ -203,7 +205,11 @@ async def test_a_reader_never_sees_a_partial_result_while_a_writer_overwrites_it
         connection = duckdb.connect()
         for reader in ("read_json", "read_parquet", "read_csv"):
             path = str(base / f"x.{reader[5:]}")
-            seen.append(connection.sql(f"SELECT count(*), count(DISTINCT n) FROM {reader}($p)", params={"p": path}).fetchall()[0])
+            seen.append(
+                connection.sql(f"SELECT count(*), count(DISTINCT n) FROM {reader}($p)", params={"p": path}).fetchall()[
+                    0
+                ]
+            )
 
     async def read() -> None:
         while not done.is_set():
@@ -327,7 +333,9 @@ async def test_rows_without_a_column_are_an_error_and_not_a_silence(base: Path) 
         await x()
 
 
-async def test_a_base_that_can_not_be_written_is_an_error_that_names_it(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_base_that_can_not_be_written_is_an_error_that_names_it(
+    base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (base / "file").write_text("in the way")
     monkeypatch.setenv("FILESYSTEM_URL", f"file://{base}/file")
 
