@@ -164,7 +164,8 @@ class Relation:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(name)
-        value = getattr(self._relation, name)
+        with self._errors():
+            value = getattr(self._relation, name)
         if not callable(value) or isinstance(value, type):
             return value
 
