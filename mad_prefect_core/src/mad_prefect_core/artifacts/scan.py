@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import groupby
 
 import duckdb
@@ -28,6 +29,7 @@ def scan_files(
     Without, files are united by column name as far as DuckDB does that. What a file was written with goes before
     what `options` say of files of that format.
     """
+    files = _data_first(files)
     groups = [list(group) for _, group in groupby(files, key=lambda file: _kind(file, schema))]
     relations = []
     for group in groups:
@@ -41,6 +43,14 @@ def scan_files(
         return session.sql(" UNION ALL BY NAME ".join(f"(FROM {view})" for view in views))
     except duckdb.Error as error:
         raise SchemaError(f"The files' columns can't be unified: {error}", path=files[0].location.key) from error
+
+
+def _data_first(files: Sequence[DataFile]) -> Sequence[DataFile]:
+    """A key that is a column of the data in any of the files is that column in all of them."""
+    if not any(file.hive for file in files):
+        return files
+    data = {name.lower() for file in files for name in file.schema or ()}
+    return [replace(f, hive={key: v for key, v in f.hive.items() if key.lower() not in data}) for f in files]
 
 
 def _kind(file: DataFile, schema: Schema | None) -> tuple[object, ...]:
@@ -72,8 +82,7 @@ def _scan_alike(
     format, read = first.format, options.reading(first.format)
     typed = first.schema
     if schema is not None and _takes(first, schema):
-        own = {name for file in files for name in file.schema or ()}
-        typed = {name: kind for name, kind in schema.items() if name in own or name not in first.hive}
+        typed = {name: kind for name, kind in schema.items() if name not in first.hive}
     hive = typed is None and bool(read.hive_partitioning) and any(file.hive_keys() for file in files)
     own_read = first.read.explicit() if first.read is not None else {}
     read = read.model_copy(update={**own_read, "hive_partitioning": hive})
