@@ -17,7 +17,7 @@ from mad_prefect_core import asset
 @pytest.fixture
 def watchdog() -> Iterator[None]:
     """A hang ends the process with every thread's traceback, rather than never."""
-    faulthandler.dump_traceback_later(120, exit=True)
+    faulthandler.dump_traceback_later(30, exit=True)
     yield
     faulthandler.cancel_dump_traceback_later()
 
