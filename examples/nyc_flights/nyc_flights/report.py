@@ -13,7 +13,6 @@ from rich.table import Table
 
 from mad_prefect_core import DataAsset
 from mad_prefect_core.mounts import default_mount
-from mad_prefect_core.runs import load_asset_manifest
 
 __all__ = ["Call", "called", "print_delays", "print_files", "print_sums", "print_title"]
 
@@ -33,20 +32,12 @@ class Call:
 
 
 async def called(asset: DataAsset[..., Any]) -> Call:
-    """Call an asset, see by its manifest whether that made a new run, and print a line about it."""
-    before = await load_asset_manifest(asset.name, asset.id)
+    """Call an asset, and print a line about what became of it."""
     start = time.perf_counter()
     artifact = await asset()
     seconds = time.perf_counter() - start
-    after = await load_asset_manifest(asset.name, asset.id)
-    counted = await artifact.query("SELECT count(*)")
-    call = Call(
-        asset,
-        hit=before is not None and after is not None and before.last_run == after.last_run,
-        rows=counted.fetchall()[0][0] if counted is not None else 0,
-        seconds=seconds,
-        sizes=tuple(result.size for result in after.results) if after is not None else (),
-    )
+    sizes = tuple(result.size for result in artifact.run.results)
+    call = Call(asset, hit=artifact.from_cache, rows=artifact.run.rows, seconds=seconds, sizes=sizes)
     arguments = ", ".join(f"{name}={value}" for name, value in asset.arguments.items())
     label = f"{asset.fn.__name__}({arguments})"
     outcome = "[green]cache hit[/]" if call.hit else "[yellow]ran[/]      "

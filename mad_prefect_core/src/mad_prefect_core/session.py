@@ -14,7 +14,7 @@ import os
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import duckdb
 
@@ -65,7 +65,8 @@ def _database(threads: int | None = None) -> duckdb.DuckDBPyConnection:
 
 @atexit.register
 def _close_databases() -> None:
-    """Before the interpreter ends: what it leaves to the end, DuckDB's bindings report as leaked."""
+    """Before the interpreter ends: what of DuckDB's is alive then, its bindings report as leaked on stderr. For the
+    same reason no module here keeps one of DuckDB's classes in a variable."""
     with _lock:
         while _databases:
             _databases.popitem()[1].close()
@@ -112,7 +113,7 @@ class DuckSession:
         self.close()
 
 
-Recipe = Callable[[DuckSession], duckdb.DuckDBPyRelation]
+Recipe: TypeAlias = "Callable[[DuckSession], duckdb.DuckDBPyRelation]"  # as text: see _close_databases
 """Makes the same relation on any session."""
 
 _READERS = {"fetch_arrow_reader", "fetch_record_batch", "to_arrow_reader"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -10,7 +10,7 @@ import duckdb
 from mad_prefect_core.artifacts.files import DataFile, FormatOptions, unified_schema
 from mad_prefect_core.artifacts.scan import scan_files
 from mad_prefect_core.contracts import Artifact, ReadOptions, Schema
-from mad_prefect_core.errors import ResultGoneError
+from mad_prefect_core.errors import CorruptFileError, QueryError, ResultGoneError
 from mad_prefect_core.session import DuckSession, Relation, select_from
 from mad_prefect_core.threads import in_thread
 
@@ -92,19 +92,35 @@ def relation_over(
             )
         return select_from(session, relations, query_str or "", params)
 
-    return Relation(recipe, translate=_gone(files))
+    return Relation(recipe, translate=_explained(files, query_str))
 
 
-def _gone(files: Sequence[DataFile]) -> Any:
+def _explained(files: Sequence[DataFile], query_str: str | None) -> Callable[[Exception], Exception | None]:
+    """What DuckDB's error over these files means: that they are gone, that the query is wrong, or that they are not
+    what their suffix says. None where it is about neither, such as a method of the relation used wrongly."""
+    paths = [file.location.path for file in files]
+
     def translate(error: Exception) -> Exception | None:
         missing = [file.location.key for file in files if not file.location.exists()]
-        if not missing:
-            return None
-        return ResultGoneError(
-            "The files of this relation are gone: newer runs have replaced them",
-            path=missing[0],
-            phase="query",
-            hint="Query the asset again for its current rows.",
-        )
+        if missing:
+            return ResultGoneError(
+                "The files of this relation are gone: newer runs have replaced them",
+                path=missing[0],
+                phase="query",
+                hint="Query the asset again for its current rows.",
+            )
+        shown = files[0].location.key
+        if query_str:
+            return QueryError(
+                f"The query failed: {error}", path=shown, phase="query", hint=f"It was: {query_str.strip()}"
+            )
+        # Some of what DuckDB says of broken bytes has neither a class of its own nor the file's name.
+        broken = isinstance(error, duckdb.IOException) or type(error) is duckdb.Error
+        if broken or any(path in str(error) for path in paths):
+            format = files[0].format.name
+            return CorruptFileError(
+                f"A file can't be read as {format}: {error}", path=shown, phase="read", plugin=format
+            )
+        return None
 
     return translate

@@ -15,10 +15,11 @@ from mad_prefect_core.artifacts import DataArtifact, DataArtifactCollector
 from mad_prefect_core.assets.identity import digest
 from mad_prefect_core.assets.options import DataAssetOptions
 from mad_prefect_core.assets.privacy import described, redacted
+from mad_prefect_core.assets.templates import written_hive_keys
 from mad_prefect_core.duckdb_files import register_mad
 from mad_prefect_core.errors import ArgumentError, MadPrefectError, located
 from mad_prefect_core.mounts import checked_folder
-from mad_prefect_core.paths import hive_keys, is_url, relative_key, safe_segment
+from mad_prefect_core.paths import is_url, relative_key, safe_segment
 from mad_prefect_core.plugins import get_host
 from mad_prefect_core.runs.manifest import AssetManifest, manifest_location, read_manifest
 from mad_prefect_core.runs.publish import ResultTarget, publish, result_file, store_results, whole
@@ -162,7 +163,7 @@ class _Run:
         if plan.artifacts_dir.strip():
             base = plan.artifacts_dir.rstrip("/") if is_url(plan.artifacts_dir) else checked_folder(plan.artifacts_dir)
             wanted = all(getattr(option, "hive_partitioning", True) for option in plan.options.formats().read)
-            hive = hive_keys(f"{base}/") if wanted else {}
+            hive = written_hive_keys(plan.options.artifacts_dir, plan.artifacts_dir) if wanted else {}
         else:
             folder = plan.paths[0].rpartition("/")[0] if is_url(plan.paths[0]) else target.location.folder
             base, hive = f"{folder}/_artifacts/asset={safe_segment(plan.name)}".lstrip("/"), {}

@@ -13,9 +13,9 @@ from typing import Any
 
 from mad_prefect_core.contracts import Asset
 from mad_prefect_core.errors import TemplateError
-from mad_prefect_core.paths import safe_segment
+from mad_prefect_core.paths import hive_keys, safe_segment
 
-__all__ = ["AssetTemplateFormatter", "has_fields"]
+__all__ = ["AssetTemplateFormatter", "has_fields", "written_hive_keys"]
 
 _MISSING = object()
 _ACCESS = re.compile(r"\.([^.\[]+)|\[([^\]]*)\]")
@@ -24,6 +24,15 @@ _ACCESS = re.compile(r"\.([^.\[]+)|\[([^\]]*)\]")
 def has_fields(template: str) -> bool:
     """Whether a template has anything to fill in."""
     return any(field is not None for _, field, _, _ in string.Formatter().parse(template))
+
+
+def written_hive_keys(template: str, rendered: str) -> dict[str, str]:
+    """The `key=value` folders of a rendered template whose `=` its author wrote: a value never adds a column."""
+    found: dict[str, str] = {}
+    for written, folder in zip(template.split("/"), rendered.split("/"), strict=True):
+        if "=" in "".join(literal for literal, *_ in string.Formatter().parse(written)):
+            found |= hive_keys(f"{folder}/")
+    return found
 
 
 class AssetTemplateFormatter:
