@@ -37,7 +37,7 @@ class Distributions:
 
     def written(self, name: str, source: str) -> PluginHost:
         """A host of one more distribution, with this source as its plugin."""
-        module = name.replace("-", "_")
+        module = f"fake_{name.removeprefix('fake-').replace('-', '_')}"  # never that of a real plugin
         folder = self._folder / name
         info = folder / f"{module}-1.0.dist-info"
         info.mkdir(parents=True)
