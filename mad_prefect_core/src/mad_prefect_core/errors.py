@@ -22,6 +22,7 @@
     ├── ArgumentError                (TypeError)   an argument that can't be part of an asset's identity
     └── StorageError                 (OSError)
         ├── StorageConflictError                   a conditional write lost against another writer
+        ├── OutcomeUnknownError                    a publish that failed and could not be undone: nothing was deleted
         ├── ManifestError                          an unreadable manifest or run record
         └── ResultGoneError                        a result that a newer run has replaced and swept
 
@@ -43,6 +44,7 @@ __all__ = [
     "MadPrefectError",
     "ManifestError",
     "OptionError",
+    "OutcomeUnknownError",
     "PathError",
     "PluginApiError",
     "PluginConflictError",
@@ -191,6 +193,11 @@ class StorageError(MadPrefectError, OSError):
 
 class StorageConflictError(StorageError):
     """A conditional write lost against another writer. Nothing was written."""
+
+
+class OutcomeUnknownError(StorageError):
+    """A publish failed and could not be undone: the run may be the current one. Nothing was deleted, and the next call
+    of the asset puts it right."""
 
 
 class ManifestError(StorageError):

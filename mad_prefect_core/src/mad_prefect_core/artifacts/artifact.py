@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-from mad_prefect_core.artifacts.files import DataFile, FormatOptions, write_file
+from mad_prefect_core.artifacts.files import DataFile, FormatOptions, checksum_at, write_file
 from mad_prefect_core.artifacts.query import query_files
 from mad_prefect_core.contracts import Options, ReadOptions
-from mad_prefect_core.errors import located
+from mad_prefect_core.errors import ResultGoneError, located
 from mad_prefect_core.mounts import locate
 from mad_prefect_core.plugins import get_host
 from mad_prefect_core.session import Relation
@@ -77,7 +78,7 @@ class DataArtifact:
 
         Raises `DataError` and `StorageError` with column, path and batch; what was at the path is untouched then.
         """
-        if self.persisted:
+        if self.persisted or (self.data is None and self._file is not None):
             return True
         with located(path=self.path, phase="write"):
             location = await in_thread(locate, self.path)
@@ -88,15 +89,31 @@ class DataArtifact:
 
     async def exists(self) -> bool:
         """Whether the file is there."""
-        self.persisted = await in_thread(self.file) is not None
+        try:
+            self.persisted = await in_thread(self.file) is not None
+        except ResultGoneError:
+            self.persisted = False
         return self.persisted
 
     def file(self) -> DataFile | None:
-        """The file as it is now, with what is recorded of it; None where there is none."""
-        location = self._file.location if self._file else locate(self.path)
-        if not location.exists():
-            return None
-        return self._file or DataFile(location, self.format, self.suffix)
+        """The file as it is now, with what is recorded of it; None where there never was one.
+
+        Raises `ResultGoneError` where it was written, or made by a run, and is gone.
+        """
+        file = self._file
+        if file is None:
+            location = locate(self.path)
+            return DataFile(location, self.format, self.suffix) if location.exists() else None
+        if file.location.exists():
+            return file
+        if file.published is not None and file.published.exists() and checksum_at(file.published) == file.sha256:
+            return replace(file, location=file.published)
+        raise ResultGoneError(
+            "The file of this artifact is gone: it was deleted, or newer runs have replaced it",
+            path=self.path,
+            phase="read",
+            hint="Call the asset again for its current result.",
+        )
 
     async def query(
         self, query_str: str | None = None, params: Any = None, *, tables: Mapping[str, Any] | None = None

@@ -14,7 +14,7 @@ from mad_prefect_core.artifacts.scan import scan_files
 from mad_prefect_core.batch import ColumnBatch, SchemaGrowth, iter_batches
 from mad_prefect_core.batch.sources import yield_data_batches
 from mad_prefect_core.contracts import Batch, Options, ReadOptions, Schema
-from mad_prefect_core.errors import located
+from mad_prefect_core.errors import UnsupportedDataError, located
 from mad_prefect_core.plugins import get_host
 from mad_prefect_core.session import DuckSession
 from mad_prefect_core.threads import in_thread
@@ -57,6 +57,9 @@ class DataArtifactCollector:
         self.artifacts = artifacts or []
         self.options = FormatOptions.of(read_options, write_options, read_json_options, read_csv_options)
         self.hive = hive or {}
+        self.read_json_options = read_json_options
+        self.read_csv_options = read_csv_options
+        self._written: set[str] = set()
 
     async def collect(self) -> list[DataArtifact]:
         """Persist every item, in order. Raises what the function raises, and `DataError` naming the batch."""
@@ -73,6 +76,14 @@ class DataArtifactCollector:
         except StopAsyncIteration:
             return False
         artifact = item if isinstance(item, DataArtifact) else await self._fragment(item, len(self.artifacts))
+        if artifact is not None and artifact.data is not None:
+            if artifact.path in self._written:
+                raise UnsupportedDataError(
+                    "Two artifacts with data have the same path, so one would overwrite the other",
+                    path=artifact.path,
+                    hint="Give each its own path, or yield the data itself.",
+                )
+            self._written.add(artifact.path)
         if artifact is not None and await _persisted(artifact):
             artifact.become(await self._as_fragment(artifact))
             self.artifacts.append(artifact)

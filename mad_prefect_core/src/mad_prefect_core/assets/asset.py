@@ -19,7 +19,7 @@ from mad_prefect_core.assets.identity import digest
 from mad_prefect_core.assets.options import UNSET, DataAssetOptions, ManyReadOptions, ManyWriteOptions, Unset
 from mad_prefect_core.assets.templates import AssetTemplateFormatter, has_fields
 from mad_prefect_core.contracts import Artifact, Asset, ReadOptions
-from mad_prefect_core.errors import QueryError, located
+from mad_prefect_core.errors import ArgumentError, QueryError, located
 from mad_prefect_core.paths import relative_key, split_url
 from mad_prefect_core.plugins import get_host
 from mad_prefect_core.session import DuckSession, Relation, table_names
@@ -118,7 +118,8 @@ class DataAsset(Generic[P, R]):
     def id(self) -> str:
         """Identity of the asset with its arguments: 32 hexadecimal digits. Raises `ArgumentError`."""
         with located(asset=self.name):
-            return digest(self.name, self.path, self.artifacts_dir, **self._bound.arguments)
+            name = self._formatter.format(self.template_name, allow_partial=True, as_text=_any_text)
+            return digest(name, self.path, self.artifacts_dir, **self._bound.arguments)
 
     def __repr__(self) -> str:
         return f"DataAsset({self.name!r}, {self.path!r})"
@@ -194,13 +195,23 @@ class DataAsset(Generic[P, R]):
         Returns a lazy relation over the rows of that run; None where it has no result file.
         Raises `QueryError`, and what a call raises.
         """
-        artifact = await latest(self.plan(), self._missing) if self._missing else await self()
+        artifact = await self._latest() if self._missing else await self()
         with located(asset=self.name, path=artifact.path, phase="query"):
             file = artifact.file() if artifact.persisted else None
             if file is None:
                 return None
             named = await self._tables(query_str, tables or {})
             return await in_thread(relation_over, [file], self.options.formats(), file.schema, query_str, params, named)
+
+    async def _latest(self) -> DataArtifact:
+        if isinstance(self.bound_function, partial):
+            raise ArgumentError(
+                f"The asset needs {', '.join(self._missing)} besides the arguments that are bound",
+                asset=self.name,
+                path=self.path,
+                hint="Bind all of them, or none for the latest result whichever it was made with.",
+            )
+        return await latest(self.plan(), self._missing)
 
     async def _tables(self, query_str: str | None, given: Mapping[str, Any]) -> dict[str, Any]:
         found: dict[str, Any] = dict(given)
@@ -256,7 +267,11 @@ def define(asset: DataAsset[..., Any]) -> None:
 
 
 def _asset_named(name: str) -> DataAsset[..., Any] | None:
-    found = {key.partition("\0")[2]: asset for key, asset in list(_defined.items()) if key.partition("\0")[0] == name}
+    found: dict[str, DataAsset[..., Any]] = {}
+    for key, asset in list(_defined.items()):
+        short, _, full = key.partition("\0")
+        if short.lower() == name.lower():  # SQL's names know no case
+            found[full] = asset
     if len(found) > 1:
         raise QueryError(
             f"The table {name!r} may be any of the assets {', '.join(sorted(found))}",

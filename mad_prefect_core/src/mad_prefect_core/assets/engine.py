@@ -17,12 +17,13 @@ from mad_prefect_core.assets.options import DataAssetOptions
 from mad_prefect_core.assets.privacy import described, redacted
 from mad_prefect_core.assets.templates import written_hive_keys
 from mad_prefect_core.duckdb_files import register_mad
-from mad_prefect_core.errors import ArgumentError, MadPrefectError, located
+from mad_prefect_core.errors import ArgumentError, MadPrefectError, OutcomeUnknownError, StorageError, located
 from mad_prefect_core.mounts import checked_folder
 from mad_prefect_core.paths import is_url, relative_key, safe_segment
 from mad_prefect_core.plugins import get_host
 from mad_prefect_core.runs.manifest import AssetManifest, manifest_location, read_manifest
-from mad_prefect_core.runs.publish import ResultTarget, publish, result_file, store_results, whole
+from mad_prefect_core.runs.pins import pin
+from mad_prefect_core.runs.publish import ResultTarget, publish, result_file, settle, store_results, whole
 from mad_prefect_core.runs.record import DataAssetRun, FragmentRecord, RunStatus
 from mad_prefect_core.runs.sweep import begin, end, sweep_dead, sweep_failed, sweep_superseded
 from mad_prefect_core.threads import in_thread
@@ -55,11 +56,10 @@ async def execute(plan: Plan) -> DataArtifact:
     """Answer a call: from the cache where it holds, else by a run."""
     with located(asset=plan.name, path=plan.paths[0]):
         now = dt.datetime.now(dt.UTC)
-        manifest = await in_thread(_cached, plan, now)
-        if manifest is None:
+        artifact = await in_thread(_cached, plan, now)
+        if artifact is None:
             return await _Run(plan, now).execute()
-        logger.info("Asset %r: cache hit, materialised at %s.", plan.name, manifest.last_materialized)
-        artifact = _artifact_of(plan, manifest)
+        logger.info("Asset %r: cache hit, materialised at %s.", plan.name, artifact.run.materialized)
         artifact.from_cache = True
         get_host().notify("mad_prefect_cache_hit", artifact.run)
         return artifact
@@ -91,8 +91,8 @@ def _latest_manifest(plan: Plan) -> AssetManifest | None:
     return max(here, key=lambda m: m.last_materialized or dt.datetime.min.replace(tzinfo=dt.UTC), default=None)
 
 
-def _cached(plan: Plan, now: dt.datetime) -> AssetManifest | None:
-    """The manifest, if its run answers the call: young enough, same options, and every file whole."""
+def _cached(plan: Plan, now: dt.datetime) -> DataArtifact | None:
+    """The current result, if it answers the call: young enough, same options, and every file whole."""
     expiration = plan.options.cache_expiration
     if expiration is None or expiration <= dt.timedelta(0):
         return None
@@ -105,7 +105,8 @@ def _cached(plan: Plan, now: dt.datetime) -> AssetManifest | None:
         return None
     if manifest.results and [record.path for record in manifest.results] != list(plan.paths):
         return None
-    return manifest if all(whole(record) for record in manifest.results) else None
+    artifact = _artifact_of(plan, manifest)  # it holds the run's files, so they are not swept while they are looked at
+    return artifact if all(whole(record) for record in manifest.results) else None
 
 
 def _artifact_of(plan: Plan, manifest: AssetManifest) -> DataArtifact:
@@ -154,6 +155,7 @@ class _Run:
         self.fragments_dir, self.hive = self._fragments_dir(now)
         results = {target.run_file(plan.name, str(self.record.id)).folder for target in self.targets}
         self.folders = [self.fragments_dir, *sorted(results)]
+        self.pins = [pin(target.run_file(plan.name, str(self.record.id))) for target in self.targets]
         self.phase = "begin"
         self.published = False
 
@@ -195,6 +197,9 @@ class _Run:
 
     def _begin(self) -> None:
         relative_key(self.fragments_dir.partition("://")[2] or self.fragments_dir)
+        for target in self.targets:
+            if target.location.mount.fs.isdir(target.location.path):
+                raise StorageError("The result's path is a folder", path=target.path, hint="Name a file.")
         sweep_dead(self.plan.name, self.plan.id)
         begin(self.record, self.folders)
         self.record.write()
@@ -227,7 +232,7 @@ class _Run:
         with located(phase="publish"):
             self.record.materialized = dt.datetime.now(dt.UTC)
             self.record.write()  # before the switch: whoever follows it finds there what is ours to sweep
-            self.before = publish(self.record, self.plan.signature())
+            publish(self.record, self.plan.signature())
             self.published = True
 
     def _end(self) -> None:
@@ -236,8 +241,9 @@ class _Run:
         self.record.duration_miliseconds = int((self.record.materialized - self.record.runtime).total_seconds() * 1000)
         self.record.status = RunStatus.SUCCESS
         try:
+            manifest, _ = read_manifest(self.plan.name, self.plan.id)
+            settle(self.record, sweep_superseded(manifest) if manifest else ())
             self.record.write()
-            sweep_superseded(self.before)
             end(self.record)
         except (OSError, MadPrefectError) as problem:
             # The result is published: an error now would say that it is not.
@@ -251,8 +257,9 @@ class _Run:
         self.record.error = redacted(f"{type(error).__name__}: {error}", self.plan.arguments)
         try:
             self.record.write()
-            sweep_failed(self.record, self.folders)
-            end(self.record)
+            if not isinstance(error, OutcomeUnknownError):
+                sweep_failed(self.record, self.folders)
+                end(self.record)
         except (OSError, MadPrefectError) as problem:
             logger.warning(
                 "Asset %r: the failure of run %s could not be recorded: %s", self.plan.name, self.record.id, problem

@@ -85,8 +85,9 @@ class AssetManifest(BaseModel):
     updated_at: dt.datetime = Field(default_factory=lambda: dt.datetime.now(dt.UTC))
     results: tuple[ResultRecord, ...] = ()
     """The current run's files."""
-    superseded: str | None = None
-    """Id of the run before, whose files stay until the next one for those who are still reading them."""
+    superseded: tuple[str, ...] = ()
+    """Ids of earlier runs whose results are there still. That of the last before stays until the next run, for those
+    who are reading it; others stay while somebody in the process that swept holds them."""
 
     @model_validator(mode="after")
     def _in_utc(self) -> AssetManifest:

@@ -7,27 +7,30 @@ by one atomic replace. Whatever fails before the switch leaves everything as it 
 
 from __future__ import annotations
 
-import hashlib
-import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from mad_prefect_core.artifacts.files import DataFile, FormatOptions, checksum, unified_schema
+from mad_prefect_core.artifacts.files import DataFile, FormatOptions, checksum, checksum_at, unified_schema
 from mad_prefect_core.artifacts.scan import scan_files
 from mad_prefect_core.contracts import Format
-from mad_prefect_core.errors import CorruptFileError, SchemaError, StorageConflictError, located
+from mad_prefect_core.errors import (
+    CorruptFileError,
+    OutcomeUnknownError,
+    SchemaError,
+    StorageConflictError,
+    located,
+)
 from mad_prefect_core.mounts import Location, locate
 from mad_prefect_core.paths import is_url, safe_segment, split_url
 from mad_prefect_core.plugins import get_host
 from mad_prefect_core.runs.manifest import AssetManifest, change_manifest, read_manifest
+from mad_prefect_core.runs.pins import pin
 from mad_prefect_core.runs.record import DataAssetRun
 from mad_prefect_core.runs.results import ResultRecord
 from mad_prefect_core.session import DuckSession, quote
 
-__all__ = ["ResultTarget", "address", "publish", "result_file", "store_results", "whole"]
-
-logger = logging.getLogger(__name__)
+__all__ = ["ResultTarget", "address", "publish", "result_file", "settle", "show", "store_results", "whole"]
 
 _ATTEMPTS = 20
 _MANY = 64
@@ -151,86 +154,130 @@ def result_file(record: ResultRecord, options: FormatOptions) -> DataFile:
     """The run's own file of a result, as readers take it; `options` are those of the run."""
     format = get_host().format_named(record.format)
     read = options.reading_back(format)
-    return DataFile(locate(record.file), format, record.suffix, record.columns, read=read)
+    location = locate(record.file)
+    return DataFile(
+        location,
+        format,
+        record.suffix,
+        record.columns,
+        read=read,
+        published=locate(record.path),
+        sha256=record.sha256,
+        pin=pin(location),
+    )
 
 
-def publish(run: DataAssetRun, signature: str) -> AssetManifest | None:
-    """Make a run current, and its results visible at the users' paths. Returns the manifest as it was.
+def publish(run: DataAssetRun, signature: str) -> None:
+    """Make a run current, and its results visible at the users' paths.
 
-    On a failure everything is made as it was before, and the error is raised.
+    On a failure everything is made as it was before, and the error is raised. Where that fails too, the outcome is
+    unknown: `OutcomeUnknownError`, and nothing of the run may be deleted.
     """
 
     def switch(manifest: AssetManifest) -> AssetManifest:
-        superseded = manifest.last_run.id if manifest.last_run else None
+        earlier = (manifest.last_run.id,) if manifest.last_run else ()
         changed = manifest.with_run(run.summary(), artifacts=[result.path for result in run.results])
         return changed.model_copy(
-            update={"asset_signature": signature, "results": tuple(run.results), "superseded": superseded}
+            update={
+                "asset_signature": signature,
+                "results": tuple(run.results),
+                "superseded": (*manifest.superseded, *earlier),
+            }
         )
 
     name, asset_id = str(run.asset_name), str(run.asset_id)
     before, _ = change_manifest(name, asset_id, switch)
+    foreign: dict[str, Location] = {}
     try:
-        _show(run, name, asset_id)
-        _record_tokens(run, name, asset_id)
-    except BaseException:
-        _undo(run, before)
+        foreign = _keep_foreign(run, before)
+        show(name, asset_id)
+    except BaseException as error:
+        try:
+            _undo(run, before, foreign)
+        except Exception as problem:
+            raise OutcomeUnknownError(
+                f"Publishing run {run.id} failed ({error}), and so did undoing it ({problem})",
+                phase="publish",
+                hint="Nothing was deleted. The next call of the asset puts it right.",
+            ) from error
         raise
-    return before
+    for location in foreign.values():
+        location.delete()
 
 
-def _show(run: DataAssetRun, name: str, asset_id: str) -> None:
+def _keep_foreign(run: DataAssetRun, before: AssetManifest | None) -> dict[str, Location]:
+    """Files at the users' paths that no run of the asset has put there, such as those of 2.x: kept until the publish is
+    through, since only they have these bytes."""
+    ours = {record.path for record in before.results} if before else set()
+    kept = {}
+    for record in run.results:
+        location = locate(record.path)
+        if record.path not in ours and location.exists():
+            kept[record.path] = locate(f"{record.file.removesuffix('.run')}.before.run")
+            location.link_to(kept[record.path])
+    return kept
+
+
+def show(name: str, asset_id: str) -> None:
     """Make the users' paths those of the current run. Where another run becomes current meanwhile, those of that one:
     whoever comes last has seen the last switch, so the paths never stay a mix of two runs."""
-    current: Sequence[ResultRecord] = run.results
-    for _ in range(_ATTEMPTS):
-        for record in current:
-            with located(path=record.path, phase="publish"):
-                locate(record.file).link_to(locate(record.path))
-        manifest, _token = read_manifest(name, asset_id)
-        if manifest is None or [r.file for r in manifest.results] == [r.file for r in current]:
+    for attempt in range(_ATTEMPTS):
+        manifest, _ = read_manifest(name, asset_id)
+        if manifest is None or manifest.last_run is None:
             return
-        current = manifest.results
+        try:
+            for record in manifest.results:
+                with located(path=record.path, phase="publish"):
+                    locate(record.file).link_to(locate(record.path))
+        except FileNotFoundError:
+            # Two newer runs were published meanwhile, and swept what was current a moment ago.
+            if attempt == _ATTEMPTS - 1:
+                raise
+            continue
+        again, _ = read_manifest(name, asset_id)
+        if again is None or again.last_run is None or again.last_run.id == manifest.last_run.id:
+            return
     raise StorageConflictError(f"Other runs were published {_ATTEMPTS} times in a row meanwhile", phase="publish")
 
 
-def _record_tokens(run: DataAssetRun, name: str, asset_id: str) -> None:
-    """Only now do the files have the version by which a later call knows them without reading them."""
+def settle(run: DataAssetRun, swept: Collection[str]) -> None:
+    """After a publish: note the version by which a later call knows the published files without reading them, and that
+    the results of earlier runs are gone."""
     run.results = [
         record.model_copy(update={"token": stat.token if (stat := locate(record.path).stat()) else ""})
         for record in run.results
     ]
 
     def note(manifest: AssetManifest) -> AssetManifest:
-        if manifest.last_run is None or manifest.last_run.id != run.id:
-            return manifest
-        return manifest.model_copy(update={"results": tuple(run.results)})
+        left = tuple(earlier for earlier in manifest.superseded if earlier not in swept)
+        ours = manifest.last_run is not None and manifest.last_run.id == run.id
+        results = tuple(run.results) if ours else manifest.results
+        return manifest.model_copy(update={"results": results, "superseded": left})
 
-    change_manifest(name, asset_id, note)
+    change_manifest(str(run.asset_name), str(run.asset_id), note)
 
 
-def _undo(run: DataAssetRun, before: AssetManifest | None) -> None:
-    """Best effort: what can't be undone is said, and the next run of the asset puts it right."""
+def _undo(run: DataAssetRun, before: AssetManifest | None, foreign: Mapping[str, Location]) -> None:
+    """Make everything as it was, unless another run has become current: then that one is shown."""
+    name, asset_id = str(run.asset_name), str(run.asset_id)
+    undone = False
 
     def back(manifest: AssetManifest) -> AssetManifest:
-        if manifest.last_run is None or manifest.last_run.id != run.id:
-            return manifest
-        return before or AssetManifest(asset_name=manifest.asset_name, asset_id=manifest.asset_id)
+        nonlocal undone
+        undone = manifest.last_run is not None and manifest.last_run.id == run.id
+        return (before or AssetManifest(asset_name=name, asset_id=asset_id)) if undone else manifest
 
-    earlier = {record.path: record for record in before.results} if before else {}
-    try:
-        change_manifest(str(run.asset_name), str(run.asset_id), back)
-        for record in run.results:
-            shown = locate(record.path)
-            if record.path in earlier:
-                locate(earlier[record.path].file).link_to(shown)
-            elif shown.exists() and _digest(shown) == record.sha256:
-                shown.delete()
-    except Exception:
-        logger.exception(
-            "Publishing run %s of asset %r failed and could not be undone whole; its next run puts it right.",
-            run.id,
-            run.asset_name,
-        )
+    change_manifest(name, asset_id, back)
+    show(name, asset_id)
+    if not undone:
+        return
+    earlier = {record.path for record in before.results} if before else set()
+    for record in run.results:
+        location = locate(record.path)
+        if record.path in foreign:
+            foreign[record.path].link_to(location)
+        elif record.path not in earlier and location.exists() and checksum_at(location) == record.sha256:
+            location.delete()
 
 
 def whole(record: ResultRecord) -> bool:
@@ -243,15 +290,10 @@ def whole(record: ResultRecord) -> bool:
     stat = location.stat()
     if stat is None or stat.size != record.size:
         return False
-    if stat.token != record.token and _digest(location) != record.sha256:
+    if stat.token != record.token and checksum_at(location) != record.sha256:
         return False
     own = locate(record.file)
     kept = own.stat()
     if kept is None or kept.size != record.size:
         location.link_to(own)
     return True
-
-
-def _digest(location: Location) -> str:
-    with location.mount.fs.open(location.path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

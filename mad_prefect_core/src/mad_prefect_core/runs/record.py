@@ -152,6 +152,7 @@ async def get_asset_metadata(asset_name: str, asset_id: str) -> Relation | None:
         records = [
             metadata_location(asset_name, asset_id, f"asset_run_id={id_}", "metadata.json") for id_ in sorted(ids)
         ]
+        records = [record for record in records if record.exists()]  # a run that died at once has none
         if not records:
             return None
 

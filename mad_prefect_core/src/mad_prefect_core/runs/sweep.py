@@ -11,7 +11,9 @@ from collections.abc import Iterable
 
 from mad_prefect_core.errors import MadPrefectError, ManifestError
 from mad_prefect_core.mounts import Location, locate
-from mad_prefect_core.runs.manifest import AssetManifest
+from mad_prefect_core.runs.manifest import AssetManifest, read_manifest
+from mad_prefect_core.runs.pins import is_pinned
+from mad_prefect_core.runs.publish import settle, show
 from mad_prefect_core.runs.record import DataAssetRun, RunStatus, metadata_location
 
 __all__ = ["begin", "end", "sweep_dead", "sweep_failed", "sweep_superseded"]
@@ -38,14 +40,22 @@ def end(run: DataAssetRun) -> None:
     _marker(run).delete()
 
 
-def sweep_superseded(before: AssetManifest | None) -> None:
-    """After a publish: the fragments of the run that was current, and the results of the one before that."""
-    if before is None or before.last_run is None:
-        return
-    if previous := _record(before.asset_name, before.asset_id, before.last_run.id):
-        _delete(previous, [] if previous.keeps_fragments else [fragment.path for fragment in previous.fragments])
-    if before.superseded and (old := _record(before.asset_name, before.asset_id, before.superseded)):
-        _delete(old, [result.file for result in old.results])
+def sweep_superseded(manifest: AssetManifest) -> list[str]:
+    """After a publish: the fragments of the run before, and the results of those before that one which nobody in this
+    process holds. Returns the ids of the runs that have nothing left."""
+    swept = []
+    for run_id in manifest.superseded:
+        run = _record(manifest.asset_name, manifest.asset_id, run_id)
+        if run is None:
+            swept.append(run_id)
+            continue
+        if not run.keeps_fragments:
+            _delete(run, [fragment.path for fragment in run.fragments])
+        if run_id == manifest.superseded[-1] or any(is_pinned(locate(result.file)) for result in run.results):
+            continue
+        _delete(run, [result.file for result in run.results])
+        swept.append(run_id)
+    return swept
 
 
 def sweep_failed(run: DataAssetRun, folders: Iterable[str]) -> None:
@@ -78,11 +88,30 @@ def sweep_dead(asset_name: str, asset_id: str) -> None:
             continue
         if alive:
             continue
-        logger.info("Run %s of asset %r died; what it left behind is swept.", run.id, asset_name)
-        for folder_path in folders:
-            _delete_folder(run, folder_path)
-        _tell_dead(run)
+        if not _finish(run):
+            logger.info("Run %s of asset %r died; what it left behind is swept.", run.id, asset_name)
+            for folder_path in folders:
+                _delete_folder(run, folder_path)
+            _tell_dead(run)
         marker.delete()
+
+
+def _finish(run: DataAssetRun) -> bool:
+    """Finish a run that died after the switch had made it current, or after that. Whether it was such a run."""
+    manifest, _ = read_manifest(str(run.asset_name), str(run.asset_id))
+    if manifest is None or manifest.last_run is None:
+        return False
+    if run.id in manifest.superseded:
+        return True  # it was current once; its files are swept as those of any run before
+    record = _record(str(run.asset_name), str(run.asset_id), str(run.id))
+    if manifest.last_run.id != run.id or record is None:
+        return manifest.last_run.id == run.id
+    logger.info("Run %s of asset %r died after it had been published; it is finished.", run.id, run.asset_name)
+    show(str(run.asset_name), str(run.asset_id))
+    settle(record, sweep_superseded(manifest))
+    record.status = RunStatus.SUCCESS
+    record.write()
+    return True
 
 
 def _tell_dead(run: DataAssetRun) -> None:

@@ -1,0 +1,216 @@
+"""What a user would lose if publishing, sweeping and holding results went wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import textwrap
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mad_prefect_core import DataArtifact, asset
+from mad_prefect_core.errors import (
+    ArgumentError,
+    OutcomeUnknownError,
+    ResultGoneError,
+    StorageError,
+    UnsupportedDataError,
+)
+from mad_prefect_core.mounts import Location
+from mad_prefect_core.runs import load_asset_manifest, publish
+
+
+def files(base: Path, pattern: str) -> list[str]:
+    return sorted(path.name for path in base.rglob(pattern))
+
+
+async def test_ten_callers_at_once_each_read_the_rows_of_their_own_run(base: Path) -> None:
+    @asset("x.parquet")
+    async def x(n: int = 0) -> Any:
+        yield [{"n": 1}]
+        await asyncio.sleep(0)
+        yield [{"n": 2}]
+
+    relations = await asyncio.gather(*(x.query() for _ in range(10)))
+    assert [relation and relation.fetchall() for relation in relations] == [[(1,), (2,)]] * 10
+
+    del relations
+    await x()
+    await x()
+    assert len(files(base, "*.run")) == 2, "the current result and the one before"
+    assert len(files(base, "fragment=*")) == 2
+
+
+async def test_a_held_result_stays_readable_whatever_runs_come_after_it(base: Path) -> None:
+    rows = iter([[{"n": 1}], [{"n": 2}], [{"n": 3}], [{"n": 4}]])
+
+    @asset("x.parquet")
+    def x() -> Any:
+        return next(rows)
+
+    held = await x()
+    for _ in range(3):
+        await x()
+    relation = await held.query()
+    assert relation is not None
+    assert relation.fetchall() == [(1,)]
+
+
+async def test_a_result_whose_files_are_gone_says_so_and_is_not_taken_for_no_data(base: Path) -> None:
+    @asset("x.parquet")
+    def x() -> Any:
+        return [{"n": 1}]
+
+    artifact = await x()
+    [own] = base.rglob("*.run")
+    own.unlink()
+    relation = await artifact.query()  # from the user's path, which has the same bytes
+    assert relation is not None
+    assert relation.fetchall() == [(1,)]
+    (base / "x.parquet").unlink()
+    with pytest.raises(ResultGoneError, match=r"x\.parquet"):
+        await artifact.query()
+    assert not await artifact.exists()
+
+
+@pytest.mark.parametrize("dies_in", ["show", "settle"])
+async def test_a_run_that_was_killed_after_the_switch_is_finished_by_the_next(base: Path, dies_in: str) -> None:
+    (base / "killed.py").write_text(
+        textwrap.dedent(
+            f"""
+            import os, sys
+            from mad_prefect_core import asset
+            import mad_prefect_core.assets.engine as engine
+            import mad_prefect_core.runs.publish as publish
+
+            @asset("x.parquet|csv", name="killed", snapshot_artifacts=True)
+            def killed():
+                if sys.argv[1] == "fail":
+                    raise RuntimeError("no data today")
+                return [{{"n": sys.argv[1]}}]
+
+            if sys.argv[1] == "2":
+                publish.show = engine.settle = None
+                setattr(publish if "{dies_in}" == "show" else engine, "{dies_in}", lambda *_: os._exit(9))
+                if "{dies_in}" == "settle":
+                    from mad_prefect_core.runs.sweep import show
+                    publish.show = show
+            killed.call_sync()
+            """
+        )
+    )
+
+    def run(word: str) -> int:
+        return subprocess.run(
+            [sys.executable, str(base / "killed.py"), word], capture_output=True, check=False
+        ).returncode
+
+    assert [run("1"), run("2"), run("fail")] == [0, 9, 1]
+    assert (base / "x.csv").read_text().split() == ["n", "2"]
+    relation = await DataArtifact("x.parquet").query()
+    assert relation is not None
+    assert relation.fetchall() == [("2",)]
+    assert len(files(base, "fragment=*")) == 2, "the history of both good runs"
+    assert len(files(base, "*.run")) == 4
+    assert not files(base, "*.marker")
+
+
+async def test_a_publish_that_fails_gives_back_a_file_that_no_run_had_made(
+    base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (base / "x.csv").write_text("a\nof 2.x\n")
+    link = Location.link_to
+
+    def failing(self: Location, target: Location) -> None:
+        link(self, target)
+        if target.key == "x.csv" and self.key.endswith("x.csv.run"):
+            monkeypatch.setattr(Location, "link_to", link)
+            raise OSError("the disk is gone for a moment")
+
+    monkeypatch.setattr(Location, "link_to", failing)
+
+    @asset("x.csv")
+    def x() -> Any:
+        return [{"a": "new"}]
+
+    with pytest.raises(OSError, match="for a moment"):
+        await x()
+    assert (base / "x.csv").read_text() == "a\nof 2.x\n"
+    assert not files(base, "*.run")
+
+
+async def test_where_undoing_a_publish_fails_too_nothing_is_deleted(
+    base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any) -> None:
+        raise OSError("for good")
+
+    monkeypatch.setattr(publish, "show", broken)
+    monkeypatch.setattr(publish, "_undo", broken)
+
+    @asset("x.csv")
+    def x() -> Any:
+        return [{"a": 1}]
+
+    with pytest.raises(OutcomeUnknownError, match="Nothing was deleted"):
+        await x()
+    assert files(base, "*.run") == ["x.csv.run"]
+    assert len(files(base, "fragment=*")) == 1
+
+    monkeypatch.undo()
+    monkeypatch.setenv("FILESYSTEM_URL", f"file://{base}")
+    await x()
+    assert (base / "x.csv").read_text() == "a\n1\n"
+
+
+async def test_s41_names_that_sanitise_alike_are_two_assets(base: Path) -> None:
+    @asset("x.json", name="a b", cache_expiration=timedelta(hours=1))
+    def one() -> Any:
+        return [{"n": 1}]
+
+    @asset("x.json", name="a/b", cache_expiration=timedelta(hours=1))
+    def other() -> Any:
+        return [{"n": 2}]
+
+    assert one.id != other.id
+    for each, rows in ((one, [(1,)]), (other, [(2,)])):
+        relation = await each.query()
+        assert relation is not None
+        assert relation.fetchall() == rows
+
+
+async def test_a_path_that_is_yielded_twice_is_refused_rather_than_overwritten(base: Path) -> None:
+    @asset("x.json")
+    def x() -> Any:
+        for n in range(2):
+            yield DataArtifact("parts/one.json", [{"n": n}])
+
+    with pytest.raises(UnsupportedDataError, match=r"same path.*parts/one\.json.*batch 1"):
+        await x()
+
+
+async def test_arguments_that_are_bound_are_not_passed_over_for_the_latest_result(base: Path) -> None:
+    @asset("x.json")
+    def x(region: str, day: int) -> Any:
+        return [{"region": region}]
+
+    await x("eu", 1)
+    await x("us", 1)
+    with pytest.raises(ArgumentError, match="needs day"):
+        await x.with_arguments("eu").query()
+
+
+async def test_a_result_path_that_is_a_folder_is_refused_before_the_function_runs(base: Path) -> None:
+    (base / "x.csv").mkdir()
+
+    @asset("x.csv")
+    def x() -> Any:
+        raise AssertionError("ran")
+
+    with pytest.raises(StorageError, match=r"path is a folder.*x\.csv"):
+        await x()
+    assert await load_asset_manifest(x.name, x.id) is None
