@@ -1,4 +1,7 @@
-"""Paths: what a template's value may become, and what a relative path may be. Nothing here touches a storage."""
+"""Paths: what a template's value may become, and what a relative path may be. Nothing here touches a storage.
+
+Also which names are those of secrets, since a message about a path must not show them either.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +11,34 @@ from urllib.parse import unquote
 
 from mad_prefect_core.errors import PathError
 
-__all__ = ["escape_glob", "hive_keys", "is_url", "relative_key", "safe_segment", "split_url", "temporary_name"]
+__all__ = [
+    "escape_glob",
+    "hive_keys",
+    "is_secret_name",
+    "is_url",
+    "relative_key",
+    "safe_part",
+    "safe_segment",
+    "split_url",
+    "temporary_name",
+]
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _URL = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*)://")
 _MAX_SEGMENT = 240  # bytes; most file systems stop at 255, and a temporary name adds a little
+_SECRET_ANYWHERE = re.compile(r"secret|token|passw|passphrase|api_?key|credential|auth(?!ors?(?![a-z]))", re.IGNORECASE)
+_SECRET_WORD = re.compile(
+    r"pwd|pass|(access|account|private|shared)?key|sig|signature|sas|cookies?|session(id)?|bearer|dsn|creds?"
+    r"|conn|connstr|connection"
+)
+_WORD_END = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|[\W\d_]+")
+
+
+def is_secret_name(name: str) -> bool:
+    """Whether what has this name is likely a secret: `api-key`, `dbPassword`, `conn`, but not `monkey`."""
+    if _SECRET_ANYWHERE.search(name):
+        return True
+    return any(_SECRET_WORD.fullmatch(word.lower()) for word in _WORD_END.split(name))
 
 
 def is_url(path: str) -> bool:
@@ -27,28 +53,41 @@ def split_url(url: str) -> tuple[str, str]:
 
 
 def safe_segment(value: object, *, key: str = "") -> str:
-    """A template value as part of one path segment, whatever is in it.
+    """A value as one path segment: as `safe_part`, and an empty one is refused too."""
+    text = safe_part(value, key=key)
+    if not text.strip():
+        raise PathError(f"{_named(text, key)} is empty, so it can't be part of a path")
+    return text
 
-    Separators are percent-encoded, so that a value never adds a folder. Refused with `PathError`: a value that is
-    empty, climbs (`..`, also percent-encoded), is absolute, or has control characters.
+
+def safe_part(value: object, *, key: str = "") -> str:
+    """A template value as part of one path segment, whatever is in it; it may be empty.
+
+    Separators are percent-encoded, so that a value never adds a folder. Refused with `PathError`: a value that
+    climbs (`..`, also percent-encoded), is absolute, or has control characters. A message shows the value unless
+    its key is a secret's name.
     """
     text = str(value)
-    named = f"The value {text!r} of {key!r}" if key else f"The value {text!r}"
-    if not text.strip():
-        raise PathError(f"{named} is empty, so it can't be part of a path")
+    named = _named(text, key)
     if _CONTROL.search(text):
         raise PathError(f"{named} has control characters, so it can't be part of a path")
     decoded = text
     while (again := unquote(decoded)) != decoded:
         decoded = again
     parts = re.split(r"[/\\]", decoded)
-    if any(part.strip() in (".", "..") for part in parts) or parts[0] == "" or _URL.match(decoded):
+    if any(part.strip() in (".", "..") for part in parts) or (decoded and parts[0] == "") or _URL.match(decoded):
         raise PathError(
             f"{named} would leave the folder it is put in",
             hint="A template value is one path segment; put folders into the template itself.",
         )
     text = re.sub(r"%(?=[0-9A-Fa-f]{2})", "%25", text)  # keeps the encoding below reversible
     return text.replace("/", "%2F").replace("\\", "%5C")
+
+
+def _named(text: str, key: str) -> str:
+    if is_secret_name(key):
+        return f"The value of {key!r}"
+    return f"The value {text!r} of {key!r}" if key else f"The value {text!r}"
 
 
 def relative_key(path: str) -> str:

@@ -12,6 +12,7 @@ import datetime as dt
 import enum
 import hashlib
 import hmac
+import json
 import os
 import secrets
 import uuid
@@ -93,6 +94,10 @@ def _encode_object(value: Any, kind: type, name: str) -> bytes:
         return _piece(label, str(value.dtype).encode(), str(getattr(value, "shape", ())).encode(), value.tobytes())
     if isinstance(value, tuple):
         return _piece(label, *(encode(item, name) for item in value))
+    for base in _EXTENDED:
+        if isinstance(value, base):
+            # The text has what subclasses add, such as pandas' nanoseconds and pendulum's months.
+            return _piece(label, _ENCODERS[base](value), str(value).encode())
     bases: tuple[Any, ...] = (str, int, float, bytes, list, dict)
     for base in bases:
         if isinstance(value, base):
@@ -117,6 +122,7 @@ def _piece(label: str, *contents: bytes) -> bytes:
 
 
 def _arrow(value: Any) -> bytes:
+    """The content, however it is cut into chunks, and what pandas would make its index of."""
     sum_ = hashlib.sha256()
 
     class Sink:
@@ -138,9 +144,12 @@ def _arrow(value: Any) -> bytes:
     else:
         array = pa.array(value)
         reader = pa.table({"": array}).to_reader()
-    with pa.ipc.new_stream(pa.PythonFile(Sink(), "w"), reader.schema.remove_metadata()) as writer:
-        for batch in reader:
-            writer.write_batch(batch.replace_schema_metadata(None))
+    table = reader.read_all().combine_chunks()
+    index = json.loads((table.schema.metadata or {}).get(b"pandas", b"{}")).get("index_columns")
+    sum_.update(json.dumps([table.num_rows, index], sort_keys=True).encode())
+    with pa.ipc.new_stream(pa.PythonFile(Sink(), "w"), table.schema.remove_metadata()) as writer:
+        if table.num_rows:
+            writer.write_table(table.replace_schema_metadata(None))
     return sum_.digest()
 
 
@@ -174,3 +183,4 @@ _ENCODERS: dict[type, Callable[[Any], bytes]] = {
     dt.timedelta: lambda value: f"{value.days}|{value.seconds}|{value.microseconds}".encode(),
     range: lambda value: repr(value).encode(),
 }
+_EXTENDED: tuple[type, ...] = (dt.datetime, dt.date, dt.time, dt.timedelta, Decimal, uuid.UUID)  # datetime is a date

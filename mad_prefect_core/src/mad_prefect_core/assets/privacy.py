@@ -2,30 +2,46 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pydantic import BaseModel, SecretBytes, SecretStr
 
+from mad_prefect_core.paths import is_secret_name
+
 __all__ = ["described", "redacted"]
 
 _MASK = "**********"
-_SECRET_NAME = re.compile(r"secret|token|passw|api_?key|credential|auth", re.IGNORECASE)
+_PLAIN = re.compile(r"[\w.:+-]{0,40}")
 _IN_URL = re.compile(r"(?<=://)[^/\s?#@]+(?=@)|(?<=[?&#])([^=&#\s]+)=([^&#\s'\"]+)")
 """What a URL may hold that is secret: user and password, and the values of some of its keys."""
+_NAME = re.compile(r"""(?<![\w-])([\w-]+)[\\"'\]]*\s*(?:=(?!=)|:(?!:))\s*""")
+_VALUE = re.compile(
+    r"""
+      [bru]? (?P<quote> \\* ["'] ) (?: \\. | [^\\] )*? (?P=quote)
+    | (?: (?: bearer | basic | digest | token ) \s+ )? [^\s,;&]+
+    """,
+    re.IGNORECASE | re.VERBOSE | re.DOTALL,
+)
+"""After a `_NAME`, as in `name=value`, `name: value`, `'name': 'value'`; also a header's scheme and value."""
+_NO_NAME = re.compile(r"(error|exception|warning)$", re.IGNORECASE)  # of `KeyError: ...`
 _MAX = 200  # characters of one argument
+_SHORT = 4  # characters; fewer are masked as whole words only, or nothing of a text would remain
 
 
 def described(arguments: Mapping[str, Any]) -> dict[str, str]:
     """Each argument as a short text; those whose name or type says that they are secret are masked."""
-    return {name: _MASK if _SECRET_NAME.search(name) else _short(value) for name, value in arguments.items()}
+    return {name: _MASK if is_secret_name(name) else _short(value) for name, value in arguments.items()}
 
 
 def _short(value: object) -> str:
     if isinstance(value, str):
-        text = repr(_without_urls_secrets(value))
-    elif isinstance(value, bytes | bool | int | float | type(None)):
+        text = str.__repr__(value) if _PLAIN.fullmatch(value) else f"str of {len(value)} characters"
+    elif isinstance(value, bytes):
+        text = f"bytes of length {len(value)}"
+    elif isinstance(value, bool | int | float | type(None)):
         text = repr(value)
     elif type(value).__module__ in ("datetime", "decimal", "uuid", "pathlib"):
         text = str(value)
@@ -34,50 +50,66 @@ def _short(value: object) -> str:
     return text if len(text) <= _MAX else f"{text[: _MAX - 3]}..."
 
 
-def _without_urls_secrets(text: str) -> str:
-    def masked(found: re.Match[str]) -> str:
-        if found[1] is None:
-            return _MASK
-        return f"{found[1]}={_MASK}" if _SECRET_NAME.search(found[1]) else found[0]
+def redacted(text: str, arguments: Mapping[str, Any]) -> str:
+    """A text without the secrets that are among the arguments, and without what it names as secrets itself."""
+    if secrets := {secret for secret in _secrets(arguments) if secret}:
+        longest_first = sorted(secrets, key=len, reverse=True)
+        text = re.sub("|".join(map(_pattern, longest_first)), _MASK, text)
+    return _without_pairs(_IN_URL.sub(_masked_in_url, text))
 
-    return _IN_URL.sub(masked, text) if "://" in text else text
+
+def _pattern(secret: str) -> str:
+    return re.escape(secret) if len(secret) >= _SHORT else rf"(?<!\w){re.escape(secret)}(?!\w)"
+
+
+def _masked_in_url(found: re.Match[str]) -> str:
+    if found[1] is None:
+        return _MASK
+    return f"{found[1]}={_MASK}" if is_secret_name(found[1]) else found[0]
+
+
+def _without_pairs(text: str) -> str:
+    parts, at = [], 0
+    while found := _NAME.search(text, at):
+        parts.append(text[at : found.end()])
+        at = found.end()
+        is_secret = is_secret_name(found[1]) and not _NO_NAME.search(found[1])
+        if is_secret and (value := _VALUE.match(text, at)):
+            quote = value["quote"] or ""
+            parts.append(f"{quote}{_MASK}{quote}")
+            at = value.end()
+    return "".join(parts) + text[at:]
+
+
+def _secrets(value: object, secret: bool = False) -> Iterator[str]:
+    """The secrets in a value; with `secret` every text in it is one."""
+    if isinstance(value, SecretStr | SecretBytes):
+        yield from _secrets(value.get_secret_value(), True)
+    elif isinstance(value, bytes):
+        yield from _secrets(value.decode(errors="replace"), secret)
+    elif isinstance(value, str):
+        yield from (value,) if secret else _urls_secrets(value)
+    elif isinstance(value, list | tuple | set | frozenset):
+        for item in value:
+            yield from _secrets(item, secret)
+    else:
+        for name, item in _named(value).items():
+            yield from _secrets(item, secret or is_secret_name(str(name)))
+
+
+def _named(value: object) -> Mapping[Any, Any]:
+    if isinstance(value, Mapping):
+        return value
+    if isinstance(value, BaseModel):
+        return {name: getattr(value, name) for name in type(value).model_fields} | (value.__pydantic_extra__ or {})
+    if dataclasses.is_dataclass(value):
+        return {field.name: getattr(value, field.name, None) for field in dataclasses.fields(value)}
+    return {}
 
 
 def _urls_secrets(text: str) -> Iterator[str]:
     for found in _IN_URL.finditer(text) if "://" in text else ():
         if found[1] is None:
             yield found[0].partition(":")[2]
-        elif _SECRET_NAME.search(found[1]):
+        elif is_secret_name(found[1]):
             yield found[2]
-
-
-def redacted(text: str, arguments: Mapping[str, Any]) -> str:
-    """A text without the secrets that are among the arguments."""
-    for name, value in arguments.items():
-        if isinstance(value, str) and _SECRET_NAME.search(name) and value:
-            text = text.replace(value, _MASK)
-        for secret in filter(None, _secrets(value)):
-            text = text.replace(secret, _MASK)
-    return _without_urls_secrets(text)
-
-
-def _secrets(value: object) -> Iterator[str]:
-    if isinstance(value, SecretStr):
-        if secret := value.get_secret_value():
-            yield secret
-    elif isinstance(value, SecretBytes):
-        if raw := value.get_secret_value():
-            yield raw.decode(errors="replace")
-    elif isinstance(value, BaseModel):
-        for field in type(value).model_fields:
-            yield from _secrets(getattr(value, field))
-    elif isinstance(value, str):
-        yield from _urls_secrets(value)
-    elif isinstance(value, Mapping):
-        for name, item in value.items():
-            if isinstance(item, str) and _SECRET_NAME.search(str(name)):
-                yield item
-            yield from _secrets(item)
-    elif isinstance(value, list | tuple | set | frozenset):
-        for item in value:
-            yield from _secrets(item)

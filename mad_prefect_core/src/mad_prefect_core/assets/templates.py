@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from mad_prefect_core.contracts import Asset
-from mad_prefect_core.errors import TemplateError
-from mad_prefect_core.paths import hive_keys, safe_segment
+from mad_prefect_core.errors import PathError, TemplateError
+from mad_prefect_core.paths import hive_keys, safe_part
 
 __all__ = ["AssetTemplateFormatter", "has_fields", "written_hive_keys"]
 
@@ -55,18 +55,19 @@ class AssetTemplateFormatter:
         return dict(self._values)
 
     def format(
-        self, template: str | None, allow_partial: bool = False, *, as_text: Callable[..., str] = safe_segment
+        self, template: str | None, allow_partial: bool = False, *, as_text: Callable[..., str] | None = None
     ) -> str | None:
         """The template filled in. With `allow_partial` a field whose key is unknown stays as it is written.
 
-        Each value becomes part of one path segment (`safe_segment`), or what `as_text` makes of it.
-        Raises `TemplateError` for an unknown key, listing those that are known; `PathError` for a value that can't
-        be in a path.
+        Each value becomes part of one path segment (`safe_part`); or the template is no path, and each value becomes
+        what `as_text` makes of it. Raises `TemplateError` for an unknown key, listing those that are known;
+        `PathError` for a value that can't be in a path, or leaves nothing of its segment.
         """
         if template is None:
             return None
         automatic = 0
         parts = []
+        blank = []  # where a value is nothing by itself, and its key
         for literal, field, spec, conversion in string.Formatter().parse(template):
             parts.append(literal)
             if field is None:
@@ -79,7 +80,13 @@ class AssetTemplateFormatter:
                     self._refuse(field, template)
                 parts.append(_as_written(field, spec, conversion))
             else:
-                parts.append(as_text(_converted(value, spec, conversion), key=field))
+                text = (as_text or safe_part)(_converted(value, spec, conversion), key=field)
+                if not text.strip():
+                    blank.append((len(parts), field))
+                parts.append(text)
+        if as_text is None:
+            for position, field in blank:
+                _check_segment(parts, position, field)
         return "".join(parts)
 
     def _look_up(self, field: str) -> Any:
@@ -101,6 +108,14 @@ class AssetTemplateFormatter:
             f"Missing format key '{field}' while formatting asset template '{template}'. Available keys: {known}",
             hint="Bind it with with_arguments(...) or pass it in the call.",
         )
+
+
+def _check_segment(parts: list[str], position: int, field: str) -> None:
+    """Refuses an empty value that leaves nothing of its segment, or nothing but dots or a suffix."""
+    before = "".join(parts[:position]).rpartition("/")[2].strip()
+    after = "".join(parts[position:]).partition("/")[0].strip()
+    if not (before + after).strip(".") or (not before and after.startswith(".")):
+        raise PathError(f"The value of {field!r} is empty, so its path segment has no name")
 
 
 def _add_nested(value: Any, values: dict[str, Any], seen: set[int]) -> None:
