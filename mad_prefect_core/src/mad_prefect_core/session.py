@@ -126,7 +126,8 @@ class Relation:
     also speaks the Arrow PyCapsule interface, `duckdb.sql("FROM orders")`, polars, pandas and pyarrow take it as it
     is, on whatever connection or thread. Each such scan runs on a connection of its own.
 
-    `fetchone`, `fetchmany` and `execute`, which DuckDB 2.0 took away from relations, are here still.
+    `fetchone`, `fetchmany` and `execute`, which DuckDB 2.0 took away from relations, are here still. `create_view` and
+    `create` name it on DuckDB's default connection, where the user's own SQL runs.
     """
 
     def __init__(
@@ -188,6 +189,36 @@ class Relation:
 
         method.__name__ = name
         return method
+
+    def create_view(self, view_name: str, replace: bool = True) -> Relation:
+        """Give the relation a name on DuckDB's default connection, for `duckdb.sql("FROM name")`."""
+        connection = duckdb.default_connection()
+        if not replace:
+            query = "FROM information_schema.tables WHERE lower(table_name) = lower($1)"
+            if connection.execute(query, [view_name]).fetchall():
+                raise duckdb.CatalogException(f'Catalog Error: View with name "{view_name}" already exists!')
+        with self._errors():
+            connection.register(view_name, self)
+        return self
+
+    def to_view(self, view_name: str, replace: bool = True) -> Relation:
+        """As `create_view`."""
+        return self.create_view(view_name, replace)
+
+    def create(self, table_name: str) -> None:
+        """Make a table of the rows on DuckDB's default connection."""
+        connection = duckdb.default_connection()
+        source = f"mad_relation_{id(self)}"
+        with self._errors():
+            connection.register(source, self)
+            try:
+                connection.view(source).create(table_name)  # by DuckDB's own rules for names: schema.table is one
+            finally:
+                connection.unregister(source)
+
+    def to_table(self, table_name: str) -> None:
+        """As `create`."""
+        self.create(table_name)
 
     def fetchone(self) -> tuple[Any, ...] | None:
         """The next row as a tuple; None after the last."""

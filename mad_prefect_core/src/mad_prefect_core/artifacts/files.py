@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,13 +21,54 @@ from mad_prefect_core.session import DuckSession
 from mad_prefect_core.threads import in_thread
 from mad_prefect_core.writing import duckdb_schema
 
-__all__ = ["DataFile", "FormatOptions", "checksum", "hive_columns", "unified_schema", "write_file"]
+__all__ = ["DataFile", "FormatOptions", "checksum", "checksum_at", "hive_columns", "unified_schema", "write_file"]
 
 _HIVE_TYPES = ("DATE", "TIMESTAMP", "BIGINT")
 _SPELLING = ("dateformat", "timestampformat", "timestamp_format", "decimal_separator")
 """Options, where a format has them, that say how text spells values. A format spells its own in one way."""
 
+_TYPES = ("types", "dtypes", "column_types", "columns")
+"""Options, where a format has them, that name the types of columns; the last goes first."""
+
 O = TypeVar("O", bound=Options)  # noqa: E741
+
+
+class DeclaredTypes(Collection[str]):
+    """The columns whose type the user has named, by names that know no case, as DuckDB's.
+
+    Args:
+        types: Types by column.
+        every: The type of all other columns, if the user has named one.
+    """
+
+    def __init__(self, types: Mapping[str, str], every: str | None = None) -> None:
+        self._types = types
+        self._every = every
+        self._by_name = {name.lower(): kind for name, kind in types.items()}
+
+    def __contains__(self, name: object) -> bool:
+        return self._every is not None or (isinstance(name, str) and name.lower() in self._by_name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._types)
+
+    def __len__(self) -> int:
+        return len(self._types)
+
+    def of(self, names: Iterable[str]) -> dict[str, str]:
+        """The types of those among the data's columns that have one."""
+        kinds = {name: self._by_name.get(name.lower(), self._every) for name in names}
+        return {name: kind for name, kind in kinds.items() if kind is not None}
+
+    def check(self, session: DuckSession) -> None:
+        """Raises `OptionError` for a type that DuckDB does not know."""
+        for name, kind in self._types.items():
+            try:
+                session.connection.type(kind)
+            except duckdb.Error as error:
+                raise OptionError(
+                    f"The read options give the type {kind!r}, which DuckDB does not know: {error}", column=name
+                ) from error
 
 
 @dataclass(frozen=True)
@@ -60,15 +101,20 @@ class FormatOptions:
         spelling = {name: value for name in _SPELLING if (value := getattr(given, name, None)) is not None}
         return back.model_copy(update=spelling)
 
-    def declared(self, format: Format) -> dict[str, str]:
+    def declared(self, format: Format) -> DeclaredTypes:
         """The columns whose type the user has named in the read options."""
-        return dict(getattr(self.reading(format), "columns", None) or {})
+        given = self.reading(format)
+        named = [value for name in _TYPES if isinstance(value := getattr(given, name, None), dict)]
+        every = "VARCHAR" if getattr(given, "all_varchar", None) else None
+        return DeclaredTypes({name: kind for kinds in named for name, kind in kinds.items()}, every)
 
     def infers_text(self, format: Format) -> Collection[str]:
         """The types that bare strings are taken for in this format: none where `auto_detect` is off."""
-        if getattr(self.reading(format), "auto_detect", None) is False:
+        given = self.reading(format)
+        if getattr(given, "auto_detect", None) is False:
             return ()
-        return format.capabilities.infers_text
+        integers = {"BIGINT"} if getattr(given, "convert_strings_to_integers", None) else set()
+        return format.capabilities.infers_text | integers
 
 
 def _options(kind: type[O], word: str, *given: Any) -> tuple[O, ...]:
@@ -116,6 +162,13 @@ class DataFile:
     hive: Schema = field(default_factory=dict)
     """Values of `key=value` folders that become columns, as text, by name."""
 
+    published: Location | None = None
+    """Where a run's result is for users to see: with the same bytes, as long as no later run replaces them."""
+    sha256: str = ""
+    """Of the bytes of a run's result."""
+    pin: Any = field(default=None, compare=False, repr=False)
+    """What keeps a run's result from being swept while this is held."""
+
     def hive_keys(self) -> dict[str, str]:
         """Those of its own path below the base."""
         return hive_keys(self.location.key)
@@ -152,6 +205,7 @@ class _OpenFile:
         self._growth = growth
         self._options = options
         self._session = DuckSession.for_writing()
+        options.declared(format).check(self._session)
         self._staged: Path | None = None
         self._writer: FormatWriter | None = None
         self._columnar = False
@@ -180,9 +234,8 @@ class _OpenFile:
         # A fragment that a power cut takes is made again by the next run; results are published durably.
         self._file.location.publish(self._staged, durable=False)
         schema = duckdb_schema(self._session, self._growth.result())
-        declared = self._options.declared(self._file.format)
         self._session.close()
-        named = {name: kind for name, kind in declared.items() if name in schema}
+        named = self._options.declared(self._file.format).of(schema)
         read = self._options.reading_back(self._file.format, declared=bool(named))
         return replace(self._file, schema=schema | named, columnar=self._columnar, size=size, read=read)
 
@@ -197,18 +250,25 @@ class _OpenFile:
 def unified_schema(session: DuckSession, files: Sequence[DataFile], options: FormatOptions) -> dict[str, str] | None:
     """One schema for all files: what their batches were like, bare strings taken for what they all look like.
 
-    None if one of the files was not written here just now. Raises `SchemaError` naming the column.
+    None if one of the files was not written here just now. Raises `SchemaError` or `OptionError` naming the column.
     """
-    declared = {name: kind for file in files for name, kind in options.declared(file.format).items()}
-    growth = SchemaGrowth(declared)
+    declared = {file.format.name: options.declared(file.format) for file in files}
+    for types in declared.values():
+        types.check(session)
+    named: dict[str, str] = {}
     infers: set[str] = set()
+    seen: list[SchemaGrowth] = []
     for file in files:
         if file.growth is None:
             return None
-        growth.join(file.growth)
+        seen.append(file.growth)
+        named |= declared[file.format.name].of(file.growth.schema.names)
         infers.update(options.infers_text(file.format))
+    growth = SchemaGrowth(named)
+    for part in seen:
+        growth.join(part)
     schema = duckdb_schema(session, growth.result(infers))
-    schema |= {name: kind for name, kind in declared.items() if name in schema}
+    schema |= named
     for file in files:
         schema |= hive_columns(file.hive, schema)
     return schema
@@ -228,4 +288,10 @@ def hive_columns(hive: Schema, columns: Collection[str]) -> dict[str, str]:
 def checksum(path: Path) -> str:
     """SHA-256 of a local file, as hexadecimal digits."""
     with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def checksum_at(location: Location) -> str:
+    """SHA-256 of a file, wherever it is."""
+    with location.mount.fs.open(location.path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -10,6 +10,7 @@ import duckdb
 from mad_prefect_core.artifacts.files import DataFile, FormatOptions, unified_schema
 from mad_prefect_core.artifacts.scan import scan_files
 from mad_prefect_core.contracts import Artifact, ReadOptions, Schema
+from mad_prefect_core.duckdb_files import register_mad
 from mad_prefect_core.errors import CorruptFileError, QueryError, ResultGoneError
 from mad_prefect_core.session import DuckSession, Relation, select_from
 from mad_prefect_core.threads import in_thread
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from mad_prefect_core.artifacts.artifact import DataArtifact
 
 __all__ = ["DataArtifactQuery", "query_files", "relation_over"]
+
+
+_DATA_IN_2X = "artifact_query"  # what 2.x called `data`
 
 
 class DataArtifactQuery:
@@ -38,6 +42,8 @@ class DataArtifactQuery:
         read_options: ReadOptions | list[ReadOptions] | tuple[ReadOptions, ...] | None = None,
     ) -> None:
         self.artifacts = artifacts or []
+        self.read_json_options = read_json_options
+        self.read_csv_options = read_csv_options
         self.options = FormatOptions.of(read_options, None, read_json_options, read_csv_options)
 
     async def query(
@@ -85,12 +91,18 @@ def relation_over(
         data = scan_files(session, files, options, schema)
         if not query_str and not tables:
             return data
+        if query_str and "mad://" in query_str:
+            register_mad(session.connection)
         relations = {"data": data}
         for name, table in (tables or {}).items():
             relations[name] = (
                 table.on(session) if isinstance(table, Relation) else session.sql(f"FROM {session.view(table)}")
             )
-        return select_from(session, relations, query_str or "", params)
+        main = "data"
+        if _DATA_IN_2X in (query_str or "").lower() and not any(name.lower() == _DATA_IN_2X for name in relations):
+            main = _DATA_IN_2X  # so that a clause may say `artifact_query.id`
+            relations[main] = data
+        return select_from(session, relations, query_str or "", params, main=main)
 
     return Relation(recipe, translate=_explained(files, query_str))
 

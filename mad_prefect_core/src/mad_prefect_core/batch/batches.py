@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -102,9 +102,9 @@ class ColumnBatch:
                 )
             self._data = pa.Table.from_struct_array(array)
         elif _holds_its_data(source):
-            self._data = _without_index(pa.table(source))
+            self._data = _without_index(_imported(pa.table, source))
         else:
-            self._data = pa.RecordBatchReader.from_stream(source)
+            self._data = _imported(pa.RecordBatchReader.from_stream, source)
         self._taken = False
         readable = pa.schema([pa.field(f.name, _readable(f.type, f.name)) for f in self._data.schema])
         if not readable.equals(self._data.schema):
@@ -145,6 +145,17 @@ class ColumnBatch:
         return table.select(schema.names).cast(schema)
 
 
+def _imported(read: Callable[[Any], Any], source: Any) -> Any:
+    try:
+        return read(source)
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        kind = type(source)
+        raise UnsupportedDataError(
+            f"A {kind.__module__.partition('.')[0]} {kind.__qualname__} can't be made a table of: {error}",
+            hint="Return a frame or a table: named columns, each of one type.",
+        ) from error
+
+
 def _holds_its_data(source: Any) -> bool:
     """Frames and tables have a shape without being run; relations and streams do not."""
     return type(source).__module__.partition(".")[0] in ("pandas", "polars", "pyarrow")
@@ -156,7 +167,9 @@ def _without_index(table: pa.Table) -> pa.Table:
     labels = [
         label for label in about.get("index_columns", ()) if isinstance(label, str) and label in table.column_names
     ]
-    return table.drop_columns(labels).replace_schema_metadata(None) if about else table
+    columns = table.drop_columns(labels)
+    # Without columns, a table that changes its metadata would lose the number of its rows.
+    return columns.replace_schema_metadata(None) if about and columns.column_names else columns
 
 
 def _cast(data: Any, schema: pa.Schema) -> Any:

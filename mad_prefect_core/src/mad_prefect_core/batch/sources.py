@@ -13,7 +13,7 @@ from mad_prefect_core.batch.batches import ColumnBatch, RowBatch
 from mad_prefect_core.batch.relations import relation_reader
 from mad_prefect_core.batch.values import as_row
 from mad_prefect_core.contracts import Artifact, Asset, Batch
-from mad_prefect_core.errors import UnsupportedDataError
+from mad_prefect_core.errors import SchemaError, UnsupportedDataError
 from mad_prefect_core.plugins import get_host
 from mad_prefect_core.session import Relation
 
@@ -45,8 +45,8 @@ async def yield_data_batches(data: object) -> AsyncGenerator[Any, None]:
 async def iter_batches(data: object, declared: Collection[str] = ()) -> AsyncIterator[Batch]:
     """Batches of anything that a function may return or yield, nested to any depth, in order.
 
-    Nothing comes of None and of an empty list. Columns that are `declared` may hold a mix. Raises
-    `UnsupportedDataError` for what can't be rows.
+    Nothing comes of None, of an empty list, and of a frame without columns and rows. Columns that are `declared` may
+    hold a mix. Raises `UnsupportedDataError` for what can't be rows.
     """
     if data is None:
         return
@@ -62,7 +62,8 @@ async def iter_batches(data: object, declared: Collection[str] = ()) -> AsyncIte
     elif isinstance(data, duckdb.DuckDBPyRelation | Relation):
         yield ColumnBatch(relation_reader(data))
     elif hasattr(data, "__arrow_c_stream__") or hasattr(data, "__arrow_c_array__"):
-        yield ColumnBatch(data)
+        if (columns := _columns(data)) is not None:
+            yield columns
     elif isinstance(data, Asset):
         async for batch in iter_batches(await data(), declared):
             yield batch
@@ -78,6 +79,15 @@ async def iter_batches(data: object, declared: Collection[str] = ()) -> AsyncIte
     else:
         async for batch in _of_plugin(data, declared):
             yield batch
+
+
+def _columns(data: object) -> ColumnBatch | None:
+    batch = ColumnBatch(data)
+    if batch.schema.names:
+        return batch
+    if batch.rows():
+        raise SchemaError("There are rows, but none has a column", hint="Return a frame with at least one column.")
+    return None
 
 
 async def _of_sequence(items: list[Any], declared: Collection[str]) -> AsyncIterator[Batch]:
