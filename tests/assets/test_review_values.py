@@ -260,3 +260,13 @@ async def test_a_segment_of_which_nothing_is_left_is_refused(base: Path, templat
     with pytest.raises(PathError, match="'region'"):
         await x(region=value)
     assert list(base.iterdir()) == []
+
+
+def test_a_separator_in_a_format_spec_makes_no_folder(base: Path) -> None:
+    @asset("x.parquet", artifacts_dir="raw/day={day:%Y/%m}")
+    def x(day: dt.date) -> Any:
+        return [{"a": 1}]
+
+    relation = x.with_arguments(dt.date(2024, 5, 1)).query_sync()
+    assert relation is not None
+    assert relation.fetchall() == [(1, "2024/05")]

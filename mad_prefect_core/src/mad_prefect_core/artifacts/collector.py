@@ -75,19 +75,26 @@ class DataArtifactCollector:
             item = await anext(items)
         except StopAsyncIteration:
             return False
-        artifact = item if isinstance(item, DataArtifact) else await self._fragment(item, len(self.artifacts))
-        if artifact is not None and artifact.data is not None:
-            if artifact.path in self._written:
-                raise UnsupportedDataError(
-                    "Two artifacts with data have the same path, so one would overwrite the other",
-                    path=artifact.path,
-                    hint="Give each its own path, or yield the data itself.",
-                )
-            self._written.add(artifact.path)
+        if isinstance(item, DataArtifact):
+            artifact: DataArtifact | None = item
+            self._refuse_twice(item)
+        else:
+            artifact = await self._fragment(item, len(self.artifacts))
         if artifact is not None and await _persisted(artifact):
             artifact.become(await self._as_fragment(artifact))
             self.artifacts.append(artifact)
         return True
+
+    def _refuse_twice(self, artifact: DataArtifact) -> None:
+        if artifact.data is None:
+            return
+        if artifact.path in self._written:
+            raise UnsupportedDataError(
+                "Two artifacts with data have the same path, so one would overwrite the other",
+                path=artifact.path,
+                hint="Give each its own path, or yield the data itself.",
+            )
+        self._written.add(artifact.path)
 
     async def _fragment(self, item: object, number: int) -> DataArtifact | None:
         data: object = item

@@ -18,6 +18,7 @@ from mad_prefect_core.paths import hive_keys, safe_part
 __all__ = ["AssetTemplateFormatter", "has_fields", "written_hive_keys"]
 
 _MISSING = object()
+_FIELD = re.compile(r"\{[^{}]*\}")
 _ACCESS = re.compile(r"\.([^.\[]+)|\[([^\]]*)\]")
 
 
@@ -29,8 +30,9 @@ def has_fields(template: str) -> bool:
 def written_hive_keys(template: str, rendered: str) -> dict[str, str]:
     """The `key=value` folders of a rendered template whose `=` its author wrote: a value never adds a column."""
     found: dict[str, str] = {}
-    for written, folder in zip(template.split("/"), rendered.split("/"), strict=True):
-        if "=" in "".join(literal for literal, *_ in string.Formatter().parse(written)):
+    folders = _FIELD.sub("", template).split("/")  # a format spec may have separators: they made no folder
+    for written, folder in zip(folders, rendered.split("/"), strict=True):
+        if "=" in written:
             found |= hive_keys(f"{folder}/")
     return found
 
