@@ -45,7 +45,7 @@ READING = {
     "another compression": [ReadCSVOptions(compression="gzip"), ReadJsonOptions(compression="gzip")],
     "another encoding": [ReadCSVOptions(encoding="utf-16"), ReadParquetOptions(binary_as_string=True)],
     "columns and paths": [
-        ReadCSVOptions(filename=True, normalize_names=True, all_varchar=True, force_not_null=["text"]),
+        ReadCSVOptions(filename=True, normalize_names=True, force_not_null=["text"]),
         ReadJsonOptions(filename=True, format="array"),
         ReadParquetOptions(filename=True),
     ],
