@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import subprocess
 import sys
 import textwrap
@@ -165,6 +166,40 @@ async def test_where_undoing_a_publish_fails_too_nothing_is_deleted(
     monkeypatch.setenv("FILESYSTEM_URL", f"file://{base}")
     await x()
     assert (base / "x.csv").read_text() == "a\n1\n"
+
+
+async def test_a_run_of_unknown_outcome_keeps_its_result_when_its_process_is_gone(
+    base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any) -> None:
+        raise OSError("for good")
+
+    fails = False
+
+    @asset("x.csv")
+    def x() -> Any:
+        if fails:
+            raise RuntimeError("no data today")
+        return [{"a": 1}]
+
+    with monkeypatch.context() as patched:
+        patched.setattr(publish, "show", broken)
+        patched.setattr(publish, "_undo", broken)
+        with pytest.raises(OutcomeUnknownError):
+            await x()
+    [marker] = base.rglob("*.marker")
+    marker.write_text(json.dumps(json.loads(marker.read_text()) | {"born": "another process of that id"}))
+
+    fails = True
+    with pytest.raises(RuntimeError, match="no data today"):
+        await x()
+    manifest = await load_asset_manifest(x.name, x.id)
+    assert manifest is not None
+    assert [result.path for result in manifest.results] == ["x.csv"]
+    assert (base / "x.csv").read_text() == "a\n1\n"
+    relation = await x.cache_first().query()
+    assert relation is not None
+    assert relation.fetchall() == [(1,)]
 
 
 async def test_s41_names_that_sanitise_alike_are_two_assets(base: Path) -> None:

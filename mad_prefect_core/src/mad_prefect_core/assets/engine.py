@@ -252,12 +252,14 @@ class _Run:
     def _fail(self, error: BaseException) -> None:
         """Record the failure and take away what nobody was shown. The error itself is what the caller gets."""
         self.record.status, self.record.phase = RunStatus.FAILED, self.phase
-        self.record.materialized = None
-        self.record.results = []
+        unknown = isinstance(error, OutcomeUnknownError)  # then the run may be current, and its files are its result
+        if not unknown:
+            self.record.materialized = None
+            self.record.results = []
         self.record.error = redacted(f"{type(error).__name__}: {error}", self.plan.arguments)
         try:
             self.record.write()
-            if not isinstance(error, OutcomeUnknownError):
+            if not unknown:
                 sweep_failed(self.record, self.folders)
                 end(self.record)
         except (OSError, MadPrefectError) as problem:

@@ -108,6 +108,8 @@ def _finish(run: DataAssetRun) -> bool:
         return manifest.last_run.id == run.id
     logger.info("Run %s of asset %r died after it had been published; it is finished.", run.id, run.asset_name)
     show(str(run.asset_name), str(run.asset_id))
+    # What its record says of a failure, if anything, turned out wrong: the manifest says what is current.
+    record.results, record.error, record.phase = list(manifest.results), None, None
     settle(record, sweep_superseded(manifest))
     record.status = RunStatus.SUCCESS
     record.write()
