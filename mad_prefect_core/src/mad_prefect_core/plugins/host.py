@@ -10,74 +10,31 @@ import difflib
 import importlib.metadata
 import inspect
 import logging
-import re
 import threading
-import tomllib
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from dataclasses import dataclass, field
-from importlib.resources import files
 from typing import Any, Literal, cast
 
 import pluggy
 
-from mad_prefect_core.contracts import (
-    Format,
-    FormatCapabilities,
-    Options,
-    ReadOptions,
-    Storage,
-    StorageCapabilities,
-)
+from mad_prefect_core.contracts import Format, Storage
 from mad_prefect_core.errors import (
     MadPrefectError,
     PluginApiError,
     PluginConflictError,
     PluginError,
     PluginLoadError,
-    UnknownFormatError,
-    UnknownStorageError,
 )
 from mad_prefect_core.hookspecs import ENTRY_POINT_GROUP, PLUGIN_API, PROJECT, HookSpecs
+from mad_prefect_core.plugins.faults import format_faults, storage_faults
+from mad_prefect_core.plugins.records import PluginRecord, canonical, failed, new_record, summary
+from mad_prefect_core.plugins.registry import Registry
 from mad_prefect_core.settings import get_settings
 
-__all__ = ["PluginHost", "PluginRecord", "get_host", "use_host"]
+__all__ = ["PluginHost", "get_host", "use_host"]
 
 logger = logging.getLogger(__name__)
 
 _HOOKS = tuple(name for name in vars(HookSpecs) if name.startswith("mad_prefect_"))
-
-
-@dataclass
-class PluginRecord:
-    """One entry point: where it comes from, and what became of it.
-
-    Of a plugin that failed, nothing is used: it brings no format and no storage, and none of its hooks is called.
-    """
-
-    name: str
-    distribution: str
-    version: str
-    module: str
-    status: Literal["loaded", "blocked", "failed"] = "loaded"
-    error: PluginError | None = None
-    formats: list[str] = field(default_factory=list)
-    storages: list[str] = field(default_factory=list)
-
-    @property
-    def source(self) -> str:
-        """The distribution and its version, as error messages name them."""
-        return f"{self.distribution} {self.version}"
-
-    @property
-    def label(self) -> str:
-        """The entry point and its source, as error messages name them."""
-        return f"{self.name} ({self.source})"
-
-
-@dataclass(frozen=True)
-class _Claim:
-    record: PluginRecord
-    value: Any
 
 
 class PluginHost:
@@ -97,9 +54,7 @@ class PluginHost:
         self._manager.add_hookspecs(HookSpecs)
         self._records: list[PluginRecord] = []
         self._by_plugin: dict[int, PluginRecord] = {}
-        self._formats: dict[str, list[_Claim]] = {}
-        self._suffixes: dict[str, list[_Claim]] = {}
-        self._protocols: dict[str, list[_Claim]] = {}
+        self._registry = Registry([])
         self._loaded = False
 
     # -- what is there -------------------------------------------------------------------------------------------
@@ -111,80 +66,43 @@ class PluginHost:
 
     def formats(self) -> list[Format]:
         """Every format that one plugin alone claims, sorted by name."""
-        self._load()
-        return [claims[0].value for _, claims in sorted(self._formats.items()) if len(claims) == 1]
+        return self._loaded_registry().formats()
 
     def storages(self) -> list[Storage]:
         """Every storage with a protocol that one plugin alone claims, sorted by name."""
-        self._load()
-        found = {id(c.value): c.value for claims in self._protocols.values() for c in claims if len(claims) == 1}
-        return sorted(found.values(), key=lambda storage: str(storage.name))
-
-    # -- lookups -------------------------------------------------------------------------------------------------
+        return self._loaded_registry().storages()
 
     def format_named(self, name: str) -> Format:
         """The format of this name, or of this suffix without its dot ("jsonl").
 
         Raises `UnknownFormatError` with what is known and what to install; `PluginConflictError` if two claim it.
         """
-        self._load()
-        wanted = name.lower().lstrip(".")
-        claims = self._formats.get(wanted) or self._suffixes.get(f".{wanted}")
-        if claims:
-            return cast(Format, self._only(claims, "format", wanted))
-        raise self._unknown_format(repr(name), [wanted])
+        return self._loaded_registry().format_named(name)
 
     def format_of(self, path: str) -> tuple[Format, str]:
         """The format of a path by its longest known suffix, in any case of letters, and that suffix as written.
 
         Raises `UnknownFormatError`, `PluginConflictError`.
         """
-        self._load()
-        file_name = path.rsplit("/", 1)[-1]
-        suffixes = [file_name[dot.start() :] for dot in re.finditer(r"(?<=.)\.", file_name)]  # the longest first
-        for suffix in suffixes:
-            if claims := self._suffixes.get(suffix.lower()):
-                return self._only(claims, "suffix", suffix.lower()), suffix
-        if not suffixes or suffixes[-1] == ".":
-            known = ", ".join(sorted(self._suffixes)) or "none"
-            raise UnknownFormatError(
-                f"{file_name!r} has no file suffix, so its format is not known",
-                path=path,
-                hint=f"End the path with one of: {known}.",
-            )
-        wanted = [suffix.lower().lstrip(".") for suffix in suffixes]
-        error = self._unknown_format(f"of suffix {suffixes[-1]!r}", wanted)
-        error.path = path
-        raise error
+        return self._loaded_registry().format_of(path)
 
     def format_for(self, kind: Literal["rows", "columns"]) -> Format:
         """The format that says it is best for fragments of this kind; any, if none does.
 
         Raises `UnknownFormatError` where no format is installed at all.
         """
-        formats = self.formats()
-        for candidate in formats:
-            if candidate.capabilities.best_for == kind:
-                return candidate
-        if formats:
-            return formats[0]
-        raise UnknownFormatError(
-            "No format plugin is installed", hint="Run `pip install mad-prefect` for the usual four."
-        )
+        return self._loaded_registry().format_for(kind)
 
     def storage_for(self, protocol: str) -> Storage:
         """The storage that serves this URL scheme.
 
         Raises `UnknownStorageError` with what is known and what to install; `PluginConflictError` if two claim it.
         """
+        return self._loaded_registry().storage_for(protocol)
+
+    def _loaded_registry(self) -> Registry:
         self._load()
-        wanted = protocol.lower()
-        if claims := self._protocols.get(wanted):
-            return cast(Storage, self._only(claims, "protocol", wanted))
-        raise UnknownStorageError(
-            f"No installed plugin brings the protocol '{protocol}://'",
-            hint=self._advice("protocols", [wanted], sorted(self._protocols)),
-        )
+        return self._registry
 
     # -- calls ---------------------------------------------------------------------------------------------------
 
@@ -259,12 +177,13 @@ class PluginHost:
             found = list(importlib.metadata.entry_points(group=ENTRY_POINT_GROUP))
         # Two entry points are equal to Python if only their distributions differ, so a set would lose one of them.
         # The last registered is called first: in reverse order of names, calls come in the order of names.
-        pairs = {(e.name, r.distribution, e.value): (e, r) for e in found for r in [_record(e)]}
+        pairs = {(e.name, r.distribution, e.value): (e, r) for e in found for r in [new_record(e)]}
         self._records = [record for _, (_, record) in sorted(pairs.items(), key=lambda pair: pair[0])]
+        self._registry = Registry(self._records)
         settings = get_settings()
         allow, deny = _names(settings.plugins_allow), _names(settings.plugins_deny)
         for _, (entry_point, record) in sorted(pairs.items(), key=lambda pair: pair[0], reverse=True):
-            names = {_canonical(record.name), _canonical(record.distribution)}
+            names = {canonical(record.name), canonical(record.distribution)}
             if names & deny or (allow and not names & allow):
                 record.status = "blocked"
                 continue
@@ -276,7 +195,7 @@ class PluginHost:
                     self._drop(plugin)
                     raise
             except MadPrefectError as error:
-                known = error if isinstance(error, PluginError) else _failed(record, "The plugin failed", error)
+                known = error if isinstance(error, PluginError) else failed(record, "The plugin failed", error)
                 record.status, record.error = "failed", known
                 logger.warning("%s", known)
 
@@ -287,7 +206,7 @@ class PluginHost:
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # also a plugin that calls sys.exit()
-            raise _failed(record, "The plugin failed to import", error) from error
+            raise failed(record, "The plugin failed to import", error) from error
         self._check_api(record, wanted)
         if (other := self._by_plugin.get(id(plugin))) is not None:
             raise PluginConflictError(
@@ -303,7 +222,7 @@ class PluginHost:
             self._check_hooks(plugin)
         except Exception as error:
             self._drop(plugin)
-            problem = str(error) if isinstance(error, PluginLoadError) else _summary(error)
+            problem = str(error) if isinstance(error, PluginLoadError) else summary(error)
             raise PluginLoadError(
                 f"The plugin has a hook that does not fit: {problem}", plugin=record.label, hint=_near_hook(plugin)
             ) from error
@@ -346,23 +265,9 @@ class PluginHost:
 
     def _claim(self, record: PluginRecord, plugin: Any) -> None:
         """Take over what a plugin brings: all of it, or nothing where any of it is unfit."""
-        formats = self._brought(record, plugin, "mad_prefect_formats", _format_faults)
-        storages = self._brought(record, plugin, "mad_prefect_storages", _storage_faults)
-        claims: list[tuple[dict[str, list[_Claim]], str, _Claim]] = []
-        for value in formats:
-            claim = _Claim(record, value)
-            claims.append((self._formats, value.name.lower(), claim))
-            claims += [(self._suffixes, name, claim) for name in dict.fromkeys(s.lower() for s in value.suffixes)]
-        for value in storages:
-            claim = _Claim(record, value)
-            claims += [(self._protocols, name, claim) for name in dict.fromkeys(p.lower() for p in value.protocols)]
-        names = [(id(table), name) for table, name, _ in claims]
-        for _, name, _ in (claim for claim, key in zip(claims, names, strict=True) if names.count(key) > 1):
-            raise PluginLoadError(f"The plugin claims {name!r} twice", plugin=record.label)
-        for table, name, claim in claims:
-            table.setdefault(name, []).append(claim)
-        record.formats = [value.name for value in formats]
-        record.storages = [value.name for value in storages]
+        formats = self._brought(record, plugin, "mad_prefect_formats", format_faults)
+        storages = self._brought(record, plugin, "mad_prefect_storages", storage_faults)
+        self._registry.add(record, formats, storages)
 
     def _brought(
         self, record: PluginRecord, plugin: Any, hook: str, faults: Callable[[Any], Iterator[str]]
@@ -380,86 +285,9 @@ class PluginHost:
                 return cast("list[Any]", values)
         return []
 
-    # -- messages ------------------------------------------------------------------------------------------------
-
-    def _only(self, claims: list[_Claim], kind: str, name: str) -> Any:
-        if len(claims) == 1:
-            return claims[0].value
-        sources = " and ".join(sorted(f"{c.record.source} (plugin {c.record.name!r})" for c in claims))
-        raise PluginConflictError(
-            f"The {kind} {name!r} is claimed by {sources}",
-            hint="Uninstall one of them, or name its distribution in MAD_PREFECT_PLUGINS_DENY.",
-        )
-
-    def _unknown_format(self, what: str, names: list[str]) -> UnknownFormatError:
-        known = sorted({*self._formats, *(suffix.lstrip(".") for suffix in self._suffixes)})
-        return UnknownFormatError(
-            f"No installed plugin brings the format {what}", hint=self._advice("formats", names, known)
-        )
-
-    def _advice(self, kind: str, names: list[str], known: list[str]) -> str:
-        """What to do about a name that nobody brings; `names` are ways to read it, the best first."""
-        catalogue = _catalogue()[kind]
-        parts = []
-        named = next((name for name in names if name in catalogue), None)
-        if named is None:
-            candidates = sorted({*known, *catalogue})
-            near = next((match for name in names for match in difflib.get_close_matches(name, candidates, 1)), None)
-            if near is not None:
-                parts.append(f"Did you mean {near!r}?")
-                named = None if near in known else near
-        mentioned: list[PluginRecord] = []
-        if named is not None:
-            distribution = catalogue[named]
-            mentioned = [r for r in self._records if _canonical(r.distribution) == distribution]
-            if unused := [r for r in mentioned if r.status != "loaded"]:
-                parts.append(f"{unused[0].source} brings it, {_state(unused[0])}.")
-            else:
-                parts.append(f"Run `pip install {'--upgrade ' if mentioned else ''}{distribution}`.")
-        parts.append(f"Installed: {', '.join(known) or 'none'}.")
-        if others := [f"{r.source}, {_state(r)}" for r in self._records if r.status != "loaded" and r not in mentioned]:
-            parts.append(f"Not in use: {'; '.join(others)}.")
-        return " ".join(parts)
-
-
-def _record(entry_point: importlib.metadata.EntryPoint) -> PluginRecord:
-    distribution = entry_point.dist
-    name = version = None
-    if distribution is not None:
-        with contextlib.suppress(Exception):  # metadata that is damaged or missing
-            name, version = distribution.name, distribution.version
-    return PluginRecord(
-        name=entry_point.name,
-        distribution=name or "(a distribution without a name)",
-        version=version or "(no version)",
-        module=entry_point.value,
-    )
-
 
 def _names(setting: str) -> set[str]:
-    return {_canonical(name) for name in setting.split(",") if name.strip()}
-
-
-def _canonical(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name.strip()).lower()
-
-
-def _summary(error: BaseException) -> str:
-    text = str(error).rstrip().removesuffix(".")
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
-
-
-def _state(record: PluginRecord) -> str:
-    """Why a plugin is not in use, to go on after its name."""
-    if record.error is not None:
-        return f"but it failed: {record.error.message}"
-    return "but it is blocked by MAD_PREFECT_PLUGINS_ALLOW or MAD_PREFECT_PLUGINS_DENY"
-
-
-def _failed(record: PluginRecord, what: str, error: BaseException) -> PluginLoadError:
-    failure = PluginLoadError(f"{what}: {_summary(error)}", plugin=record.label)
-    failure.__cause__ = error
-    return failure
+    return {canonical(name) for name in setting.split(",") if name.strip()}
 
 
 def _near_hook(plugin: Any) -> str | None:
@@ -484,7 +312,7 @@ def _answer(record: PluginRecord, hook: str, call: Callable[..., Any], **argumen
     except MadPrefectError:
         raise
     except (Exception, SystemExit) as error:
-        raise _failed(record, f"The plugin's hook {hook} failed", error) from error
+        raise failed(record, f"The plugin's hook {hook} failed", error) from error
     if inspect.iscoroutine(answer):
         answer.close()
         raise PluginLoadError(f"The plugin's hook {hook} is async; hooks are plain functions", plugin=record.label)
@@ -505,52 +333,6 @@ def _wrong(record: PluginRecord, hook: str, answer: Any, expected: str) -> Plugi
         f"The plugin's hook {hook} returned {type(answer).__name__} where it is to return {expected}",
         plugin=record.label,
     )
-
-
-def _format_faults(value: Any) -> Iterator[str]:
-    yield from _contract_faults(value, Format, FormatCapabilities)
-    yield from _name_faults(value, "suffixes", re.compile(r"(\.[a-z0-9_+-]+)+"), '(".toml",)')
-    for attribute, kind in (("read_options", ReadOptions), ("write_options", Options)):
-        if not _is_kind(getattr(value, attribute, kind), kind):
-            yield f"has {attribute} that are not a subclass of {kind.__name__}"
-
-
-def _storage_faults(value: Any) -> Iterator[str]:
-    yield from _contract_faults(value, Storage, StorageCapabilities)
-    yield from _name_faults(value, "protocols", re.compile(r"[a-z][a-z0-9+.-]*"), '("sftp",)')
-    if not _is_kind(getattr(value, "options", Options), Options):
-        yield "has options that are not a subclass of Options"
-
-
-def _contract_faults(value: Any, contract: type, capabilities: type) -> Iterator[str]:
-    if isinstance(value, type):
-        yield "is a class where an instance was expected"
-    members = {*contract.__annotations__, *(name for name in vars(contract) if not name.startswith("_"))}
-    if missing := sorted(name for name in members if not hasattr(value, name)):
-        yield f"lacks {', '.join(missing)}"
-    if hasattr(value, "capabilities") and not isinstance(value.capabilities, capabilities):
-        yield f"has capabilities that are not {capabilities.__name__}"
-    if hasattr(value, "name") and not (isinstance(value.name, str) and value.name):
-        yield "has a name that is not text"
-
-
-def _name_faults(value: Any, attribute: str, pattern: re.Pattern[str], example: str) -> Iterator[str]:
-    names = getattr(value, attribute, None)
-    if names is None:
-        return
-    fits = isinstance(names, tuple) and names and all(isinstance(n, str) and pattern.fullmatch(n) for n in names)
-    if not fits:
-        yield f"has {attribute} {names!r} where something like {example} was expected"
-
-
-def _is_kind(value: Any, kind: type) -> bool:
-    return isinstance(value, type) and issubclass(value, kind)
-
-
-def _catalogue() -> dict[str, dict[str, str]]:
-    """Which distribution brings what. For the text of error messages alone: nothing is looked up here to be used."""
-    text = files("mad_prefect_core").joinpath("known_plugins.toml").read_text("utf-8")
-    return tomllib.loads(text)
 
 
 _host: PluginHost | None = None

@@ -1,0 +1,6 @@
+"""The plugin host: finds plugins, keeps what they bring, and says what went wrong with which."""
+
+from mad_prefect_core.plugins.host import PluginHost, get_host, use_host
+from mad_prefect_core.plugins.records import PluginRecord
+
+__all__ = ["PluginHost", "PluginRecord", "get_host", "use_host"]

@@ -1,0 +1,163 @@
+"""What plugins claim: formats by name and suffix, storages by protocol. Who looks for something else is told why."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any, Literal, cast
+
+from mad_prefect_core.contracts import Format, Storage
+from mad_prefect_core.errors import PluginConflictError, PluginLoadError, UnknownFormatError, UnknownStorageError
+from mad_prefect_core.plugins.records import PluginRecord, canonical, state
+
+__all__ = ["Registry"]
+
+
+@dataclass(frozen=True)
+class _Claim:
+    record: PluginRecord
+    value: Any
+
+
+class Registry:
+    """The claims of all plugins in use, and the lookups over them.
+
+    Args:
+        records: All plugins found, for messages: what is missing may be what one that is not in use would bring.
+    """
+
+    def __init__(self, records: Sequence[PluginRecord]) -> None:
+        self._records = records
+        self._formats: dict[str, list[_Claim]] = {}
+        self._suffixes: dict[str, list[_Claim]] = {}
+        self._protocols: dict[str, list[_Claim]] = {}
+
+    def add(self, record: PluginRecord, formats: Sequence[Format], storages: Sequence[Storage]) -> None:
+        """Take over what a plugin brings. Raises `PluginLoadError`, and takes nothing, where it claims a name twice."""
+        claims: list[tuple[dict[str, list[_Claim]], str, _Claim]] = []
+        for format in formats:
+            claim = _Claim(record, format)
+            claims.append((self._formats, format.name.lower(), claim))
+            claims += [(self._suffixes, name, claim) for name in dict.fromkeys(s.lower() for s in format.suffixes)]
+        for storage in storages:
+            claim = _Claim(record, storage)
+            claims += [(self._protocols, name, claim) for name in dict.fromkeys(p.lower() for p in storage.protocols)]
+        names = [(id(table), name) for table, name, _ in claims]
+        for _, name, _ in (claim for claim, key in zip(claims, names, strict=True) if names.count(key) > 1):
+            raise PluginLoadError(f"The plugin claims {name!r} twice", plugin=record.label)
+        for table, name, claim in claims:
+            table.setdefault(name, []).append(claim)
+        record.formats = [format.name for format in formats]
+        record.storages = [storage.name for storage in storages]
+
+    # -- lookups -------------------------------------------------------------------------------------------------
+
+    def formats(self) -> list[Format]:
+        """As `PluginHost.formats`."""
+        return [claims[0].value for _, claims in sorted(self._formats.items()) if len(claims) == 1]
+
+    def storages(self) -> list[Storage]:
+        """As `PluginHost.storages`."""
+        found = {id(c.value): c.value for claims in self._protocols.values() for c in claims if len(claims) == 1}
+        return sorted(found.values(), key=lambda storage: str(storage.name))
+
+    def format_named(self, name: str) -> Format:
+        """As `PluginHost.format_named`."""
+        wanted = name.lower().lstrip(".")
+        claims = self._formats.get(wanted) or self._suffixes.get(f".{wanted}")
+        if claims:
+            return cast(Format, _only(claims, "format", wanted))
+        raise self._unknown_format(repr(name), [wanted])
+
+    def format_of(self, path: str) -> tuple[Format, str]:
+        """As `PluginHost.format_of`."""
+        file_name = path.rsplit("/", 1)[-1]
+        suffixes = [file_name[dot.start() :] for dot in re.finditer(r"(?<=.)\.", file_name)]  # the longest first
+        for suffix in suffixes:
+            if claims := self._suffixes.get(suffix.lower()):
+                return _only(claims, "suffix", suffix.lower()), suffix
+        if not suffixes or suffixes[-1] == ".":
+            known = ", ".join(sorted(self._suffixes)) or "none"
+            raise UnknownFormatError(
+                f"{file_name!r} has no file suffix, so its format is not known",
+                path=path,
+                hint=f"End the path with one of: {known}.",
+            )
+        wanted = [suffix.lower().lstrip(".") for suffix in suffixes]
+        error = self._unknown_format(f"of suffix {suffixes[-1]!r}", wanted)
+        error.path = path
+        raise error
+
+    def format_for(self, kind: Literal["rows", "columns"]) -> Format:
+        """As `PluginHost.format_for`."""
+        formats = self.formats()
+        for candidate in formats:
+            if candidate.capabilities.best_for == kind:
+                return candidate
+        if formats:
+            return formats[0]
+        raise UnknownFormatError(
+            "No format plugin is installed", hint="Run `pip install mad-prefect` for the usual four."
+        )
+
+    def storage_for(self, protocol: str) -> Storage:
+        """As `PluginHost.storage_for`."""
+        wanted = protocol.lower()
+        if claims := self._protocols.get(wanted):
+            return cast(Storage, _only(claims, "protocol", wanted))
+        raise UnknownStorageError(
+            f"No installed plugin brings the protocol '{protocol}://'",
+            hint=self._advice("protocols", [wanted], sorted(self._protocols)),
+        )
+
+    # -- messages ------------------------------------------------------------------------------------------------
+
+    def _unknown_format(self, what: str, names: list[str]) -> UnknownFormatError:
+        known = sorted({*self._formats, *(suffix.lstrip(".") for suffix in self._suffixes)})
+        return UnknownFormatError(
+            f"No installed plugin brings the format {what}", hint=self._advice("formats", names, known)
+        )
+
+    def _advice(self, kind: str, names: list[str], known: list[str]) -> str:
+        """What to do about a name that nobody brings; `names` are ways to read it, the best first."""
+        catalogue = _catalogue()[kind]
+        parts = []
+        named = next((name for name in names if name in catalogue), None)
+        if named is None:
+            candidates = sorted({*known, *catalogue})
+            near = next((match for name in names for match in difflib.get_close_matches(name, candidates, 1)), None)
+            if near is not None:
+                parts.append(f"Did you mean {near!r}?")
+                named = None if near in known else near
+        mentioned: list[PluginRecord] = []
+        if named is not None:
+            distribution = catalogue[named]
+            mentioned = [r for r in self._records if canonical(r.distribution) == distribution]
+            if unused := [r for r in mentioned if r.status != "loaded"]:
+                parts.append(f"{unused[0].source} brings it, {state(unused[0])}.")
+            else:
+                parts.append(f"Run `pip install {'--upgrade ' if mentioned else ''}{distribution}`.")
+        parts.append(f"Installed: {', '.join(known) or 'none'}.")
+        if others := [f"{r.source}, {state(r)}" for r in self._records if r.status != "loaded" and r not in mentioned]:
+            parts.append(f"Not in use: {'; '.join(others)}.")
+        return " ".join(parts)
+
+
+def _only(claims: Sequence[_Claim], kind: str, name: str) -> Any:
+    if len(claims) == 1:
+        return claims[0].value
+    sources = " and ".join(sorted(f"{c.record.source} (plugin {c.record.name!r})" for c in claims))
+    raise PluginConflictError(
+        f"The {kind} {name!r} is claimed by {sources}",
+        hint="Uninstall one of them, or name its distribution in MAD_PREFECT_PLUGINS_DENY.",
+    )
+
+
+def _catalogue() -> dict[str, dict[str, str]]:
+    """Which distribution brings what. For the text of error messages alone: nothing is looked up here to be used."""
+    text = files("mad_prefect_core").joinpath("known_plugins.toml").read_text("utf-8")
+    return tomllib.loads(text)
