@@ -35,7 +35,9 @@ def imports(package: Path) -> Iterator[tuple[Path, str, list[str]]]:
 
 
 def requirement_names(distribution: Distribution) -> set[str]:
-    return {re.split(r"[^A-Za-z0-9._-]", line)[0].lower() for line in distribution.project["dependencies"]}
+    extras = distribution.project.get("optional-dependencies", {}).values()
+    lines = [*distribution.project["dependencies"], *(line for extra in extras for line in extra)]
+    return {re.split(r"[^A-Za-z0-9._-]", line)[0].lower() for line in lines}
 
 
 # -- together --------------------------------------------------------------------------------------------------------
