@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 from pydantic import ValidationError
 
@@ -60,6 +60,10 @@ class Location:
     def duckdb_files(self, session: Session) -> list[str]:
         """What DuckDB on `session` reads it by."""
         return self.mount.storage.duckdb_files(session, self.mount.fs, [self.path])
+
+    def open(self) -> BinaryIO:
+        """Its bytes, for reading in Python."""
+        return cast(BinaryIO, self.mount.fs.open(self.path, "rb"))
 
     def exists(self) -> bool:
         """Whether there is a file."""

@@ -21,6 +21,7 @@ __all__ = [
     "safe_segment",
     "split_url",
     "temporary_name",
+    "unescape_glob",
 ]
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -116,6 +117,11 @@ def relative_key(path: str) -> str:
 def escape_glob(path: str) -> str:
     """A path as a pattern that matches just itself, in DuckDB's globs and in fsspec's."""
     return re.sub(r"[*?\[]", lambda found: f"[{found[0]}]", path)
+
+
+def unescape_glob(pattern: str) -> str:
+    """The path that `escape_glob` made the pattern of."""
+    return re.sub(r"\[([*?\[])\]", r"\1", pattern)
 
 
 def hive_keys(path: str) -> dict[str, str]:

@@ -14,13 +14,16 @@ import os
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, TypeAlias
+from functools import partial
+from typing import Any, BinaryIO, TypeAlias, cast
 
 import duckdb
 
 from mad_prefect_core.contracts.formats import Schema
 from mad_prefect_core.contracts.session import Parameters, Session
 from mad_prefect_core.errors import QueryError
+from mad_prefect_core.mounts import Location, locate
+from mad_prefect_core.paths import is_url, unescape_glob
 from mad_prefect_core.settings import get_settings
 
 __all__ = [
@@ -78,6 +81,7 @@ class DuckSession:
     def __init__(self, threads: int | None = None) -> None:
         self.connection = _database(threads)
         self._names = itertools.count()
+        self._locations: dict[str, Location] = {}
 
     @classmethod
     def for_writing(cls, threads: int | None = None) -> DuckSession:
@@ -101,6 +105,21 @@ class DuckSession:
 
     def forget(self, view: str) -> None:
         self.connection.unregister(view[1:-1].replace('""', '"'))
+
+    def files(self, locations: Sequence[Location]) -> list[str]:
+        """What this connection reads these by; they may be on several mounts."""
+        files = []
+        for location in locations:
+            for file in location.duckdb_files(self):
+                self._locations[file] = location
+                files.append(file)
+        return files
+
+    def opener(self, file: str) -> Callable[[], BinaryIO]:
+        if known := self._locations.get(file):
+            return known.open
+        path = unescape_glob(file)
+        return locate(path).open if is_url(path) else partial(cast("Callable[..., BinaryIO]", open), path, "rb")
 
     def close(self) -> None:
         """Close the connection. What was read from it stays readable only if it was fetched."""

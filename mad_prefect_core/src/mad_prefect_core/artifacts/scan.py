@@ -11,7 +11,6 @@ import duckdb
 from mad_prefect_core.artifacts.files import DataFile, FormatOptions, hive_columns
 from mad_prefect_core.contracts import Schema
 from mad_prefect_core.errors import CorruptFileError, MadPrefectError, SchemaError
-from mad_prefect_core.mounts import paths_of
 from mad_prefect_core.paths import hive_keys
 from mad_prefect_core.session import DuckSession, cast_to, quote, schema_of, union_all
 
@@ -87,7 +86,7 @@ def _scan_alike(
     own_read = first.read.explicit() if first.read is not None else {}
     read = read.model_copy(update={**own_read, "hive_partitioning": hive})
     try:
-        names = paths_of([file.location for file in files], session)
+        names = session.files([file.location for file in files])
         relation = format.scan(session, names, read, suffix=first.suffix, schema=typed)
     except (duckdb.Error, OSError) as error:
         if isinstance(error, MadPrefectError):

@@ -82,7 +82,9 @@ class FormatWriter(Protocol):
 class Format(Protocol):
     """A file format: its own DuckDB reader, a writer of batches, and an export of relations.
 
-    `files` are paths or URLs that the session's connection reads as they are, glob characters escaped already.
+    `files` are paths or URLs that the session's connection reads as they are, glob characters escaped already. A reader
+    in Python opens them by `session.opener`, and gives DuckDB an object to read from: a `pyarrow.dataset.Dataset`, or
+    one with `__arrow_c_stream__` and `__arrow_c_schema__`, which can be scanned again and holds no session.
     `path` is a local path whose name says nothing: the storage stages it and brings it to where the user wants it.
     `suffix` is one of `suffixes`: that of the user's path, which tells a compression (`.csv.gz`) or dialect (`.tsv`).
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, TypeAlias
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, BinaryIO, Protocol, TypeAlias
 
 import duckdb
 
@@ -34,3 +34,11 @@ class Session(Protocol):
 
     def forget(self, view: str) -> None:
         """Let go of what `view` made readable."""
+
+    def opener(self, file: str) -> Callable[[], BinaryIO]:
+        """How Python reads one of the `files` that `Format.scan` was given: a function that opens it anew at each
+        call, in any thread, also while a query runs.
+
+        It holds neither this session nor its connection, so what the connection reads from may keep it. Calling it
+        raises `OSError` where the file is not there.
+        """
