@@ -47,6 +47,12 @@ class Settings(BaseSettings):
         alias="MAD_PREFECT_PLUGINS_DENY",
         description="Comma-separated entry-point or distribution names that are not loaded.",
     )
+    plugin_timeout: float = Field(
+        30,
+        alias="MAD_PREFECT_PLUGIN_TIMEOUT",
+        gt=0,
+        description="Seconds that a plugin may take to be imported, and to answer each hook while it is loaded.",
+    )
     duckdb_memory_limit: str | None = Field(
         None,
         alias="MAD_PREFECT_DUCKDB_MEMORY_LIMIT",

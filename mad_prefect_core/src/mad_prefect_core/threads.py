@@ -1,15 +1,16 @@
-"""Blocking work beside an event loop, and async work from code that has none."""
+"""Blocking work beside an event loop or for a limited time, and async work from code that has no loop."""
 
 from __future__ import annotations
 
 import asyncio
 import contextvars
+import ctypes
 import threading
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any, ParamSpec, TypeVar
 
-__all__ = ["in_thread", "run_sync"]
+__all__ = ["StillRunningError", "in_thread", "run_sync", "run_within"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -58,3 +59,47 @@ def run_sync(call: Callable[[], Coroutine[Any, Any, T]]) -> T:
     if problem:
         raise problem[0]
     return outcome[0]
+
+
+class StillRunningError(TimeoutError):
+    """A call took longer than it was given."""
+
+
+def run_within(call: Callable[[], T], seconds: float) -> T:
+    """Run a blocking call in a thread of its own, with this one's context variables, for so many seconds at most.
+
+    Raises `StillRunningError` where it takes longer. No thread can be stopped from outside, so this one is left behind:
+    it ends as soon as it runs Python code again, and it does not keep the process from ending.
+    """
+    outcome: list[T] = []
+    problem: list[BaseException] = []
+    ended = threading.Event()
+    ending = threading.Lock()
+
+    def work() -> None:
+        try:
+            outcome.append(call())
+        except BaseException as error:
+            problem.append(error)
+        with ending:
+            ended.set()
+
+    thread = threading.Thread(
+        target=contextvars.copy_context().run, args=(work,), name="mad-prefect-bounded", daemon=True
+    )
+    thread.start()
+    try:
+        if not ended.wait(seconds):
+            raise StillRunningError(f"not done after {seconds:g} seconds")
+    finally:
+        with ending:  # while this is held the thread can't end, so its identifier is not yet another's
+            if not ended.is_set():
+                _end(thread)
+    if problem:
+        raise problem[0]
+    return outcome[0]
+
+
+def _end(thread: threading.Thread) -> None:
+    """Have a thread raise SystemExit when it next runs Python code."""
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident or 0), ctypes.py_object(SystemExit))

@@ -12,6 +12,7 @@ import inspect
 import logging
 import threading
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextvars import ContextVar
 from typing import Any, Literal, cast
 
 import pluggy
@@ -25,9 +26,10 @@ from mad_prefect_core.errors import (
     PluginLoadError,
 )
 from mad_prefect_core.hookspecs import ENTRY_POINT_GROUP, PLUGIN_API, PROJECT, HookSpecs
+from mad_prefect_core.plugins.calls import ask, in_time, listed, taking, wrong
 from mad_prefect_core.plugins.faults import format_faults, storage_faults
 from mad_prefect_core.plugins.records import PluginRecord, canonical, failed, new_record, summary
-from mad_prefect_core.plugins.registry import Registry
+from mad_prefect_core.plugins.registry import Conflict, Registry
 from mad_prefect_core.settings import get_settings
 
 __all__ = ["PluginHost", "get_host", "use_host"]
@@ -35,6 +37,9 @@ __all__ = ["PluginHost", "get_host", "use_host"]
 logger = logging.getLogger(__name__)
 
 _HOOKS = tuple(name for name in vars(HookSpecs) if name.startswith("mad_prefect_"))
+
+_loading: ContextVar[PluginHost | None] = ContextVar("mad_prefect_loading", default=None)
+"""The host whose plugins are being loaded, as the plugins' own code sees it."""
 
 
 class PluginHost:
@@ -46,7 +51,7 @@ class PluginHost:
 
     def __init__(self, entry_points: Iterable[importlib.metadata.EntryPoint] | None = None) -> None:
         self._given = None if entry_points is None else list(entry_points)
-        self._lock = threading.RLock()
+        self._lock = threading.Lock()
         self._reset()
 
     def _reset(self) -> None:
@@ -72,6 +77,14 @@ class PluginHost:
         """Every storage with a protocol that one plugin alone claims, sorted by name."""
         return self._loaded_registry().storages()
 
+    def brought(self, record: PluginRecord) -> tuple[list[Format], list[Storage]]:
+        """The formats and storages of one plugin, also those whose names another plugin claims too."""
+        return self._loaded_registry().brought(record)
+
+    def conflicts(self) -> list[Conflict]:
+        """Every format name, suffix and protocol that several plugins claim."""
+        return self._loaded_registry().conflicts()
+
     def format_named(self, name: str) -> Format:
         """The format of this name, or of this suffix without its dot ("jsonl").
 
@@ -89,7 +102,7 @@ class PluginHost:
     def format_for(self, kind: Literal["rows", "columns"]) -> Format:
         """The format that says it is best for fragments of this kind; any, if none does.
 
-        Raises `UnknownFormatError` where no format is installed at all.
+        Raises `UnknownFormatError` where no format is installed at all, `PluginConflictError` if two claim its name.
         """
         return self._loaded_registry().format_for(kind)
 
@@ -115,9 +128,9 @@ class PluginHost:
         failure: MadPrefectError | None = None
         for record, call in self._implementations("mad_prefect_batches"):
             try:
-                answer = _answer(record, "mad_prefect_batches", call, data=data)
+                answer = ask(record, "mad_prefect_batches", call, data=data)
                 if answer is not None and not isinstance(answer, Iterator | AsyncIterator):
-                    raise _wrong(record, "mad_prefect_batches", answer, "an iterator of batches, or None")
+                    raise wrong(record, "mad_prefect_batches", answer, "an iterator of batches, or None")
             except MadPrefectError as error:
                 logger.warning("%s", error)
                 failure = failure or error
@@ -134,19 +147,19 @@ class PluginHost:
         A plugin that fails is an error, and nobody else is asked: data would go to another place than was meant.
         """
         for record, call in self._implementations("mad_prefect_base"):
-            answer = _answer(record, "mad_prefect_base", call, settings=settings)
+            answer = ask(record, "mad_prefect_base", call, settings=settings)
             if answer is None:
                 continue
             if isinstance(answer, tuple) and [type(part) for part in answer] == [str, dict]:
                 return cast("tuple[str, dict[str, Any]]", answer)
-            raise _wrong(record, "mad_prefect_base", answer, "a URL and a dict of storage options, or None")
+            raise wrong(record, "mad_prefect_base", answer, "a URL and a dict of storage options, or None")
         return None
 
     def notify(self, hook: Literal["mad_prefect_run_finished", "mad_prefect_cache_hit"], run: Any) -> None:
         """Tell every observer. One that raises is logged and costs nothing."""
         for record, call in self._implementations(hook):
             try:
-                _answer(record, hook, call, run=run)
+                ask(record, hook, call, run=run)
             except MadPrefectError as error:
                 cause = error.__cause__ or error
                 logger.error("%s The run is not affected.", error, exc_info=cause)
@@ -156,20 +169,25 @@ class PluginHost:
         self._load()
         # pluggy calls the last registered first; so do we.
         for implementation in reversed(getattr(self._manager.hook, hook).get_hookimpls()):
-            yield self._by_plugin[id(implementation.plugin)], _taking(implementation)
+            yield self._by_plugin[id(implementation.plugin)], taking(implementation)
 
     # -- loading -------------------------------------------------------------------------------------------------
 
     def _load(self) -> None:
+        if _loading.get() is self:
+            return  # a plugin that asks the host while it is being loaded
         with self._lock:
             if self._loaded:
                 return
-            self._loaded = True  # now, for a plugin that asks the host while it is being loaded
+            token = _loading.set(self)
             try:
                 self._load_all()
             except BaseException:  # an interrupt: the next to ask begins anew
                 self._reset()
                 raise
+            finally:
+                _loading.reset(token)
+            self._loaded = True
 
     def _load_all(self) -> None:
         found = self._given
@@ -198,15 +216,20 @@ class PluginHost:
                 known = error if isinstance(error, PluginError) else failed(record, "The plugin failed", error)
                 record.status, record.error = "failed", known
                 logger.warning("%s", known)
+        for conflict in self._registry.conflicts():
+            logger.warning("%s", conflict.error)
 
     def _load_one(self, entry_point: importlib.metadata.EntryPoint, record: PluginRecord) -> Any:
-        try:
-            plugin = entry_point.load()
-            wanted = getattr(plugin, "requires_plugin_api", None)
-        except KeyboardInterrupt:
-            raise
-        except BaseException as error:  # also a plugin that calls sys.exit()
-            raise failed(record, "The plugin failed to import", error) from error
+        def load() -> tuple[Any, Any]:
+            try:
+                plugin = entry_point.load()
+                return plugin, getattr(plugin, "requires_plugin_api", None)
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:  # also a plugin that calls sys.exit()
+                raise failed(record, "The plugin failed to import", error) from error
+
+        plugin, wanted = in_time(record, "import", load)
         self._check_api(record, wanted)
         if (other := self._by_plugin.get(id(plugin))) is not None:
             raise PluginConflictError(
@@ -268,22 +291,28 @@ class PluginHost:
         formats = self._brought(record, plugin, "mad_prefect_formats", format_faults)
         storages = self._brought(record, plugin, "mad_prefect_storages", storage_faults)
         self._registry.add(record, formats, storages)
+        record.hooks = sorted(caller.name for caller in self._manager.get_hookcallers(plugin) or ())
 
     def _brought(
         self, record: PluginRecord, plugin: Any, hook: str, faults: Callable[[Any], Iterator[str]]
     ) -> list[Any]:
-        for implementation in getattr(self._manager.hook, hook).get_hookimpls():
-            if implementation.plugin is plugin:
-                values = _answer(record, hook, lambda i=implementation: _listed(_taking(i)()))
-                for value in values:
-                    if problems := list(faults(value)):
-                        what = value.__name__ if isinstance(value, type) else type(value).__name__
-                        raise PluginLoadError(
-                            f"What the plugin's hook {hook} returned, {what}, {'; '.join(problems)}",
-                            plugin=record.label,
-                        )
-                return cast("list[Any]", values)
-        return []
+        implementations = getattr(self._manager.hook, hook).get_hookimpls()
+        implementation = next((i for i in implementations if i.plugin is plugin), None)
+        if implementation is None:
+            return []
+        call = taking(implementation)
+
+        def brought() -> list[Any]:
+            values: list[Any] = ask(record, hook, lambda: listed(call()))
+            for value in values:
+                if problems := list(faults(value)):
+                    what = value.__name__ if isinstance(value, type) else type(value).__name__
+                    raise PluginLoadError(
+                        f"What the plugin's hook {hook} returned, {what}, {'; '.join(problems)}", plugin=record.label
+                    )
+            return values
+
+        return in_time(record, f"hook {hook}", brought)
 
 
 def _names(setting: str) -> set[str]:
@@ -297,42 +326,6 @@ def _near_hook(plugin: Any) -> str | None:
             for match in difflib.get_close_matches(name, _HOOKS, 1):
                 return f"Did you mean {match}?"
     return None
-
-
-def _taking(implementation: pluggy.HookImpl) -> Callable[..., Any]:
-    """The implementation's function, to be called with all of the hook's arguments: it may take fewer."""
-    function, names = implementation.function, implementation.argnames
-    return lambda **arguments: function(**{name: arguments[name] for name in names})
-
-
-def _answer(record: PluginRecord, hook: str, call: Callable[..., Any], **arguments: Any) -> Any:
-    """What a plugin answers. Whatever it raises is a `PluginLoadError`, unless it is an error of ours."""
-    try:
-        answer = call(**arguments)
-    except MadPrefectError:
-        raise
-    except (Exception, SystemExit) as error:
-        raise failed(record, f"The plugin's hook {hook} failed", error) from error
-    if inspect.iscoroutine(answer):
-        answer.close()
-        raise PluginLoadError(f"The plugin's hook {hook} is async; hooks are plain functions", plugin=record.label)
-    return answer
-
-
-def _listed(values: Any) -> list[Any]:
-    if inspect.iscoroutine(values):
-        values.close()
-        raise TypeError("it is async; hooks are plain functions")
-    if not isinstance(values, Iterable) or isinstance(values, str | bytes | dict):
-        raise TypeError(f"it returned {type(values).__name__} where a list was expected")
-    return list(values)  # a generator raises only here
-
-
-def _wrong(record: PluginRecord, hook: str, answer: Any, expected: str) -> PluginLoadError:
-    return PluginLoadError(
-        f"The plugin's hook {hook} returned {type(answer).__name__} where it is to return {expected}",
-        plugin=record.label,
-    )
 
 
 _host: PluginHost | None = None

@@ -28,6 +28,12 @@ class PluginRecord:
     error: PluginError | None = None
     formats: list[str] = field(default_factory=list)
     storages: list[str] = field(default_factory=list)
+    hooks: list[str] = field(default_factory=list)
+
+    @property
+    def package(self) -> str:
+        """The top-level package of its module."""
+        return re.split(r"[.:]", self.module.strip())[0]
 
     @property
     def source(self) -> str:

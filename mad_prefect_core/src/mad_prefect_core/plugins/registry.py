@@ -8,19 +8,39 @@ import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import Any, Literal, cast
+from typing import Any, Literal, TypeAlias, cast
 
 from mad_prefect_core.contracts import Format, Storage
 from mad_prefect_core.errors import PluginConflictError, PluginLoadError, UnknownFormatError, UnknownStorageError
 from mad_prefect_core.plugins.records import PluginRecord, canonical, state
 
-__all__ = ["Registry"]
+__all__ = ["Conflict", "Registry", "catalogue"]
+
+
+_Kind: TypeAlias = Literal["format", "suffix", "protocol"]
 
 
 @dataclass(frozen=True)
 class _Claim:
     record: PluginRecord
     value: Any
+
+
+@dataclass(frozen=True)
+class Conflict:
+    """A name that several plugins claim. Nobody gets it: looking it up raises `error`."""
+
+    kind: _Kind
+    name: str
+    records: tuple[PluginRecord, ...]
+
+    @property
+    def error(self) -> PluginConflictError:
+        sources = " and ".join(sorted(f"{r.source} (plugin {r.name!r})" for r in self.records))
+        return PluginConflictError(
+            f"The {self.kind} {self.name!r} is claimed by {sources}",
+            hint="Uninstall one of them, or name its distribution in MAD_PREFECT_PLUGINS_DENY.",
+        )
 
 
 class Registry:
@@ -54,24 +74,54 @@ class Registry:
         record.formats = [format.name for format in formats]
         record.storages = [storage.name for storage in storages]
 
+    def brought(self, record: PluginRecord) -> tuple[list[Format], list[Storage]]:
+        """As `PluginHost.brought`."""
+
+        def of(table: dict[str, list[_Claim]]) -> list[Any]:
+            return list(
+                {id(c.value): c.value for claims in table.values() for c in claims if c.record is record}.values()
+            )
+
+        return of(self._formats), of(self._protocols)
+
     # -- lookups -------------------------------------------------------------------------------------------------
 
     def formats(self) -> list[Format]:
         """As `PluginHost.formats`."""
-        return [claims[0].value for _, claims in sorted(self._formats.items()) if len(claims) == 1]
+        return [claims[0].value for name in sorted(self._formats) if len(claims := self._named(name)) == 1]
 
     def storages(self) -> list[Storage]:
         """As `PluginHost.storages`."""
         found = {id(c.value): c.value for claims in self._protocols.values() for c in claims if len(claims) == 1}
         return sorted(found.values(), key=lambda storage: str(storage.name))
 
+    def conflicts(self) -> list[Conflict]:
+        """As `PluginHost.conflicts`."""
+        tables: dict[_Kind, dict[str, list[_Claim]]] = {
+            "format": {name: self._named(name) for name in self._formats},
+            "suffix": self._suffixes,
+            "protocol": self._protocols,
+        }
+        return [
+            Conflict(kind, name, tuple(claim.record for claim in claims))
+            for kind, table in tables.items()
+            for name, claims in sorted(table.items())
+            if len(claims) > 1
+        ]
+
     def format_named(self, name: str) -> Format:
         """As `PluginHost.format_named`."""
         wanted = name.lower().lstrip(".")
-        claims = self._formats.get(wanted) or self._suffixes.get(f".{wanted}")
+        claims = self._named(wanted) if wanted in self._formats else self._suffixes.get(f".{wanted}")
         if claims:
             return cast(Format, _only(claims, "format", wanted))
         raise self._unknown_format(repr(name), [wanted])
+
+    def _named(self, name: str) -> list[_Claim]:
+        """Who claims a format's name, be it as a suffix: a user may mean either."""
+        claims = self._formats[name]
+        own = [claim.record for claim in claims]
+        return [*claims, *(claim for claim in self._suffixes.get(f".{name}", []) if claim.record not in own)]
 
     def format_of(self, path: str) -> tuple[Format, str]:
         """As `PluginHost.format_of`."""
@@ -95,9 +145,10 @@ class Registry:
     def format_for(self, kind: Literal["rows", "columns"]) -> Format:
         """As `PluginHost.format_for`."""
         formats = self.formats()
-        for candidate in formats:
+        contested = [claim.value for claims in self._formats.values() for claim in claims]
+        for candidate in (*formats, *contested):
             if candidate.capabilities.best_for == kind:
-                return candidate
+                return self.format_named(candidate.name)
         if formats:
             return formats[0]
         raise UnknownFormatError(
@@ -124,18 +175,18 @@ class Registry:
 
     def _advice(self, kind: str, names: list[str], known: list[str]) -> str:
         """What to do about a name that nobody brings; `names` are ways to read it, the best first."""
-        catalogue = _catalogue()[kind]
+        bringers = catalogue()[kind]
         parts = []
-        named = next((name for name in names if name in catalogue), None)
+        named = next((name for name in names if name in bringers), None)
         if named is None:
-            candidates = sorted({*known, *catalogue})
+            candidates = sorted({*known, *bringers})
             near = next((match for name in names for match in difflib.get_close_matches(name, candidates, 1)), None)
             if near is not None:
                 parts.append(f"Did you mean {near!r}?")
                 named = None if near in known else near
         mentioned: list[PluginRecord] = []
         if named is not None:
-            distribution = catalogue[named]
+            distribution = bringers[named]
             mentioned = [r for r in self._records if canonical(r.distribution) == distribution]
             if unused := [r for r in mentioned if r.status != "loaded"]:
                 parts.append(f"{unused[0].source} brings it, {state(unused[0])}.")
@@ -147,17 +198,13 @@ class Registry:
         return " ".join(parts)
 
 
-def _only(claims: Sequence[_Claim], kind: str, name: str) -> Any:
+def _only(claims: Sequence[_Claim], kind: _Kind, name: str) -> Any:
     if len(claims) == 1:
         return claims[0].value
-    sources = " and ".join(sorted(f"{c.record.source} (plugin {c.record.name!r})" for c in claims))
-    raise PluginConflictError(
-        f"The {kind} {name!r} is claimed by {sources}",
-        hint="Uninstall one of them, or name its distribution in MAD_PREFECT_PLUGINS_DENY.",
-    )
+    raise Conflict(kind, name, tuple(claim.record for claim in claims)).error
 
 
-def _catalogue() -> dict[str, dict[str, str]]:
+def catalogue() -> dict[str, dict[str, str]]:
     """Which distribution brings what. For the text of error messages alone: nothing is looked up here to be used."""
     text = files("mad_prefect_core").joinpath("known_plugins.toml").read_text("utf-8")
     return tomllib.loads(text)
