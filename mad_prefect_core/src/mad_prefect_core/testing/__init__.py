@@ -13,7 +13,7 @@ except ModuleNotFoundError as error:
 # Before they are imported, or a failed contract test would not say which values it compared.
 pytest.register_assert_rewrite("mad_prefect_core.testing.base")
 
+from mad_prefect_core.cards import Card  # noqa: E402
 from mad_prefect_core.testing.base import Contract, needs, overrides  # noqa: E402
-from mad_prefect_core.testing.cards import Card  # noqa: E402
 
 __all__ = ["Card", "Contract", "needs", "overrides"]

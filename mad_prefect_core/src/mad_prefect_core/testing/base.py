@@ -27,9 +27,9 @@ from typing import Any, ClassVar, TypeVar
 
 import pytest
 
+from mad_prefect_core.cards import Card, Finding
 from mad_prefect_core.hookspecs import PLUGIN_API
 from mad_prefect_core.plugins import get_host
-from mad_prefect_core.testing.cards import Card, Finding
 
 __all__ = ["CARD", "NOT_DECLARED", "Contract", "needs", "overrides"]
 

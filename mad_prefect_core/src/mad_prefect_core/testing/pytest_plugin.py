@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
+from mad_prefect_core.cards import Card, Status
 from mad_prefect_core.testing.base import CARD, NOT_DECLARED, Contract
-from mad_prefect_core.testing.cards import Card, Status
 
 __all__: list[str] = []
 

@@ -1,0 +1,271 @@
+"""What a storage can really do: tried out in a folder of its own, and compared with what the storage declares."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Callable, Collection
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from mad_prefect_core.contracts import Storage
+from mad_prefect_core.errors import StorageConflictError, StorageError
+from mad_prefect_core.paths import split_url
+from mad_prefect_core.session import DuckSession
+
+__all__ = ["CHECKS", "Finding", "Probe", "probe"]
+
+_DATA = bytes(range(256)) * 256  # 64 KiB: more than one read of any reader
+_OTHER = _DATA[::-1]
+_REPLACEMENTS = 8
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was tried. `declared` is what the storage says of itself, or what every storage must do."""
+
+    check: str
+    declared: bool
+    found: bool
+    detail: str = ""
+    """What was seen where it was not found; else empty."""
+
+    @property
+    def broken(self) -> bool:
+        """Whether the storage promises more than it does."""
+        return self.declared and not self.found
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What was found, in the order of `CHECKS`."""
+
+    findings: tuple[Finding, ...]
+    left_behind: str | None = None
+    """The scratch folder, where it could not be removed."""
+
+    @property
+    def broken(self) -> tuple[Finding, ...]:
+        """Those that the storage promises and does not do."""
+        return tuple(finding for finding in self.findings if finding.broken)
+
+
+def probe(storage: Storage, fs: Any, folder: str, checks: Collection[str] | None = None) -> Probe:
+    """Try what a storage can do, in a folder with a random name inside `folder`, which is removed afterwards.
+
+    A check that fails, also with an exception, is a finding. That nothing was seen to be torn is no proof that it
+    never is; that something was torn is.
+
+    Args:
+        storage: The storage to try.
+        fs: What its `filesystem` returned.
+        folder: A path on `fs`. It is made if it is not there, and then removed again.
+        checks: Some of `CHECKS`; all if None.
+
+    Raises `StorageError` where `folder` can't be reached or written at all. It takes as long as the storage's own
+    timeouts let it.
+    """
+    missing = _missing(fs, folder)
+    within = folder if folder.endswith("/") or not folder else f"{folder}/"
+    scratch = _Scratch(storage, fs, f"{within}_mad_prefect_probe_{uuid.uuid4().hex}")
+    left_behind = None
+    try:
+        scratch.first_write(folder)
+        wanted = CHECKS if checks is None else [name for name in CHECKS if name in checks]
+        findings = tuple(_finding(name, scratch) for name in wanted)
+    finally:
+        try:
+            fs.rm(scratch.folder, recursive=True)
+        except FileNotFoundError:
+            pass
+        except Exception:  # whatever it is, it must not hide what was found
+            left_behind = scratch.folder
+        for path in missing:
+            with suppress(Exception):  # object stores have no folders to remove
+                fs.rmdir(path)
+    return Probe(findings, left_behind)
+
+
+def _missing(fs: Any, folder: str) -> list[str]:
+    """`folder` and those it is in, as far as they are not there, the innermost first. Never a bucket."""
+    found = []
+    path = folder.rstrip("/")
+    with suppress(Exception):  # where this fails, so does the first write, which says why
+        while "/" in path.strip("/") and not fs.exists(path):
+            found.append(path)
+            path = path.rpartition("/")[0]
+    return found
+
+
+class _Scratch:
+    def __init__(self, storage: Storage, fs: Any, folder: str) -> None:
+        self.storage = storage
+        self.fs = fs
+        self.folder = folder
+
+    def path(self, name: str) -> str:
+        return f"{self.folder}/{name}"
+
+    def first_write(self, folder: str) -> None:
+        path = self.path("first")
+        try:
+            if self.storage.stat(self.fs, path) is not None:
+                raise StorageError("It says that a file is there that is not")
+            self.publish(path, _DATA)
+            found = self.storage.stat(self.fs, path)
+        except Exception as error:
+            raise StorageError(
+                f"The storage '{self.storage.name}' can't be read and written: {_said(error)}", path=folder
+            ) from error
+        if found is None or found.size != len(_DATA):
+            raise StorageError(f"The storage '{self.storage.name}' does not keep what is written", path=folder)
+
+    def publish(self, path: str, data: bytes) -> None:
+        staged = self.storage.stage(self.fs, path)
+        try:
+            staged.write_bytes(data)
+            self.storage.publish(self.fs, staged, path, durable=False)
+        finally:
+            staged.unlink(missing_ok=True)
+
+    def replace(self, path: str, data: bytes, expected: str | None) -> str:
+        return self.storage.replace(self.fs, path, data, expected)
+
+    def token(self, path: str) -> str | None:
+        found = self.storage.read(self.fs, path)
+        return found.token if found else None
+
+    def holds(self, path: str, data: bytes) -> bool:
+        found = self.storage.read(self.fs, path)
+        return found is not None and found.data == data
+
+    def lists(self, folder: str, name: str) -> bool:
+        try:
+            listed = self.fs.ls(folder, detail=False)
+        except FileNotFoundError:
+            return False
+        return any(path.rstrip("/").rpartition("/")[2] == name for path in listed)
+
+
+# Each returns what is wrong, in words; empty where nothing is.
+
+
+def _conditional_create(scratch: _Scratch) -> str:
+    path = scratch.path("create")
+    scratch.replace(path, b"first", None)
+    try:
+        scratch.replace(path, b"second", None)
+    except StorageConflictError:
+        return "" if scratch.holds(path, b"first") else "a refused create changed what was there"
+    return "a second create of the same key was not refused"
+
+
+def _conditional_replace(scratch: _Scratch) -> str:
+    path = scratch.path("replace")
+    scratch.replace(path, b"first", None)
+    stale = scratch.token(path)
+    scratch.replace(path, b"second", stale)
+    if scratch.token(path) == stale:
+        return "two versions have the same token"
+    try:
+        scratch.replace(path, b"third", stale)
+    except StorageConflictError:
+        return "" if scratch.holds(path, b"second") else "a refused replacement changed what was there"
+    return "a replacement with a stale token was not refused"
+
+
+def _atomic_replace(scratch: _Scratch) -> str:
+    path = scratch.path("atomic")
+    scratch.publish(path, _DATA)
+    torn: list[str] = []
+    done = threading.Event()
+
+    def read() -> None:
+        while not done.is_set() and not torn:
+            try:
+                seen = scratch.fs.cat_file(path)
+            except Exception as error:
+                torn.append(f"a reader got {_said(error)}")
+            else:
+                if seen not in (_DATA, _OTHER):
+                    torn.append(f"a reader saw {len(seen)} bytes that nobody wrote")
+
+    reader = threading.Thread(target=read, daemon=True)
+    reader.start()
+    try:
+        for number in range(_REPLACEMENTS):
+            scratch.publish(path, _DATA if number % 2 else _OTHER)
+    finally:
+        done.set()
+        reader.join()
+    return torn[0] if torn else ""
+
+
+def _strong_listing(scratch: _Scratch) -> str:
+    folder = scratch.path("listing")
+    if scratch.lists(folder, "a"):  # and whatever caches listings has an empty one now
+        return "a file is listed that was never written"
+    scratch.publish(f"{folder}/a", _DATA)
+    if not scratch.lists(folder, "a"):
+        return "a file just written was not listed"
+    scratch.publish(f"{folder}/b", _DATA)
+    if not scratch.lists(folder, "b"):
+        return "a file just written beside another was not listed"
+    scratch.fs.rm_file(f"{folder}/a")
+    return "a file just deleted was listed" if scratch.lists(folder, "a") else ""
+
+
+def _duckdb_reads(scratch: _Scratch) -> str:
+    return _read_by_duckdb(scratch)[1]
+
+
+def _native_duckdb(scratch: _Scratch) -> str:
+    through_python, wrong = _read_by_duckdb(scratch)
+    return wrong or ("DuckDB reads through a Python filesystem" if through_python else "")
+
+
+def _read_by_duckdb(scratch: _Scratch) -> tuple[bool, str]:
+    """Whether DuckDB reads through a Python filesystem, and what is wrong with what it reads."""
+    path = scratch.path("duckdb")
+    scratch.publish(path, _DATA)
+    with DuckSession() as session:
+        files = scratch.storage.duckdb_files(session, scratch.fs, [path])
+        rows = session.sql("SELECT content FROM read_blob($1)", [files]).fetchall()
+        through_python = split_url(files[0])[0] in session.connection.list_filesystems()
+    return through_python, "" if rows == [(_DATA,)] else "DuckDB reads other bytes than were written"
+
+
+def _delete(scratch: _Scratch) -> str:
+    path = scratch.path("delete")
+    scratch.publish(path, _DATA)
+    scratch.fs.rm_file(path)
+    return "" if scratch.storage.stat(scratch.fs, path) is None else "a file just deleted is still there"
+
+
+_TRIED: dict[str, Callable[[_Scratch], str]] = {
+    "conditional_create": _conditional_create,
+    "conditional_replace": _conditional_replace,
+    "atomic_replace": _atomic_replace,
+    "strong_listing": _strong_listing,
+    "duckdb_reads": _duckdb_reads,
+    "native_duckdb": _native_duckdb,
+    "delete": _delete,
+}
+
+CHECKS: tuple[str, ...] = tuple(_TRIED)
+"""What can be tried. Those that are not among the fields of `StorageCapabilities` are what every storage must do."""
+
+
+def _finding(name: str, scratch: _Scratch) -> Finding:
+    declared = bool(getattr(scratch.storage.capabilities, name, True))
+    try:
+        wrong = _TRIED[name](scratch)
+    except Exception as error:  # of whatever SDK the storage is made of
+        wrong = _said(error)
+    return Finding(name, declared, not wrong, wrong)
+
+
+def _said(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
