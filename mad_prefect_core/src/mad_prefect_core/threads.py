@@ -87,8 +87,8 @@ def run_within(call: Callable[[], T], seconds: float) -> T:
     thread = threading.Thread(
         target=contextvars.copy_context().run, args=(work,), name="mad-prefect-bounded", daemon=True
     )
-    thread.start()
     try:
+        thread.start()
         if not ended.wait(seconds):
             raise StillRunningError(f"not done after {seconds:g} seconds")
     finally:

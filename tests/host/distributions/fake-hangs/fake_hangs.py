@@ -1,0 +1,5 @@
+"""Waits at import for what never comes."""
+
+import threading
+
+threading.Event().wait()

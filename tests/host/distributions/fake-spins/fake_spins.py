@@ -1,0 +1,4 @@
+"""Computes at import for ever."""
+
+while True:
+    pass
