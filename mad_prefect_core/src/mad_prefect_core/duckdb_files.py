@@ -2,7 +2,7 @@
 
 DuckDB 2.0 reads one open file from several threads by `seek` then `read`, without a lock between the two. On ordinary
 file objects these positions mix, and a large Parquet, CSV or JSON file reads as garbage. Every filesystem that is
-registered with DuckDB is therefore wrapped by `for_duckdb`.
+registered with DuckDB is therefore wrapped: by `serve`, for the `duckdb_files` of a storage, or by `for_duckdb`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import duckdb
@@ -18,10 +18,11 @@ from fsspec.implementations.dirfs import DirFileSystem
 from fsspec.implementations.local import LocalFileSystem
 from fsspec.spec import AbstractBufferedFile
 
+from mad_prefect_core.contracts import Session
 from mad_prefect_core.errors import PathError
 from mad_prefect_core.mounts import default_mount, mount
 
-__all__ = ["MadFileSystem", "SharedFile", "for_duckdb", "register_mad", "register_mad_protocol"]
+__all__ = ["MadFileSystem", "SharedFile", "for_duckdb", "register_mad", "register_mad_protocol", "serve"]
 
 _AHEAD = 4 * 2**20  # bytes fetched at once where small reads follow each other, each a request otherwise
 
@@ -264,6 +265,35 @@ def for_duckdb(fs: Any, protocol: str | None = None) -> Any:
 
 
 _registering = threading.Lock()
+
+
+class _ExactFiles(_SharedFileSystem):
+    """The files of another filesystem under names that stand for themselves, whatever characters they have."""
+
+    def glob(self, path: str, **kwargs: Any) -> list[str]:
+        """The name itself if there is such a file; what looks like a pattern is none."""
+        name = self._within(path)
+        return [name] if self.fs.isfile(name) else []
+
+
+_served: dict[Any, _ExactFiles] = {}  # by filesystem: fsspec's are equal if they were made with equal arguments
+
+
+def serve(session: Session, fs: Any, paths: Sequence[str]) -> list[str]:
+    """What DuckDB on a session is given to read exactly these files of any fsspec filesystem.
+
+    It is all that `Storage.duckdb_files` needs where DuckDB has no way of its own: the filesystem is registered with
+    the session's database, under a protocol that no other filesystem has, so two of one kind with different
+    credentials do not meet.
+    """
+    with _registering:
+        if fs not in _served:
+            _served[fs] = _ExactFiles(fs)
+            _served[fs].protocol = f"mad-files-{len(_served)}"
+        files = _served[fs]
+        if not session.connection.filesystem_is_registered(files.protocol):
+            session.connection.register_filesystem(files)
+    return [f"{files.protocol}://{path}" for path in paths]
 
 
 def register_mad(connection: duckdb.DuckDBPyConnection | None = None) -> None:
