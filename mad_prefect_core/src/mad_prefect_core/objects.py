@@ -1,0 +1,153 @@
+"""What object stores have in common: a place for files before they are uploaded, and how DuckDB reads objects.
+
+DuckDB is given names that hold an object's version and size. So opening one asks the store nothing, and every read
+can demand that very version: a relation sees the bytes that it was made on, or an error, never a mix of two.
+"""
+
+from __future__ import annotations
+
+import atexit
+import datetime as dt
+import itertools
+import os
+import shutil
+import tempfile
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import quote, unquote
+
+from fsspec import AbstractFileSystem
+
+from mad_prefect_core.contracts import Session
+from mad_prefect_core.duckdb_files import SharedFile
+from mad_prefect_core.paths import temporary_name
+
+__all__ = ["ObjectReader", "PinnedFiles", "Tail", "staged_file"]
+
+_TAIL = 512 * 2**10  # bytes; small objects whole, and the footers of large ones, in the request that looks them up
+_AHEAD = 8 * 2**20
+_KEPT = 64 * 2**20
+_registering = threading.Lock()
+_numbers = itertools.count(1)
+
+
+def staged_file(path: str) -> Path:
+    """A local path for what is to be uploaded to `path`, in a folder of this process that goes when it ends."""
+    return _folder(os.getpid()) / temporary_name(path.rpartition("/")[2])
+
+
+@lru_cache(maxsize=1)
+def _folder(process: int) -> Path:
+    folder = tempfile.mkdtemp(prefix=f"mad_prefect_{process}_")
+    atexit.register(_remove, process, folder)
+    return Path(folder)
+
+
+def _remove(process: int, folder: str) -> None:
+    if process == os.getpid():  # and not in one that was forked from it
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@dataclass(frozen=True)
+class Tail:
+    """The end of an object, or all of it, and which version of how many bytes it is of."""
+
+    version: str
+    size: int
+    data: bytes
+
+
+class ObjectReader(Protocol):
+    """What a store does for `PinnedFiles`. Its methods are called by several threads at once."""
+
+    def tail(self, path: str, length: int, known: str | None) -> Tail | None:
+        """The last `length` bytes of an object; None if it is still at the version `known`.
+
+        Raises `FileNotFoundError`."""
+
+    def fetch(self, path: str, version: str, start: int, end: int) -> bytes:
+        """These bytes of that very version. Raises `StorageError` where it is not there any more."""
+
+
+class PinnedFiles(AbstractFileSystem):  # type: ignore[misc]  # fsspec is not typed
+    """The filesystem that is registered with DuckDB for one store.
+
+    The ends of the objects that were read last are kept, 64 MiB of them: to read a small object again takes one
+    request, which says whether it is still that version.
+    """
+
+    cachable = False
+
+    def __init__(self, reader: ObjectReader, name: str) -> None:
+        super().__init__()
+        self.protocol = f"mad-{name}-{next(_numbers)}"
+        self._reader = reader
+        self._lock = threading.Lock()
+        self._tails: OrderedDict[str, Tail] = OrderedDict()
+        self._bytes = 0
+
+    def url(self, session: Session, path: str) -> str:
+        """What DuckDB on this session reads the object by, as it is now. Raises `FileNotFoundError`."""
+        with self._lock:
+            kept = self._tails.get(path)
+        tail = self._reader.tail(path, _TAIL, kept.version if kept else None) or kept
+        assert tail is not None  # None was answered only if it is the one that is kept
+        self._keep(path, tail)
+        with _registering:
+            if not session.connection.filesystem_is_registered(self.protocol):
+                session.connection.register_filesystem(self)
+        return f"{self.protocol}://{quote(tail.version, safe='')}.{tail.size}/{path}"
+
+    def _keep(self, path: str, tail: Tail) -> None:
+        with self._lock:
+            before = self._tails.pop(path, None)
+            self._tails[path] = tail
+            self._bytes += len(tail.data) - (len(before.data) if before else 0)
+            while self._bytes > _KEPT:
+                self._bytes -= len(self._tails.popitem(last=False)[1].data)
+
+    def _pinned(self, name: str) -> tuple[str, str, int]:
+        version, _, path = name.removeprefix(f"{self.protocol}://").partition("/")
+        version, _, size = version.rpartition(".")
+        return path, unquote(version), int(size)
+
+    def open(self, path: str, mode: str = "rb", *args: Any, **kwargs: Any) -> SharedFile:
+        """A file of the version that the name says."""
+        if mode != "rb":
+            raise PermissionError(f"{path} is only for reading")
+        key, version, size = self._pinned(path)
+
+        def fetch(start: int, end: int) -> bytes:
+            if start >= end:
+                return b""
+            with self._lock:
+                tail = self._tails.get(key)
+            if tail is not None and tail.version == version and (first := size - len(tail.data)) <= start:
+                return tail.data[start - first : end - first]
+            if size <= _TAIL:  # it is kept no longer
+                whole = Tail(version, size, self._reader.fetch(key, version, 0, size))
+                self._keep(key, whole)
+                return whole.data[start:end]
+            return self._reader.fetch(key, version, start, end)
+
+        return SharedFile(fetch, size, ahead=_AHEAD)
+
+    def glob(self, path: str, **kwargs: Any) -> list[str]:
+        """The name itself: it stands for one object, whatever characters it has."""
+        return [path.removeprefix(f"{self.protocol}://")]
+
+    def isfile(self, path: str) -> bool:
+        """It was there when the name was made."""
+        return True
+
+    def size(self, path: str) -> int:
+        """In bytes."""
+        return self._pinned(path)[2]
+
+    def modified(self, path: str) -> dt.datetime:
+        """Always the same: what the name stands for does not change."""
+        return dt.datetime.fromtimestamp(0, dt.UTC)

@@ -1,0 +1,151 @@
+"""What S3 answers: tokens, failures, and errors that say what to do."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+
+from mad_prefect_core.errors import StorageError
+
+__all__ = ["MARK", "Failure", "code_of", "etag_of", "md5", "place", "said", "token_of", "told"]
+
+MARK = "mad-prefect-write"
+"""The name of the metadata by which a write is known again where its answer was lost."""
+
+# Not failures: what was asked for is not there, or not as the condition wants it.
+_ORDINARY = {"304", "404", "412", "416", "InvalidRange", "NoSuchKey", "NoSuchVersion", "PreconditionFailed"}
+_DENIED = (
+    "The credentials need s3:GetObject, s3:PutObject, s3:DeleteObject and s3:ListBucket; without the last, also an "
+    "object that is not there is refused."
+)
+_REGION = "Name the bucket's region with the option region or in AWS_REGION."
+_HINTS = {
+    "301": _REGION,
+    "403": _DENIED,
+    "AccessDenied": _DENIED,
+    "AuthorizationHeaderMalformed": _REGION,
+    "ExpiredToken": "The credentials have expired, and there are no newer ones. Log in again.",
+    "InvalidAccessKeyId": "The server does not know this access key. Check the credentials and the endpoint.",
+    "NoSuchBucket": "Make the bucket, or correct its name: mad-prefect makes none.",
+    "PermanentRedirect": _REGION,
+    "RequestTimeTooSkewed": "Set this machine's clock.",
+    "SignatureDoesNotMatch": "The secret key does not belong to the access key, or the endpoint is another one.",
+}
+
+
+class _RefusedError(StorageError, PermissionError):
+    """The server says no to whoever asks."""
+
+    __str__ = StorageError.__str__
+
+
+def place(path: str) -> dict[str, str]:
+    """A path as the parameters of a request."""
+    bucket, _, key = path.partition("/")
+    return {"Bucket": bucket, "Key": key}
+
+
+def token_of(answer: dict[str, Any]) -> str:
+    """The version token in an answer: the ETag, and the version's id where the bucket keeps versions."""
+    version = answer.get("VersionId")
+    etag = str(answer["ETag"]).strip('"')
+    return f"{etag}@{version}" if version and version != "null" else etag
+
+
+def etag_of(token: str) -> str:
+    """The ETag in a token, without quotes."""
+    return token.partition("@")[0]
+
+
+async def md5(data: bytes) -> str:
+    """As the header Content-MD5 has it; every server checks that one."""
+    digest = await asyncio.to_thread(lambda: hashlib.md5(data, usedforsecurity=False).digest())
+    return base64.b64encode(digest).decode()
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What is known of a request that failed."""
+
+    error: Exception
+    code: str
+    status: int | None
+    """None where there was no answer."""
+    resent: bool
+    """Whether the answer is not that to the first attempt."""
+
+    @classmethod
+    def of(cls, error: Exception) -> Failure:
+        client = _client_error(error)
+        if client is None:
+            return cls(error, "", None, True)
+        meta = client.response.get("ResponseMetadata", {})
+        code = str(client.response.get("Error", {}).get("Code", ""))
+        return cls(error, code, meta.get("HTTPStatusCode"), bool(meta.get("RetryAttempts")))
+
+    @property
+    def settled(self) -> bool:
+        """Refused for another reason than the object's version, so nothing was written."""
+        return self.code == "NoSuchBucket" or self.status not in (None, 404, 409, 412, 500, 502, 503, 504)
+
+    @property
+    def lost(self) -> bool:
+        """An earlier attempt, or this one, may have been carried out without an answer."""
+        return self.status is None or self.status >= 500 or self.resent
+
+    @property
+    def busy(self) -> bool:
+        """Another request on the same key was under way."""
+        return self.status == 409 and not self.lost
+
+
+def code_of(error: BaseException) -> str:
+    """S3's code for an error, or for what it came from; "" where there was no answer."""
+    client = _client_error(error)
+    return str(client.response.get("Error", {}).get("Code", "")) if client else ""
+
+
+def told(error: Exception, server: str, method: str, named: dict[str, Any], attempts: int) -> Exception:
+    """An error as a user can act on it. `FileNotFoundError` and unmet conditions stay as they are."""
+    client = _client_error(error)
+    code = code_of(error)
+    if isinstance(error, StorageError) or code in _ORDINARY:
+        return error
+    path = f"s3://{named.get('Bucket', '')}/{named.get('Key') or named.get('Prefix') or ''}".rstrip("/")
+    if client is not None:
+        status = client.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+        reason = str(client.response.get("Error", {}).get("Message") or "no reason given").strip().removesuffix(".")
+        kind = _RefusedError if isinstance(error, PermissionError) else StorageError
+        return kind(
+            f"{server} answered {method} with {code} (HTTP {status}): {reason}", path=path, hint=_HINTS.get(code)
+        )
+    if isinstance(error, NoCredentialsError):
+        return _RefusedError(
+            f"There are no credentials for {server}",
+            path=path,
+            hint="Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or AWS_PROFILE, or give the option anon.",
+        )
+    if isinstance(error, BotoCoreError | OSError | TimeoutError):
+        return StorageError(
+            f"{server} did not answer {method} in {attempts} attempts: {said(error)}",
+            path=path,
+            hint="Check the endpoint and the network.",
+        )
+    return error
+
+
+def said(error: BaseException) -> str:
+    """An error in words, without a password that a URL may have in it."""
+    return re.sub(r"//[^/@\s]*@", "//", f"{type(error).__name__}: {error}")
+
+
+def _client_error(error: BaseException | None) -> ClientError | None:
+    while error is not None and not isinstance(error, ClientError):
+        error = error.__cause__
+    return error

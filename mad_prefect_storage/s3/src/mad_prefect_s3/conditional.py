@@ -1,0 +1,142 @@
+"""Compare-and-swap by conditional writes, and finding out whether the server knows what these are."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import random
+from typing import TYPE_CHECKING, Any
+
+from mad_prefect_core.errors import OutcomeUnknownError, StorageConflictError, StorageError
+from mad_prefect_s3.answers import MARK, Failure, etag_of, md5, token_of
+
+if TYPE_CHECKING:
+    from mad_prefect_s3.client import S3Files
+
+__all__ = ["replace"]
+
+logger = logging.getLogger(__name__)
+
+_NOBODYS_ETAG = "0" * 32
+
+
+async def replace(fs: S3Files, path: str, data: bytes, expected: str | None) -> str:
+    """As `S3Files.replace`."""
+    if not await _keeps_conditions(fs, path):
+        return await _replace_unprotected(fs, path, data, expected)
+    mark = os.urandom(16).hex()  # by which our own write is known where its answer was lost
+    for attempt in range(fs.options.attempts):
+        try:
+            return await _put(fs, path, data, mark, expected)
+        except OSError as error:
+            failure = Failure.of(error)
+            if failure.settled:
+                raise
+            found = await _after(fs, path, failure)
+            if found is not None and found.get("Metadata", {}).get(MARK) == mark:
+                return token_of(found)
+            if failure.lost:
+                raise _unknown(path, error) from error
+            if failure.busy:
+                await asyncio.sleep(random.uniform(0, min(2**attempt / 10, 5)))
+            elif fs.quotes_etags and found and expected and etag_of(token_of(found)) == etag_of(expected):
+                fs.quotes_etags = False  # it compared the ETag without quotes with ours in quotes: older Ceph
+            else:
+                raise _lost(path, found) from error
+    raise StorageConflictError(
+        f"Others wrote at the same moment {fs.options.attempts} times in a row", path=f"s3://{path}"
+    )
+
+
+async def _put(fs: S3Files, path: str, data: bytes, mark: str, expected: str | None) -> str:
+    etag = etag_of(expected) if expected else ""
+    condition = {"IfMatch": f'"{etag}"' if fs.quotes_etags else etag} if expected else {"IfNoneMatch": "*"}
+    more: dict[str, Any] = {"Metadata": {MARK: mark}, **condition}
+    return token_of(await fs.call("put_object", path, Body=data, ContentMD5=await md5(data), **more))
+
+
+async def _after(fs: S3Files, path: str, failure: Failure) -> dict[str, Any] | None:
+    try:
+        return await fs.head(path)
+    except OSError as error:
+        if failure.lost:
+            raise _unknown(path, failure.error) from error
+        raise
+
+
+def _lost(path: str, found: dict[str, Any] | None) -> StorageConflictError:
+    return StorageConflictError(
+        "Another writer was faster" if found else "The object to replace is gone",
+        path=f"s3://{path}",
+        hint="Read it again, and decide anew.",
+    )
+
+
+def _unknown(path: str, error: Exception) -> OutcomeUnknownError:
+    return OutcomeUnknownError(
+        f"Whether a write came through is not known: {error}", path=f"s3://{path}", hint="Nothing was deleted."
+    )
+
+
+# -- servers that ignore conditions -----------------------------------------------------------------------------------
+
+
+async def _keeps_conditions(fs: S3Files, path: str) -> bool:
+    """Whether the server keeps conditions: found out once for each bucket, by writes that it must refuse."""
+    bucket, _, key = path.partition("/")
+    async with fs.probing:
+        if bucket not in fs.conditions:
+            fs.conditions[bucket] = (
+                fs.options.conditional_writes == "trust" or fs.is_amazon() or await _probe(fs, bucket, key)
+            )
+        if fs.conditions[bucket]:
+            return True
+    if fs.options.conditional_writes == "require":
+        raise StorageError(
+            f"{fs.server()} ignores the conditions of writes (If-Match, If-None-Match)",
+            path=f"s3://{path}",
+            hint="Use another server, or set the option conditional_writes to 'probe' for the weaker mode.",
+        )
+    return False
+
+
+async def _probe(fs: S3Files, bucket: str, key: str) -> bool:
+    folder = key.rpartition("/")[0]
+    path = f"{bucket}/{folder}/.mad-prefect-probe-{os.urandom(8).hex()}".replace("//", "/")
+    mark = os.urandom(16).hex()
+    try:
+        kept = await _refused(fs, path, mark, None, first=True)
+        kept = kept and await _refused(fs, path, mark, None) and await _refused(fs, path, mark, _NOBODYS_ETAG)
+    finally:
+        await fs.call("delete_object", path)
+    if not kept and fs.options.conditional_writes == "probe":
+        logger.warning(
+            "%s ignores the conditions of writes (If-Match, If-None-Match). Writers to s3://%s compare before they "
+            "write instead, so of two that write at the very same moment one may be overwritten unseen. The option "
+            "conditional_writes='require' refuses such a server.",
+            fs.server(),
+            bucket,
+        )
+    return kept
+
+
+async def _refused(fs: S3Files, path: str, mark: str, expected: str | None, *, first: bool = False) -> bool:
+    """Whether a write is refused; the first of all must not be, unless the server knows no conditions."""
+    try:
+        await _put(fs, path, b"", mark, expected)
+    except OSError as error:
+        failure = Failure.of(error)
+        if failure.status == 501:  # it says that it knows no conditions
+            return False
+        if failure.settled or failure.lost:
+            raise
+        return True
+    return first
+
+
+async def _replace_unprotected(fs: S3Files, path: str, data: bytes, expected: str | None) -> str:
+    found = await fs.head(path)
+    if (token_of(found) if found else None) != expected:
+        raise _lost(path, found)
+    return token_of(await fs.call("put_object", path, Body=data, ContentMD5=await md5(data)))

@@ -1,0 +1,80 @@
+"""What can be said about S3 beside the URL."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import AliasChoices, ConfigDict, Field, Secret, SecretStr, model_validator
+
+from mad_prefect_core.contracts import Options
+
+__all__ = ["S3Options"]
+
+
+class S3Options(Options):
+    """Options of the storage `s3`. What is not given comes from where AWS's own tools take it: the environment
+    variables named below, `~/.aws/config` and `~/.aws/credentials`, and the roles of containers and instances."""
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    key: str | None = Field(None, description="Access key id. Environment: AWS_ACCESS_KEY_ID.")
+    secret: SecretStr | None = Field(None, description="Secret access key. Environment: AWS_SECRET_ACCESS_KEY.")
+    token: SecretStr | None = Field(
+        None, description="Session token of temporary credentials. Environment: AWS_SESSION_TOKEN."
+    )
+    profile: str | None = Field(None, description="A profile of ~/.aws/config. Environment: AWS_PROFILE.")
+    role_arn: str | None = Field(
+        None,
+        description="A role to take on with the other credentials, anew before its own run out. Roles of web "
+        "identities come from the environment: AWS_ROLE_ARN and AWS_WEB_IDENTITY_TOKEN_FILE.",
+    )
+    external_id: SecretStr | None = Field(None, description="What the owner of the role asks for beside its name.")
+    credentials: Any = Field(
+        None,
+        description="A Prefect block with AWS or MinIO credentials, or its type and name as text: "
+        "'aws-credentials/production'. Loaded anew when the server refuses the old ones.",
+    )
+    anon: bool = Field(
+        False,
+        validation_alias=AliasChoices("anon", "anonymous"),
+        description="Send unsigned requests, for public buckets.",
+    )
+    endpoint_url: str | None = Field(
+        None, description="Another server than AWS. Environment: AWS_ENDPOINT_URL_S3 or AWS_ENDPOINT_URL."
+    )
+    region: str | None = Field(None, description="Environment: AWS_REGION or AWS_DEFAULT_REGION.")
+    addressing_style: Literal["auto", "path", "virtual"] = Field(
+        "auto", description="Whether the bucket is in the path or the host name of a request."
+    )
+    verify: bool | str = Field(
+        True, description="Check the server's certificate; or a file of authorities. Environment: AWS_CA_BUNDLE."
+    )
+    requester_pays: bool = Field(False, description="Agree to pay for requests to somebody else's bucket.")
+    s3_additional_kwargs: dict[str, Any] = Field(
+        default_factory=dict,
+        description="Parameters for all calls that know them, such as ServerSideEncryption, SSEKMSKeyId, StorageClass.",
+    )
+    client_kwargs: Secret[dict[str, Any]] = Field(
+        Secret({}), description="More arguments for the botocore client, as s3fs takes them."
+    )
+    config_kwargs: dict[str, Any] = Field(default_factory=dict, description="More arguments for botocore's Config.")
+    attempts: int = Field(6, ge=1, description="How often a request is tried, the first time included.")
+    connect_timeout: float = Field(5, gt=0, description="Seconds.")
+    read_timeout: float = Field(60, gt=0, description="Seconds without a byte from the server.")
+    conditional_writes: Literal["probe", "require", "trust"] = Field(
+        "probe",
+        description="What to do about a server that ignores If-Match and If-None-Match. 'probe': find out at the first "
+        "write and warn, then compare before each write, which keeps apart all but the closest rivals; 'require': find "
+        "out, and refuse to write; 'trust': do not find out.",
+    )
+    duckdb: Literal["auto", "httpfs", "python"] = Field(
+        "auto",
+        description="How DuckDB reads: by its httpfs extension where that can be loaded, or through Python. 'auto' "
+        "takes httpfs where it is loaded already or installed, and never downloads it.",
+    )
+
+    @model_validator(mode="after")
+    def _belong_together(self) -> S3Options:
+        if (self.key is None) != (self.secret is None):
+            raise ValueError("key and secret belong together")
+        return self

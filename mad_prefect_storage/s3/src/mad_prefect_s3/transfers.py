@@ -1,0 +1,118 @@
+"""Whole objects to S3 and within it: in one request where that is allowed, else in parts that become one at the end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mad_prefect_core.errors import StorageError
+from mad_prefect_s3.answers import MARK, code_of, md5, place
+
+if TYPE_CHECKING:
+    from mad_prefect_s3.client import S3Files
+
+__all__ = ["copy", "upload"]
+
+logger = logging.getLogger(__name__)
+
+_PART = 8 * 2**20  # bytes
+_SINGLE = 16 * 2**20  # what is larger goes up in parts
+_MAX_PARTS = 10_000
+_MAX_COPY = 5 * 2**30
+_COPY_PART = 512 * 2**20
+_PARALLEL = 8
+
+
+async def upload(fs: S3Files, local: Path, path: str) -> None:
+    """Bring a local file to a key: whole, or not at all. The server checks the bytes by their MD5."""
+    size = local.stat().st_size
+    if size <= _SINGLE:
+        data = await asyncio.to_thread(local.read_bytes)
+        await fs.call("put_object", path, Body=data, ContentMD5=await md5(data))
+        return
+    length = max(_PART, -(-size // _MAX_PARTS))
+
+    async def send(upload: str, number: int, start: int) -> str:
+        data = await asyncio.to_thread(_read, local, start, min(length, size - start))
+        more = {"UploadId": upload, "PartNumber": number, "Body": data, "ContentMD5": await md5(data)}
+        return str((await fs.call("upload_part", path, **more))["ETag"])
+
+    await _in_parts(fs, path, size, length, send)
+
+
+async def copy(fs: S3Files, source: str, path: str) -> None:
+    """Copy an object on the server. Raises `FileNotFoundError`."""
+    try:
+        await fs.call("copy_object", path, CopySource=place(source))
+    except StorageError as error:
+        if code_of(error) not in ("InvalidRequest", "EntityTooLarge"):
+            raise
+        found = await fs.head(source)
+        if found is None or found["ContentLength"] <= _MAX_COPY:
+            raise
+        await _copy_in_parts(fs, source, path, found)
+
+
+async def _copy_in_parts(fs: S3Files, source: str, path: str, found: dict[str, Any]) -> None:
+    size = int(found["ContentLength"])
+    length = max(_COPY_PART, -(-size // _MAX_PARTS))
+
+    async def send(upload: str, number: int, start: int) -> str:
+        answer = await fs.call(
+            "upload_part_copy",
+            path,
+            UploadId=upload,
+            PartNumber=number,
+            CopySource=place(source),
+            CopySourceRange=f"bytes={start}-{min(start + length, size) - 1}",
+            CopySourceIfMatch=found["ETag"],
+        )
+        return str(answer["CopyPartResult"]["ETag"])
+
+    await _in_parts(fs, path, size, length, send)
+
+
+async def _in_parts(
+    fs: S3Files, path: str, size: int, length: int, send: Callable[[str, int, int], Awaitable[str]]
+) -> None:
+    mark = os.urandom(16).hex()
+    upload = (await fs.call("create_multipart_upload", path, Metadata={MARK: mark}))["UploadId"]
+    slots = asyncio.Semaphore(_PARALLEL)
+
+    async def part(number: int, start: int) -> dict[str, Any]:
+        async with slots:
+            return {"PartNumber": number, "ETag": await send(upload, number, start)}
+
+    tasks = [asyncio.ensure_future(part(number, start)) for number, start in enumerate(range(0, size, length), 1)]
+    try:
+        parts = await asyncio.gather(*tasks)
+        await _complete(fs, path, upload, parts, mark)
+    except BaseException:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        try:
+            await fs.call("abort_multipart_upload", path, UploadId=upload)
+        except OSError as problem:
+            logger.warning("Parts of an upload to s3://%s could not be discarded: %s", path, problem)
+        raise
+
+
+async def _complete(fs: S3Files, path: str, upload: str, parts: list[dict[str, Any]], mark: str) -> None:
+    try:
+        await fs.call("complete_multipart_upload", path, UploadId=upload, MultipartUpload={"Parts": parts})
+    except OSError:
+        # The answer to the first attempt may have been lost; to the next, there is no such upload any more.
+        found = await fs.head(path)
+        if found is None or found.get("Metadata", {}).get(MARK) != mark:
+            raise
+
+
+def _read(local: Path, start: int, length: int) -> bytes:
+    with local.open("rb") as file:
+        file.seek(start)
+        return file.read(length)

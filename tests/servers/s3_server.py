@@ -1,0 +1,253 @@
+"""S3 servers on this machine: moto in this process, moto that checks signatures over TLS, Ceph's gateway."""
+
+from __future__ import annotations
+
+import datetime as dt
+import ipaddress
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError
+
+import boto3
+from botocore.config import Config
+
+
+@dataclass(frozen=True)
+class S3Server:
+    """Where a server is, and who may use it."""
+
+    url: str
+    key: str = "testing"
+    secret: str = field(default="testing123", repr=False)
+    authorities: str | None = None
+    """A file with the certificate, where it speaks TLS."""
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """As the storage `s3` takes them."""
+        said = {"endpoint_url": self.url, "key": self.key, "secret": self.secret, "region": "us-east-1"}
+        return {**said, "verify": self.authorities} if self.authorities else said
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The same by variables."""
+        said = {
+            "AWS_ENDPOINT_URL": self.url,
+            "AWS_ACCESS_KEY_ID": self.key,
+            "AWS_SECRET_ACCESS_KEY": self.secret,
+            "AWS_REGION": "us-east-1",
+        }
+        return {**said, "AWS_CA_BUNDLE": self.authorities} if self.authorities else said
+
+    def client(self, service: str = "s3") -> Any:
+        """Another way in than the product's."""
+        return boto3.client(
+            service,
+            endpoint_url=self.url,
+            aws_access_key_id=self.key,
+            aws_secret_access_key=self.secret,
+            region_name="us-east-1",
+            verify=self.authorities,
+            config=Config(s3={"addressing_style": "path"}, retries={"total_max_attempts": 1}),
+        )
+
+
+@contextmanager
+def moto() -> Iterator[S3Server]:
+    """moto in threads of this process. It takes any key."""
+    import logging
+
+    from moto.server import ThreadedMotoServer
+
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    try:
+        yield S3Server(f"http://{host}:{port}")
+    finally:
+        server.stop()
+
+
+@contextmanager
+def moto_with_signatures(folder: Path) -> Iterator[S3Server]:
+    """moto in a process of its own, over TLS, which refuses wrong keys. The user `test` there has the key."""
+    certificate, key = _certificate(folder)
+    port = _free_port()
+    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port), "-s"]
+    # So many calls are not checked: those that make the user.
+    environment = {**os.environ, "INITIAL_NO_AUTH_ACTION_COUNT": "4"}
+    with open(folder / "moto.log", "wb") as log:
+        process = subprocess.Popen(
+            [*command, "-c", str(certificate), "-k", str(key)], stdout=log, stderr=log, env=environment
+        )
+    try:
+        _wait_for_port(port, process)
+        open_ = S3Server(f"https://127.0.0.1:{port}", authorities=str(certificate))
+        iam = open_.client("iam")
+        iam.create_user(UserName="test")
+        made = iam.create_access_key(UserName="test")["AccessKey"]
+        allowed = '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}'
+        policy = iam.create_policy(PolicyName="all", PolicyDocument=allowed)["Policy"]["Arn"]
+        iam.attach_user_policy(UserName="test", PolicyArn=policy)
+        yield S3Server(open_.url, made["AccessKeyId"], made["SecretAccessKey"], open_.authorities)
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _certificate(folder: Path) -> tuple[Path, Path]:
+    """A certificate of its own authority, for 127.0.0.1."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.x509.oid import NameOID
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = dt.datetime.now(dt.UTC)
+    address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - dt.timedelta(days=1))
+        .not_valid_after(now + dt.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([address]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    pem, plain = serialization.Encoding.PEM, serialization.NoEncryption()
+    (folder / "server.pem").write_bytes(certificate.public_bytes(pem))
+    (folder / "server.key").write_bytes(key.private_bytes(pem, serialization.PrivateFormat.TraditionalOpenSSL, plain))
+    return folder / "server.pem", folder / "server.key"
+
+
+# -- Ceph's RADOS gateway ---------------------------------------------------------------------------------------------
+
+_CEPH_PROGRAMS = ("radosgw", "radosgw-admin", "ceph", "ceph-mon", "ceph-osd", "ceph-authtool", "monmaptool")
+
+_CEPH_CONF = """
+[global]
+fsid = {fsid}
+mon host = [v2:127.0.0.1:{mon},v1:127.0.0.1:{mon1}]
+public network = 127.0.0.0/8
+auth cluster required = cephx
+auth service required = cephx
+auth client required = cephx
+mon allow pool size one = true
+mon warn on pool no redundancy = false
+mon data avail crit = 1
+mon max pg per osd = 1000
+mon data = {folder}/mon
+osd pool default size = 1
+osd pool default min size = 1
+osd pool default pg num = 4
+osd crush chooseleaf type = 0
+osd objectstore = memstore
+memstore device bytes = 4294967296
+osd data = {folder}/osd
+run dir = {folder}/run
+log file = {folder}/log/$name.log
+mon cluster log file = {folder}/log/cluster.log
+admin socket = {folder}/run/$name.$pid.asok
+pid file = {folder}/run/$name.pid
+keyring = {folder}/keyring
+ms bind ipv6 = false
+[client.rgw]
+rgw data = {folder}/rgw
+rgw enable usage log = false
+"""
+
+
+def rgw_missing() -> str | None:
+    """Why Ceph's gateway can't be started; None if it can."""
+    missing = [name for name in _CEPH_PROGRAMS if shutil.which(name) is None]
+    return f"not installed: {', '.join(missing)} (Debian: radosgw ceph-mon ceph-osd)" if missing else None
+
+
+@contextmanager
+def rgw(folder: Path) -> Iterator[S3Server]:
+    """Ceph's RADOS gateway with one monitor and one store in memory. Takes about 12 seconds to start."""
+    from uuid import uuid4
+
+    for name in ("mon", "osd", "run", "log", "rgw"):
+        (folder / name).mkdir()
+    conf, ring = folder / "ceph.conf", str(folder / "keyring")
+    fsid, server = str(uuid4()), S3Server(f"http://127.0.0.1:{_free_port()}")
+    conf.write_text(_CEPH_CONF.format(fsid=fsid, mon=_free_port(), mon1=_free_port(), folder=folder))
+    cluster = ["-c", str(conf)]
+    processes: list[subprocess.Popen[bytes]] = []
+
+    def call(*command: str) -> None:
+        subprocess.run(command, check=True, capture_output=True, timeout=120)
+
+    def start(*command: str) -> None:
+        processes.append(subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+
+    try:
+        call("ceph-authtool", "-C", ring, "--gen-key", "-n", "mon.", "--cap", "mon", "allow *")
+        for name, caps in {
+            "client.admin": ("mon", "allow *", "osd", "allow *", "mgr", "allow *"),
+            "osd.0": ("mon", "allow profile osd", "osd", "allow *"),
+            "client.rgw": ("mon", "allow rw", "osd", "allow rwx"),
+        }.items():
+            pairs = [part for kind, cap in zip(caps[::2], caps[1::2], strict=True) for part in ("--cap", kind, cap)]
+            call("ceph-authtool", ring, "--gen-key", "-n", name, *pairs)
+        addresses = conf.read_text().split("mon host = ")[1].splitlines()[0]
+        monmap = str(folder / "monmap")
+        call("monmaptool", "--create", "--clobber", "--fsid", fsid, "--addv", "a", addresses, monmap)
+        call("ceph-mon", *cluster, "--mkfs", "-i", "a", "--monmap", monmap, "--keyring", ring)
+        start("ceph-mon", *cluster, "-i", "a", "-f")
+        store = str(uuid4())
+        call("ceph", *cluster, "--connect-timeout", "60", "osd", "new", store)
+        call("ceph-osd", *cluster, "-i", "0", "--mkfs", "--osd-uuid", store)
+        start("ceph-osd", *cluster, "-i", "0", "-f")
+        gateway = ["-n", "client.rgw", "--keyring", ring]
+        endpoint = f"beast endpoint={server.url.removeprefix('http://')}"
+        start("radosgw", *cluster, *gateway, "--rgw-frontends", endpoint, "-f")
+        user = ["--uid", "test", "--display-name", "test", "--access-key", server.key, "--secret-key", server.secret]
+        call("radosgw-admin", *cluster, *gateway, "user", "create", *user)
+        _wait_for_port(int(server.url.rpartition(":")[2]), processes[-1])
+        yield server
+    finally:
+        for process in reversed(processes):
+            process.terminate()
+        for process in processes:
+            process.wait()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _wait_for_port(port: int, process: subprocess.Popen[bytes]) -> None:
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        if process.poll() is not None:
+            raise RuntimeError(f"The server ended with {process.returncode}")
+        try:
+            urllib.request.urlopen(f"http://127.0.0.1:{port}", timeout=1).close()
+            return
+        except HTTPError:
+            return
+        except OSError as error:
+            if isinstance(getattr(error, "reason", error), ConnectionRefusedError):
+                time.sleep(0.05)
+                continue
+            return  # it speaks, if only TLS
+    raise RuntimeError(f"No server answers on port {port}")
