@@ -56,7 +56,7 @@ def stored(base: Path) -> Callable[[], dict[str, bytes]]:
 
     def files() -> dict[str, bytes]:
         found = {str(path.relative_to(base)): path for path in sorted(base.rglob("*")) if path.is_file()}
-        records = ("/asset_run_id=", "/_running/", ".lock", "/_secret_key")
+        records = ("/asset_run_id=", "/_leases/", ".lock", "/_secret_key")
         return {name: path.read_bytes() for name, path in found.items() if not any(part in name for part in records)}
 
     return files

@@ -433,4 +433,3 @@ async def test_the_fragments_of_superseded_and_failed_runs_are_swept(base: Path)
     assert len(list((base / "raw").rglob("fragment=*"))) == 1
     assert len(list(base.rglob("*.run"))) == 2  # that of the current run, and of the one before it for who reads it
     assert not list(base.rglob("*.tmp*"))
-    assert not list(base.rglob("*.marker"))

@@ -117,7 +117,8 @@ async def test_a_run_that_was_killed_after_the_switch_is_finished_by_the_next(ba
     assert relation.fetchall() == [("2",)]
     assert len(files(base, "fragment=*")) == 2, "the history of both good runs"
     assert len(files(base, "*.run")) == 4
-    assert not files(base, "*.marker")
+    [lease] = (base / "_asset_metadata/_leases").glob("*.json")
+    assert json.loads(lease.read_text())["left"] == []
 
 
 async def test_a_publish_that_fails_gives_back_a_file_that_no_run_had_made(
@@ -168,7 +169,7 @@ async def test_where_undoing_a_publish_fails_too_nothing_is_deleted(
     assert (base / "x.csv").read_text() == "a\n1\n"
 
 
-async def test_a_run_of_unknown_outcome_keeps_its_result_when_its_process_is_gone(
+async def test_a_run_of_unknown_outcome_keeps_its_result_when_the_next_one_fails(
     base: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: Any) -> None:
@@ -187,9 +188,6 @@ async def test_a_run_of_unknown_outcome_keeps_its_result_when_its_process_is_gon
         patched.setattr(publish, "_undo", broken)
         with pytest.raises(OutcomeUnknownError):
             await x()
-    [marker] = base.rglob("*.marker")
-    marker.write_text(json.dumps(json.loads(marker.read_text()) | {"born": "another process of that id"}))
-
     fails = True
     with pytest.raises(RuntimeError, match="no data today"):
         await x()

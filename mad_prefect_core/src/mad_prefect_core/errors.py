@@ -20,8 +20,10 @@
     │   └── CorruptFileError                       a file that is not what its format says
     ├── QueryError                                 SQL that does not parse, bind or run
     ├── ArgumentError                (TypeError)   an argument that can't be part of an asset's identity
+    ├── AssetRunningError                          another run of the asset is under way, and it was asked to fail then
     └── StorageError                 (OSError)
         ├── StorageConflictError                   a conditional write lost against another writer
+        │   └── LeaseLostError                     a run was held up for so long that another took its place
         ├── OutcomeUnknownError                    a publish that failed and could not be undone: nothing was deleted
         ├── ManifestError                          an unreadable manifest or run record
         └── ResultGoneError                        a result that a newer run has replaced and swept
@@ -38,9 +40,11 @@ from typing import Any
 
 __all__ = [
     "ArgumentError",
+    "AssetRunningError",
     "ConfigurationError",
     "CorruptFileError",
     "DataError",
+    "LeaseLostError",
     "MadPrefectError",
     "ManifestError",
     "OptionError",
@@ -185,6 +189,10 @@ class ArgumentError(MadPrefectError, TypeError):
     """An argument that can't be part of an asset's identity."""
 
 
+class AssetRunningError(MadPrefectError):
+    """Another run of the asset is under way, and `on_running="fail"` says not to wait for it."""
+
+
 class StorageError(MadPrefectError, OSError):
     """A storage refused, or could not do, what was asked."""
 
@@ -193,6 +201,11 @@ class StorageError(MadPrefectError, OSError):
 
 class StorageConflictError(StorageError):
     """A conditional write lost against another writer. Nothing was written."""
+
+
+class LeaseLostError(StorageConflictError):
+    """A run was held up for so long, on a paused machine for example, that another run may have taken its place.
+    Nothing of it was published."""
 
 
 class OutcomeUnknownError(StorageError):

@@ -37,6 +37,13 @@ class Settings(BaseSettings):
         alias="ASSET_METADATA_LOCATION",
         description="Folder of manifests and run records, relative to the base.",
     )
+    lease_seconds: float = Field(
+        30.0,
+        alias="MAD_PREFECT_LEASE_SECONDS",
+        ge=1,
+        le=86400,
+        description="How long a run may be held up, in seconds, before another one may take its place.",
+    )
     plugins_allow: str = Field(
         "",
         alias="MAD_PREFECT_PLUGINS_ALLOW",

@@ -16,7 +16,7 @@ from mad_prefect_core.artifacts import DataArtifact
 from mad_prefect_core.artifacts.query import relation_over
 from mad_prefect_core.assets.engine import Plan, execute, latest
 from mad_prefect_core.assets.identity import digest
-from mad_prefect_core.assets.options import UNSET, DataAssetOptions, ManyReadOptions, ManyWriteOptions, Unset
+from mad_prefect_core.assets.options import UNSET, DataAssetOptions, ManyReadOptions, ManyWriteOptions, OnRunning, Unset
 from mad_prefect_core.assets.templates import AssetTemplateFormatter, has_fields
 from mad_prefect_core.contracts import Artifact, Asset, ReadOptions
 from mad_prefect_core.errors import ArgumentError, QueryError, located
@@ -145,6 +145,7 @@ class DataAsset(Generic[P, R]):
         cache_expiration: timedelta | Unset | None = UNSET,
         read_options: ManyReadOptions | Unset = UNSET,
         write_options: ManyWriteOptions | Unset = UNSET,
+        on_running: OnRunning | Unset = UNSET,
     ) -> DataAsset[P, R]:
         """The asset with other options; those not given stay."""
         given: dict[str, Any] = {
@@ -156,6 +157,7 @@ class DataAsset(Generic[P, R]):
             "cache_expiration": cache_expiration,
             "read_options": read_options,
             "write_options": write_options,
+            "on_running": on_running,
         }
         options = replace(self.options, **{key: value for key, value in given.items() if not isinstance(value, Unset)})
         return type(self)(

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any, ParamSpec, TypeVar
 
 from mad_prefect_core.assets.asset import DataAsset, define
-from mad_prefect_core.assets.options import DataAssetOptions, ManyReadOptions, ManyWriteOptions
+from mad_prefect_core.assets.options import DataAssetOptions, ManyReadOptions, ManyWriteOptions, OnRunning
 from mad_prefect_core.contracts import ReadOptions
 from mad_prefect_core.errors import OptionError
 
@@ -33,6 +33,7 @@ class AssetDecorator:
         *,
         read_options: ManyReadOptions = None,
         write_options: ManyWriteOptions = None,
+        on_running: OnRunning = "wait",
     ) -> Callable[[Callable[P, R]], DataAsset[P, R]]:
         """Make a function a data asset.
 
@@ -47,6 +48,9 @@ class AssetDecorator:
             read_json_options, read_csv_options: As in 2.x; short for two entries of `read_options`.
             cache_expiration: A result not older than this answers a call; None and zero run it every time.
             read_options, write_options: Option objects of any formats' plugins.
+            on_running: What a call does while another run writes to the same paths, wherever it runs: "wait" until it
+                is over, then find its result in the cache or run; "reuse" its result, whatever `cache_expiration`
+                says; or "fail" with `AssetRunningError`.
 
         Raises:
             UnknownFormatError: No installed plugin brings a suffix of the path, or the fragments' format.
@@ -61,6 +65,7 @@ class AssetDecorator:
             cache_expiration=cache_expiration,
             read_options=read_options,
             write_options=write_options,
+            on_running=on_running,
         )
 
         def decorate(fn: Callable[P, R]) -> DataAsset[P, R]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 import json
 import logging
+import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -17,20 +20,31 @@ from mad_prefect_core.assets.options import DataAssetOptions
 from mad_prefect_core.assets.privacy import described, redacted
 from mad_prefect_core.assets.templates import written_hive_keys
 from mad_prefect_core.duckdb_files import register_mad
-from mad_prefect_core.errors import ArgumentError, MadPrefectError, OutcomeUnknownError, StorageError, located
+from mad_prefect_core.errors import (
+    ArgumentError,
+    AssetRunningError,
+    MadPrefectError,
+    OutcomeUnknownError,
+    StorageError,
+    located,
+)
 from mad_prefect_core.mounts import checked_folder
 from mad_prefect_core.paths import is_url, relative_key, safe_segment
 from mad_prefect_core.plugins import get_host
+from mad_prefect_core.runs.lease import Holder, Lease
 from mad_prefect_core.runs.manifest import AssetManifest, manifest_location, read_manifest
 from mad_prefect_core.runs.pins import pin
+from mad_prefect_core.runs.process import Process
 from mad_prefect_core.runs.publish import ResultTarget, publish, result_file, settle, store_results, whole
 from mad_prefect_core.runs.record import DataAssetRun, FragmentRecord, RunStatus
-from mad_prefect_core.runs.sweep import begin, end, sweep_dead, sweep_failed, sweep_superseded
+from mad_prefect_core.runs.sweep import sweep_failed, sweep_left, sweep_superseded
 from mad_prefect_core.threads import in_thread
 
 __all__ = ["Plan", "execute", "latest"]
 
 logger = logging.getLogger(__name__)
+
+_FIRST_DELAY, _LONGEST_DELAY = 0.02, 0.5  # s, between two looks at a lease that another run holds
 
 
 @dataclass(frozen=True)
@@ -53,16 +67,81 @@ class Plan:
 
 
 async def execute(plan: Plan) -> DataArtifact:
-    """Answer a call: from the cache where it holds, else by a run."""
+    """Answer a call: from the cache where it holds, else by a run, of which there is one at a time."""
     with located(asset=plan.name, path=plan.paths[0]):
-        now = dt.datetime.now(dt.UTC)
-        artifact = await in_thread(_cached, plan, now)
-        if artifact is None:
-            return await _Run(plan, now).execute()
-        logger.info("Asset %r: cache hit, materialised at %s.", plan.name, artifact.run.materialized)
-        artifact.from_cache = True
-        get_host().notify("mad_prefect_cache_hit", artifact.run)
-        return artifact
+        artifact = await in_thread(lambda: _cached(plan, _manifest(plan)))
+        return _hit(plan, artifact) if artifact else await _run_alone(plan)
+
+
+def _hit(plan: Plan, artifact: DataArtifact) -> DataArtifact:
+    logger.info("Asset %r: cache hit, materialised at %s.", plan.name, artifact.run.materialized)
+    artifact.from_cache = True
+    get_host().notify("mad_prefect_cache_hit", artifact.run)
+    return artifact
+
+
+_calls: ContextVar[tuple[tuple[str, Lease], ...]] = ContextVar("mad_prefect_calls", default=())
+"""The asset ids of the runs around this call, each with the lease it runs under."""
+
+
+async def _run_alone(plan: Plan) -> DataArtifact:
+    """Run as soon as no other run writes to the asset's paths; or take what such a run has made meanwhile."""
+    run = _Run(plan)
+    lease = Lease([f"{t.location.mount.storage.name}:{t.location.path}" for t in run.targets])
+    if (around := _around(lease, plan)) is not None:
+        return await _run_under(around, run, await in_thread(_manifest, plan))
+    try:
+        waited_for: set[str] = set()
+        delay = _FIRST_DELAY
+        with located(phase="lease"):
+            while (other := await in_thread(lease.take, run.holder)) is not None:
+                if plan.options.on_running == "fail":
+                    raise AssetRunningError(
+                        f"Another run is under way since {other.since:%Y-%m-%d %H:%M:%S} UTC{_where(other)}",
+                        hint='Call again later, or have on_running="wait" or "reuse".',
+                    )
+                if not waited_for:
+                    logger.info("Asset %r: waits for run %s.", plan.name, other.run)
+                waited_for.add(other.run)
+                await asyncio.sleep(delay)
+                delay = min(delay * 1.5, _LONGEST_DELAY)
+        manifest = await in_thread(_manifest, plan)
+        artifact = await in_thread(_made_meanwhile, plan, manifest, waited_for)
+        if artifact is not None:
+            return _hit(plan, artifact)
+        return await _run_under(lease, run, manifest)
+    finally:
+        await in_thread(lease.release)
+
+
+async def _run_under(lease: Lease, run: _Run, manifest: AssetManifest | None) -> DataArtifact:
+    token = _calls.set((*_calls.get(), (run.plan.id, lease)))
+    try:
+        return await run.execute(lease, manifest)
+    finally:
+        _calls.reset(token)
+
+
+def _where(holder: Holder) -> str:
+    return f", in process {holder.process.pid} on {holder.process.host}" if holder.process else ""
+
+
+def _around(lease: Lease, plan: Plan) -> Lease | None:
+    """The lease on the same paths that a call around this one holds. Raises `AssetRunningError` if that is this very
+    call, which would wait for itself."""
+    around = [(asset_id, outer) for asset_id, outer in _calls.get() if outer.location == lease.location and outer.held]
+    if plan.id in {asset_id for asset_id, _ in around}:
+        raise AssetRunningError("The asset calls itself with the same arguments", phase="lease")
+    return around[0][1] if around else None
+
+
+def _made_meanwhile(plan: Plan, manifest: AssetManifest | None, waited_for: set[str]) -> DataArtifact | None:
+    just_made = manifest is not None and manifest.last_run is not None and manifest.last_run.id in waited_for
+    return _cached(plan, manifest, any_age=just_made and plan.options.on_running == "reuse")
+
+
+def _manifest(plan: Plan) -> AssetManifest | None:
+    return read_manifest(plan.name, plan.id)[0]
 
 
 async def latest(plan: Plan, missing: Sequence[str]) -> DataArtifact:
@@ -91,16 +170,17 @@ def _latest_manifest(plan: Plan) -> AssetManifest | None:
     return max(here, key=lambda m: m.last_materialized or dt.datetime.min.replace(tzinfo=dt.UTC), default=None)
 
 
-def _cached(plan: Plan, now: dt.datetime) -> DataArtifact | None:
+def _cached(plan: Plan, manifest: AssetManifest | None, *, any_age: bool = False) -> DataArtifact | None:
     """The current result, if it answers the call: young enough, same options, and every file whole."""
-    expiration = plan.options.cache_expiration
-    if expiration is None or expiration <= dt.timedelta(0):
-        return None
-    manifest, _ = read_manifest(plan.name, plan.id)
     if manifest is None or manifest.last_materialized is None or manifest.last_run is None:
         return None
-    if not now - expiration < manifest.last_materialized <= now:
-        return None
+    expiration = plan.options.cache_expiration
+    if not any_age:
+        if expiration is None or expiration <= dt.timedelta(0):
+            return None
+        now = dt.datetime.now(dt.UTC)
+        if not now - expiration < manifest.last_materialized <= now:
+            return None
     if manifest.asset_signature != plan.signature():
         return None
     if manifest.results and [record.path for record in manifest.results] != list(plan.paths):
@@ -139,7 +219,8 @@ def _artifact(plan: Plan, run: DataAssetRun) -> DataArtifact:
 class _Run:
     """One run: it ends published, or with nothing changed and its failure recorded."""
 
-    def __init__(self, plan: Plan, now: dt.datetime) -> None:
+    def __init__(self, plan: Plan) -> None:
+        now = dt.datetime.now(dt.UTC)
         self.plan = plan
         self.targets = [ResultTarget.of(path) for path in plan.paths]
         self.record = DataAssetRun(
@@ -156,6 +237,14 @@ class _Run:
         results = {target.run_file(plan.name, str(self.record.id)).folder for target in self.targets}
         self.folders = [self.fragments_dir, *sorted(results)]
         self.pins = [pin(target.run_file(plan.name, str(self.record.id))) for target in self.targets]
+        self.holder = Holder(
+            run=str(self.record.id),
+            asset_name=plan.name,
+            asset_id=plan.id,
+            process=Process.this(),
+            since=now,
+            folders=tuple(self.folders),
+        )
         self.phase = "begin"
         self.published = False
 
@@ -175,7 +264,11 @@ class _Run:
             base = f"{base}/year={now.year}/month={now.month}/day={now.day}/runtime={moment}"
         return f"{base}/{self.record.id}".lstrip("/"), hive
 
-    async def execute(self) -> DataArtifact:
+    async def execute(self, lease: Lease, manifest: AssetManifest | None) -> DataArtifact:
+        """Under the lease, and with the manifest as it was when that had been taken."""
+        self.lease = lease
+        self.predecessor = manifest.last_run.id if manifest and manifest.last_run else None
+        self.started = time.monotonic()
         logger.info("Asset %r: run %s starts.", self.plan.name, self.record.id)
         try:
             await in_thread(self._begin)
@@ -183,6 +276,8 @@ class _Run:
         except BaseException as error:
             # A cancellation that came while the result was being published leaves it published.
             await in_thread(self._end if self.published else partial(self._fail, error))
+            if isinstance(error, OSError):
+                self.lease.confirmed()  # whoever took its place has swept what is missing now
             raise
         await in_thread(self._end)
         logger.info(
@@ -200,8 +295,7 @@ class _Run:
         for target in self.targets:
             if target.location.mount.fs.isdir(target.location.path):
                 raise StorageError("The result's path is a folder", path=target.path, hint="Name a file.")
-        sweep_dead(self.plan.name, self.plan.id)
-        begin(self.record, self.folders)
+        self.lease.left = sweep_left(self.lease.left)
         self.record.write()
 
     async def _produce(self) -> None:
@@ -232,19 +326,18 @@ class _Run:
         with located(phase="publish"):
             self.record.materialized = dt.datetime.now(dt.UTC)
             self.record.write()  # before the switch: whoever follows it finds there what is ours to sweep
-            publish(self.record, self.plan.signature())
+            self.lease.confirm()
+            publish(self.record, self.plan.signature(), self.predecessor, self.lease.confirmed)
             self.published = True
 
     def _end(self) -> None:
-        assert self.record.materialized is not None  # it was published
-        assert self.record.runtime is not None
-        self.record.duration_miliseconds = int((self.record.materialized - self.record.runtime).total_seconds() * 1000)
+        self.record.duration_miliseconds = int((time.monotonic() - self.started) * 1000)
         self.record.status = RunStatus.SUCCESS
         try:
             manifest, _ = read_manifest(self.plan.name, self.plan.id)
             settle(self.record, sweep_superseded(manifest) if manifest else ())
             self.record.write()
-            end(self.record)
+            self.lease.left = sweep_left(self.lease.left, published=self.plan.id)
         except (OSError, MadPrefectError) as problem:
             # The result is published: an error now would say that it is not.
             logger.warning("Asset %r: run %s could not be wound up: %s", self.plan.name, self.record.id, problem)
@@ -257,13 +350,15 @@ class _Run:
             self.record.materialized = None
             self.record.results = []
         self.record.error = redacted(f"{type(error).__name__}: {error}", self.plan.arguments)
+        left: tuple[Holder, ...] = (self.holder.model_copy(update={"process": None}),)
         try:
             self.record.write()
             if not unknown:
                 sweep_failed(self.record, self.folders)
-                end(self.record)
+                left = ()
         except (OSError, MadPrefectError) as problem:
             logger.warning(
                 "Asset %r: the failure of run %s could not be recorded: %s", self.plan.name, self.record.id, problem
             )
+        self.lease.left += left  # whoever runs next finishes it, or sweeps it
         get_host().notify("mad_prefect_run_finished", self.record)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Literal, get_args
 
 from mad_prefect_core.artifacts.files import FormatOptions
 from mad_prefect_core.contracts import Options, ReadOptions
+from mad_prefect_core.errors import OptionError
 
-__all__ = ["UNSET", "DataAssetOptions", "ManyReadOptions", "ManyWriteOptions", "Unset"]
+__all__ = ["UNSET", "DataAssetOptions", "ManyReadOptions", "ManyWriteOptions", "OnRunning", "Unset"]
 
 ManyReadOptions = ReadOptions | list[ReadOptions] | tuple[ReadOptions, ...] | None
 ManyWriteOptions = Options | list[Options] | tuple[Options, ...] | None
+OnRunning = Literal["wait", "reuse", "fail"]
 
 
 class Unset:
@@ -37,6 +40,14 @@ class DataAssetOptions:
     cache_expiration: timedelta | None = None
     read_options: ManyReadOptions = None
     write_options: ManyWriteOptions = None
+    on_running: OnRunning = "wait"
+    """What a call does while another run of the asset is under way."""
+
+    def __post_init__(self) -> None:
+        if self.on_running not in get_args(OnRunning):
+            raise OptionError(
+                f"on_running can't be {self.on_running!r}", hint=f"It is one of: {', '.join(get_args(OnRunning))}."
+            )
 
     def formats(self) -> FormatOptions:
         """The options of formats, together. Raises `OptionError`."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 import enum
+import json
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from typing import Literal
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
-from mad_prefect_core.errors import StorageConflictError, StorageError
+from mad_prefect_core.errors import ManifestError, StorageConflictError, StorageError
 from mad_prefect_core.mounts import Location, default_mount
 from mad_prefect_core.paths import relative_key
 from mad_prefect_core.runs.results import ResultRecord
@@ -127,7 +128,7 @@ def manifest_location(asset_name: str, asset_id: str) -> Location:
 
 def read_manifest(asset_name: str, asset_id: str) -> tuple[AssetManifest | None, str | None]:
     """The manifest and its version token. One that can't be read counts as none, is logged, and loses nothing: the
-    next published run replaces it."""
+    next published run replaces it. Raises `ManifestError` for one of a later version, which is not ours to replace."""
     location = manifest_location(asset_name, asset_id)
     stored = location.read()
     if stored is None:
@@ -135,6 +136,13 @@ def read_manifest(asset_name: str, asset_id: str) -> tuple[AssetManifest | None,
     try:
         manifest = AssetManifest.model_validate_json(stored.data)
     except (ValidationError, ValueError) as error:
+        if (version := _version(stored.data)) not in (None, "1"):
+            raise ManifestError(
+                f"The manifest is of version {version}, which this release does not know",
+                asset=asset_name,
+                path=location.key,
+                hint="Update mad-prefect. Nothing was changed.",
+            ) from None
         logger.warning(
             "The manifest %s of asset %r can't be read (%s); the asset counts as never materialised, and its next run "
             "writes the manifest anew.",
@@ -147,6 +155,15 @@ def read_manifest(asset_name: str, asset_id: str) -> tuple[AssetManifest | None,
         logger.warning("The manifest %s is that of asset id %s; it is not used.", location.key, manifest.asset_id)
         return None, stored.token
     return manifest, stored.token
+
+
+def _version(data: bytes) -> str | None:
+    """What a manifest that can't be read says of its version, if anything."""
+    try:
+        version = json.loads(data)["manifest_version"]
+    except (ValueError, LookupError, TypeError):
+        return None
+    return version if isinstance(version, str) and version.isdecimal() else None
 
 
 def change_manifest(

@@ -7,7 +7,7 @@ by one atomic replace. Whatever fails before the switch leaves everything as it 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -16,6 +16,7 @@ from mad_prefect_core.artifacts.scan import scan_files
 from mad_prefect_core.contracts import Format
 from mad_prefect_core.errors import (
     CorruptFileError,
+    LeaseLostError,
     OutcomeUnknownError,
     SchemaError,
     StorageConflictError,
@@ -167,15 +168,23 @@ def result_file(record: ResultRecord, options: FormatOptions) -> DataFile:
     )
 
 
-def publish(run: DataAssetRun, signature: str) -> None:
+def publish(run: DataAssetRun, signature: str, predecessor: str | None, confirmed: Callable[[], None]) -> None:
     """Make a run current, and its results visible at the users' paths.
+
+    `predecessor` is the run that was current when this one began: the switch is refused if another one is by now, and
+    whenever `confirmed` raises.
 
     On a failure everything is made as it was before, and the error is raised. Where that fails too, the outcome is
     unknown: `OutcomeUnknownError`, and nothing of the run may be deleted.
     """
 
     def switch(manifest: AssetManifest) -> AssetManifest:
+        confirmed()
         earlier = (manifest.last_run.id,) if manifest.last_run else ()
+        if (*earlier, None)[0] != predecessor:
+            raise LeaseLostError(
+                "Another run was published while this one was under way", hint="Nothing of this one was published."
+            )
         changed = manifest.with_run(run.summary(), artifacts=[result.path for result in run.results])
         return changed.model_copy(
             update={

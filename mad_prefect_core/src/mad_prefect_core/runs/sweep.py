@@ -2,42 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import os
 import re
-import socket
 from collections.abc import Iterable
 
 from mad_prefect_core.errors import MadPrefectError, ManifestError
-from mad_prefect_core.mounts import Location, locate
+from mad_prefect_core.mounts import locate
+from mad_prefect_core.runs.lease import Holder
 from mad_prefect_core.runs.manifest import AssetManifest, read_manifest
 from mad_prefect_core.runs.pins import is_pinned
 from mad_prefect_core.runs.publish import settle, show
-from mad_prefect_core.runs.record import DataAssetRun, RunStatus, metadata_location
+from mad_prefect_core.runs.record import DataAssetRun, RunStatus
 
-__all__ = ["begin", "end", "sweep_dead", "sweep_failed", "sweep_superseded"]
+__all__ = ["sweep_failed", "sweep_left", "sweep_superseded"]
 
 logger = logging.getLogger(__name__)
 
-_MARKERS = "_running"
 _OURS = re.compile(r"fragment=\d+\..*|.*\.run|\..*\.tmp(\.\d+)?", re.DOTALL)
 """The names of the files that runs write: anything else in their folders is somebody else's."""
-
-
-def _marker(run: DataAssetRun) -> Location:
-    return metadata_location(str(run.asset_name), str(run.asset_id), _MARKERS, f"{run.id}.marker")
-
-
-def begin(run: DataAssetRun, folders: Iterable[str]) -> None:
-    """Note that a run of this process is under way, and the folders it may write to."""
-    note = {"host": socket.gethostname(), "pid": os.getpid(), "born": _born(os.getpid()), "folders": list(folders)}
-    _marker(run).write(json.dumps(note).encode())
-
-
-def end(run: DataAssetRun) -> None:
-    """The run is over, and its record says how."""
-    _marker(run).delete()
 
 
 def sweep_superseded(manifest: AssetManifest) -> list[str]:
@@ -64,42 +46,42 @@ def sweep_failed(run: DataAssetRun, folders: Iterable[str]) -> None:
         _delete_folder(run, folder)
 
 
-def sweep_dead(asset_name: str, asset_id: str) -> None:
-    """What runs left behind whose process on this machine is gone. Runs on other machines are left alone: whether
-    they are alive can't be known from here."""
-    folder = metadata_location(asset_name, asset_id, _MARKERS)
-    try:
-        markers = folder.mount.fs.ls(folder.path, detail=False)
-    except FileNotFoundError:
-        return
-    for path in markers:
-        name = str(path).rpartition("/")[2]
-        if not name.endswith(".marker"):
+def sweep_left(left: Iterable[Holder], *, published: str | None = None) -> tuple[Holder, ...]:
+    """What runs left behind that lost their lease. Returns those whose files can't be swept yet.
+
+    A run that is over, or whose process is gone, can do nothing any more. Neither can one of the asset with the id
+    `published`, which has published a run since: the switch refuses every run that began before it. Others may be at
+    work still.
+    """
+    later = []
+    for holder in left:
+        if not holder.is_gone() and holder.asset_id != published:
+            later.append(holder)
             continue
-        run = DataAssetRun(id=name.removesuffix(".marker"), asset_name=asset_name, asset_id=asset_id)
-        marker = _marker(run)
-        stored = marker.read()
         try:
-            note = json.loads(stored.data) if stored else None
-            alive = note is None or note["host"] != socket.gethostname() or _born(note["pid"]) == note["born"]
-            folders = [] if note is None else [str(folder) for folder in note["folders"]]
-        except (ValueError, KeyError, TypeError):
-            logger.warning("The run marker %s can't be read and is left alone.", marker.key)
-            continue
-        if alive:
-            continue
-        if not _finish(run):
-            logger.info("Run %s of asset %r died; what it left behind is swept.", run.id, asset_name)
-            for folder_path in folders:
-                _delete_folder(run, folder_path)
-            _tell_dead(run)
-        marker.delete()
+            _sweep_dead(holder)
+        except (OSError, MadPrefectError) as problem:
+            logger.warning("What run %s left behind can't be swept yet: %s", holder.run, problem)
+            later.append(holder)
+    return tuple(later)
+
+
+def _sweep_dead(holder: Holder) -> None:
+    run = DataAssetRun(id=holder.run, asset_name=holder.asset_name, asset_id=holder.asset_id)
+    if _finish(run):
+        return
+    logger.info("Run %s of asset %r died; what it left behind is swept.", run.id, run.asset_name)
+    for folder in holder.folders:
+        _delete_folder(run, folder)
+    _tell_dead(run)
 
 
 def _finish(run: DataAssetRun) -> bool:
     """Finish a run that died after the switch had made it current, or after that. Whether it was such a run."""
-    manifest, _ = read_manifest(str(run.asset_name), str(run.asset_id))
-    if manifest is None or manifest.last_run is None:
+    manifest, token = read_manifest(str(run.asset_name), str(run.asset_id))
+    if manifest is None:
+        return token is not None  # one that can't be read may have named this run: nothing of it is deleted
+    if manifest.last_run is None:
         return False
     if run.id in manifest.superseded:
         return True  # it was current once; its files are swept as those of any run before
@@ -162,18 +144,3 @@ def _remove_if_empty(folders: Iterable[str]) -> None:
                 location.mount.fs.rmdir(parent)
         except OSError:
             continue  # on object stores there are no folders; elsewhere an empty one left over does no harm
-
-
-def _born(pid: int) -> str | None:
-    """What tells a process from a later one of the same id: its start time, where the machine says it."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return None
-    except PermissionError:
-        pass
-    try:
-        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
-            return file.read().rpartition(")")[2].split()[19]
-    except OSError:
-        return "alive"

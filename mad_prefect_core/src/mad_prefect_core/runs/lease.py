@@ -1,0 +1,208 @@
+"""The lease: one run at a time writes to an asset's paths, across threads, processes and machines.
+
+It is a small object on the storage, taken by compare-and-swap. Its holder writes it anew again and again while the run
+goes on. One whose process is gone, or that nobody has written for as long as it says, may be taken by another. No clock
+is compared with another: who waits measures how long the object has been the same.
+
+Whoever lost the lease can't publish: it is confirmed right before the switch, and the switch itself refuses a manifest
+that is not as it was when the lease was taken.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import logging
+import threading
+import time
+from collections.abc import Sequence
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from mad_prefect_core.errors import LeaseLostError, MadPrefectError, StorageConflictError
+from mad_prefect_core.mounts import Location, default_mount
+from mad_prefect_core.paths import relative_key
+from mad_prefect_core.runs.process import Process
+from mad_prefect_core.settings import get_settings
+
+__all__ = ["Holder", "Lease"]
+
+logger = logging.getLogger(__name__)
+
+_ATTEMPTS = 20
+
+
+class Holder(BaseModel):
+    """A run that holds a lease, or held it: enough to find what it left behind, should it die."""
+
+    model_config = ConfigDict(frozen=True)
+
+    run: str
+    asset_name: str
+    asset_id: str
+    process: Process | None
+    """None for a run that is over."""
+    since: dt.datetime
+    folders: tuple[str, ...] = ()
+    """Those of the run alone, which it may write to."""
+
+    def is_gone(self) -> bool:
+        """Whether the run is certainly not at work any more."""
+        return self.process is None or self.process.is_gone()
+
+
+class _Stored(BaseModel):
+    lease_version: Literal["1"] = "1"
+    holder: Holder | None = None
+    seconds: float = Field(gt=0, le=86400)
+    """Without being written for so long it may be taken."""
+    beat: int = 0
+    """Another number each time it is written, so that its version is another."""
+    left: tuple[Holder, ...] = ()
+    """Runs that lost it: what they wrote is to be swept as soon as they can't be at work any more."""
+
+
+class Lease:
+    """The lease on the paths that an asset's results go to.
+
+    Args:
+        addresses: Of the results, with their storages: what is leased.
+        seconds: How long it lasts without being renewed.
+    """
+
+    def __init__(self, addresses: Sequence[str], seconds: float | None = None) -> None:
+        name = hashlib.sha256("\0".join(addresses).encode()).hexdigest()[:32]
+        base = get_settings().asset_metadata_location
+        self.location: Location = default_mount().at(relative_key(f"{base}/_leases/{name}.json"))
+        self.left: tuple[Holder, ...] = ()
+        """Runs that had it before and lost it, with what they may have left behind."""
+        self._seconds = get_settings().lease_seconds if seconds is None else seconds
+        self._holder: Holder | None = None
+        self._token: str | None = None
+        self._beat = 0
+        self._renewed = 0.0
+        self._lost = False
+        self._seen: tuple[str, float] | None = None
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+
+    @property
+    def held(self) -> bool:
+        """Whether it was taken, and not released since."""
+        return self._holder is not None
+
+    def take(self, holder: Holder) -> Holder | None:
+        """Take it if it can be had. Returns None if so; otherwise who has it. Raises `OSError`."""
+        for _ in range(_ATTEMPTS):
+            stored = self.location.read()
+            body, others = None, self._seconds
+            if stored is not None:
+                body = _parse(stored.data)
+                others = body.seconds if body else self._seconds
+            if stored is not None and (body is None or body.holder is not None):
+                gone = body is not None and body.holder is not None and body.holder.is_gone()
+                if not gone and not self._has_stood_still(stored.token, others):
+                    return (body and body.holder) or _unknown(holder)
+            left = (*body.left, *((body.holder,) if body.holder else ())) if body else ()
+            self._beat = body.beat if body else 0
+            try:
+                self._token = self._write(holder, left, stored.token if stored else None)
+            except StorageConflictError:
+                continue
+            self.left = left
+            self._holder, self._lost, self._renewed = holder, False, time.monotonic()
+            self._stop.clear()
+            threading.Thread(target=self._keep, name="mad-prefect-lease", daemon=True).start()
+            return None
+        raise StorageConflictError(f"Others took the lease {_ATTEMPTS} times in a row", path=self.location.key)
+
+    def confirm(self) -> None:
+        """Make sure that it is still held. Raises `LeaseLostError` if another run has taken it, `OSError` if that can't
+        be told."""
+        self._renew()
+
+    def confirmed(self) -> None:
+        """As `confirm`, by the clock alone: raises `LeaseLostError` if it was last renewed so long ago that it may have
+        been taken."""
+        if self._lost or time.monotonic() - self._renewed > self._seconds:
+            raise self._gone()
+
+    def release(self) -> None:
+        """Give it up, if it is held. What can't be written is logged: the lease then ends by itself."""
+        self._stop.set()
+        with self._lock:
+            holder, self._holder = self._holder, None
+            if holder is None or self._lost:
+                return
+            try:
+                self._swap(holder, None)
+            except (OSError, MadPrefectError) as problem:
+                logger.warning("The lease %s could not be released: %s", self.location.key, problem)
+
+    def _keep(self) -> None:
+        while not self._stop.wait(self._seconds / 3):
+            try:
+                self._renew()
+            except LeaseLostError as lost:
+                logger.warning("%s", lost)
+                return
+            except (OSError, MadPrefectError) as problem:
+                logger.warning("The lease %s could not be renewed; trying again: %s", self.location.key, problem)
+
+    def _renew(self) -> None:
+        with self._lock:
+            if self._holder is None:
+                return
+            if self._lost:
+                raise self._gone()
+            begun = time.monotonic()
+            try:
+                self._swap(self._holder, self._holder)
+            except StorageConflictError as conflict:
+                self._lost = True
+                raise self._gone() from conflict
+            self._renewed = begun
+
+    def _swap(self, held: Holder, then: Holder | None) -> None:
+        """Write it, unless another run has. An earlier write of ours whose answer was lost is no other's."""
+        try:
+            self._token = self._write(then, self.left, self._token)
+        except StorageConflictError:
+            stored = self.location.read()
+            body = _parse(stored.data) if stored else None
+            if stored is None or body is None or body.holder is None or body.holder.run != held.run:
+                raise
+            self._token = self._write(then, self.left, stored.token)
+
+    def _write(self, holder: Holder | None, left: tuple[Holder, ...], expected: str | None) -> str:
+        self._beat += 1
+        body = _Stored(holder=holder, seconds=self._seconds, beat=self._beat, left=left)
+        return self.location.replace(body.model_dump_json(indent=4).encode(), expected)
+
+    def _has_stood_still(self, token: str, seconds: float) -> bool:
+        """Whether nobody has written it for its time, as far as was watched from here."""
+        now = time.monotonic()
+        if self._seen is None or self._seen[0] != token:
+            self._seen = (token, now)
+        return now - self._seen[1] > seconds
+
+    def _gone(self) -> LeaseLostError:
+        return LeaseLostError(
+            "The run was held up for so long that another one may have taken its place",
+            path=self.location.key,
+            hint=f"Nothing was published. Runs may pause for {self._seconds:g} seconds at most: "
+            "raise MAD_PREFECT_LEASE_SECONDS if yours do longer.",
+        )
+
+
+def _parse(data: bytes) -> _Stored | None:
+    try:
+        return _Stored.model_validate_json(data)
+    except (ValidationError, ValueError):
+        return None  # cut short, or of another version: it may be held, so it is waited for
+
+
+def _unknown(like: Holder) -> Holder:
+    """Who holds a lease that can't be read."""
+    return like.model_copy(update={"run": "", "process": Process(host="?", place="?", pid=0, born="")})
