@@ -2,6 +2,6 @@
 
 from mad_prefect_core.plugins.host import PluginHost, get_host, use_host
 from mad_prefect_core.plugins.records import PluginRecord
-from mad_prefect_core.plugins.registry import Conflict
+from mad_prefect_core.plugins.registry import Conflict, catalogue
 
-__all__ = ["Conflict", "PluginHost", "PluginRecord", "get_host", "use_host"]
+__all__ = ["Conflict", "PluginHost", "PluginRecord", "catalogue", "get_host", "use_host"]
