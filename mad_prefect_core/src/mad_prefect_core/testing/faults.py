@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, cast
 
 __all__ = ["Action", "Faults", "Operation", "Target", "When", "every_fault", "faults", "kill", "refuse"]
 
@@ -186,7 +186,7 @@ _HANDLE = ("read", "readinto", "write", "flush", "commit", "_fetch_range", "_ini
 
 
 def _patch_filesystem(injected: Faults, patches: contextlib.ExitStack, target: Any) -> None:
-    owners = [target, *target._cache.values()] if isinstance(target, type) else [target]
+    owners = [target, *cast(Any, target)._cache.values()] if isinstance(target, type) else [target]
     for owner in owners:
         kind = owner if isinstance(owner, type) else type(owner)
         asynchronous = {

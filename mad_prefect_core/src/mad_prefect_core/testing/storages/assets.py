@@ -1,0 +1,139 @@
+"""The storage under whole assets, and under `mad://`, in a plugin host that has it."""
+
+from __future__ import annotations
+
+import datetime as dt
+import importlib.metadata
+import sys
+from collections.abc import Iterator
+from types import ModuleType
+from typing import Any
+
+import duckdb
+import pytest
+
+from mad_prefect_core import asset, hookimpl
+from mad_prefect_core.contracts import Storage
+from mad_prefect_core.duckdb_files import register_mad
+from mad_prefect_core.hookspecs import ENTRY_POINT_GROUP, PLUGIN_API
+from mad_prefect_core.plugins import PluginHost, get_host, use_host
+from mad_prefect_core.settings import Settings
+from mad_prefect_core.testing.storages.place import Place, StorageBase
+
+__all__ = ["AssetContract"]
+
+_PLUGIN = "mad_prefect_storage_under_test"
+
+
+class AssetContract(StorageBase, contract=True):
+    """End to end. Formats are those that are installed."""
+
+    @pytest.fixture
+    def host(self, storage: Storage, place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[PluginHost]:
+        """A plugin host with this storage and what is installed; relative paths are at the author's place."""
+
+        @hookimpl
+        def mad_prefect_storages() -> list[Storage]:
+            return [storage]
+
+        @hookimpl(tryfirst=True)
+        def mad_prefect_base() -> tuple[str, dict[str, Any]]:
+            return place.url, dict(place.given)
+
+        plugin = ModuleType(_PLUGIN)
+        hooks = {"mad_prefect_storages": mad_prefect_storages, "mad_prefect_base": mad_prefect_base}
+        vars(plugin).update(requires_plugin_api=(PLUGIN_API, PLUGIN_API), **hooks)
+        monkeypatch.setitem(sys.modules, _PLUGIN, plugin)
+        for field in Settings.model_fields.values():
+            monkeypatch.delenv(str(field.alias), raising=False)
+        rivals = {rival.name for rival in get_host().storages() if {*rival.protocols} & {*storage.protocols}}
+        others = {record.module for record in get_host().plugins() if rivals & {*record.storages}}
+        installed = importlib.metadata.entry_points(group=ENTRY_POINT_GROUP)
+        entry_points = [entry_point for entry_point in installed if entry_point.value not in others]
+        entry_points.append(importlib.metadata.EntryPoint("it", _PLUGIN, ENTRY_POINT_GROUP))
+        with use_host(PluginHost(entry_points)) as host:
+            yield host
+
+    def test_the_plugin_host_takes_it(self, storage: Storage, host: PluginHost) -> None:
+        """The plugin host takes the storage, and finds it by each protocol, in any case of letters."""
+        [record] = [record for record in host.plugins() if record.name == "it"]
+        assert record.error is None
+        for protocol in storage.protocols:
+            assert host.storage_for(protocol.upper()) is storage
+
+    @pytest.mark.usefixtures("host")
+    def test_what_is_copied_to_mad_is_read_there(self) -> None:
+        """A user's own DuckDB connection writes to `mad://` and reads there, folders and wildcards included."""
+        with duckdb.connect() as connection:
+            register_mad(connection)
+            for kind in ("parquet", "csv", "json"):
+                for number in range(2):
+                    connection.execute(
+                        f"COPY (FROM range($number, $number + 1000) t(n)) TO $path (FORMAT {kind})",
+                        {"number": number, "path": f"mad://new/{kind}/{number}.{kind}"},
+                    )
+                found = connection.sql(f"FROM read_{kind}($1)", params=[f"mad://new/{kind}/*.{kind}"])
+                assert found.aggregate("sum(n), count(*)").fetchall() == [(2 * 499500 + 1000, 2000)]
+
+    def test_an_asset_is_stored_cached_and_queried(self, host: PluginHost, place: Place) -> None:
+        """An asset in every installed format is stored here, found in the cache, overwritten, and queried."""
+        formats = [format.suffixes[0].lstrip(".") for format in host.formats()]
+        calls: list[int] = []
+        aged = dt.timedelta(hours=1)
+
+        @asset(f"bronze/orders.{'|'.join(formats)}", cache_expiration=aged)
+        def orders() -> Iterator[Any]:
+            calls.append(len(calls))
+            yield [{"id": 10 * calls[-1] + n, "text": "it's"} for n in range(3)]
+            yield [{"id": 10 * calls[-1] + 3, "text": None}]
+
+        for _ in range(2):
+            relation = orders.query_sync("WHERE id > ? ORDER BY id", [1])
+            assert relation is not None
+            assert relation.fetchall() == [(2, "it's"), (3, None)]
+        assert calls == [0]
+        assert place.listing() >= {f"bronze/orders.{suffix}" for suffix in formats}
+        relation = orders.with_options(cache_expiration=None).query_sync("SELECT min(id), count(*)")
+        assert relation is not None
+        assert relation.fetchall() == [(10, 4)]
+        assert calls == [0, 1]
+
+    @pytest.mark.usefixtures("host")
+    def test_a_run_that_fails_half_way_leaves_the_last_result(self, place: Place) -> None:
+        """A run that fails after a batch leaves the result of the one before, and nothing else that readers see."""
+        fails = False
+
+        @asset("orders.parquet|csv", cache_expiration=dt.timedelta(hours=1))
+        def orders() -> Iterator[Any]:
+            yield [{"id": 1}, {"id": 2}]
+            if fails:
+                raise RuntimeError("half way")
+
+        for _ in range(2):
+            relation = orders.query_sync()
+            assert relation is not None
+            assert relation.fetchall() == [(1,), (2,)]
+        results = {key: place.bytes_at(key) for key in ("orders.parquet", "orders.csv")}
+        fails = True
+        with pytest.raises(RuntimeError, match="half way"):
+            orders.with_options(cache_expiration=None).query_sync()
+        assert {key: place.bytes_at(key) for key in results} == results
+        assert place.listing(".parquet") | place.listing(".csv") == results.keys()
+        relation = orders.query_sync()
+        assert relation is not None
+        assert relation.fetchall() == [(1,), (2,)]
+
+    @pytest.mark.usefixtures("host")
+    def test_an_asset_names_its_own_storage(self, place: Place) -> None:
+        """An asset whose path is a URL of this storage is stored there. Options are not part of a path."""
+        if place.given:
+            pytest.skip("the place needs options")
+
+        @asset(f"{place.url.rstrip('/')}/own/orders.parquet")
+        def orders() -> list[dict[str, int]]:
+            return [{"id": 1}, {"id": 2}]
+
+        relation = orders.query_sync("ORDER BY id DESC")
+        assert relation is not None
+        assert relation.fetchall() == [(2,), (1,)]
+        assert "own/orders.parquet" in place.listing()

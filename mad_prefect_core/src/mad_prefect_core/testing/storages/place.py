@@ -1,0 +1,140 @@
+"""What all contract tests of storages stand on: the fixtures that an author gives, and a fresh place to store in."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+from fsspec.implementations.local import LocalFileSystem
+
+from mad_prefect_core.contracts import Storage
+from mad_prefect_core.mounts import Location, Mount
+from mad_prefect_core.testing.base import Contract
+from mad_prefect_core.testing.faults import Target
+
+__all__ = ["SECONDS", "Place", "StorageBase", "at_once"]
+
+SECONDS = 60
+"""After which something that several threads or processes do counts as hanging."""
+
+
+@dataclass(frozen=True)
+class Place(Mount):
+    """The base that the author gives: `at(key)` is a file there."""
+
+    url: str
+    given: Mapping[str, Any]
+    """The options as the author gives them."""
+
+    @classmethod
+    def of(cls, storage: Storage, url: str, given: Mapping[str, Any]) -> Place:
+        fs, root = storage.filesystem(url, storage.options.model_validate(dict(given)))
+        return cls(storage, fs, root.rstrip("/") or ("/" if root.startswith("/") else ""), url, dict(given))
+
+    def another_client(self) -> Place:
+        """The same place as one sees it who starts anew."""
+        clear = getattr(type(self.fs), "clear_instance_cache", None)
+        if clear is not None:
+            clear()
+        return Place.of(self.storage, self.url, self.given)
+
+    def publish(self, key: str, data: bytes, *, durable: bool = False) -> Location:
+        """A published file."""
+        location = self.at(key)
+        staged = location.stage()
+        try:
+            staged.write_bytes(data)
+            location.publish(staged, durable=durable)
+        finally:
+            staged.unlink(missing_ok=True)
+        return location
+
+    def bytes_at(self, key: str) -> bytes | None:
+        """What a reader sees; None where there is no file."""
+        try:
+            with self.at(key).open() as file:
+                return file.read()
+        except FileNotFoundError:
+            return None
+
+    def bytes_or_changed(self, key: str) -> bytes | str | None:
+        """What a reader sees while others write: `"changed"` if it was told that the file is another one now."""
+        try:
+            return self.bytes_at(key)
+        except OSError:
+            return "changed"
+
+    def listing(self, suffix: str = "") -> set[str]:
+        """All files, as a listing shows them."""
+        found = (str(path)[len(self.root) :].lstrip("/") for path in self.fs.find(self.root))
+        return {key for key in found if key.endswith(suffix)}
+
+
+class StorageBase(Contract):
+    """The fixtures."""
+
+    kind = "storage"
+    names = "protocols"
+
+    shared_between_processes: ClassVar[bool] = True
+    """False for a storage that lives in one process."""
+    large_megabytes: ClassVar[int] = 250
+    """About how large the files of the tests marked `large` are. DuckDB reads small ones with one thread."""
+
+    @classmethod
+    def declared(cls, subject: Any) -> dict[str, bool]:
+        return {**super().declared(subject), "shared_between_processes": cls.shared_between_processes}
+
+    @pytest.fixture
+    def options(self) -> dict[str, Any]:
+        """Options of the storage, secrets as plain text; overridden where it needs some."""
+        return {}
+
+    @pytest.fixture(autouse=True)
+    def _under_test(self, request: pytest.FixtureRequest, storage: Storage) -> None:
+        self.begin(request, storage)
+
+    @pytest.fixture
+    def place(self, storage: Storage, url: str, options: Mapping[str, Any], _under_test: None) -> Place:
+        """The author's place, with nothing in it."""
+        return Place.of(storage, url, options)
+
+    def fault_targets(self, place: Place) -> tuple[Target, ...]:
+        """Where faults are injected; overridden for a storage whose calls fsspec does not see."""
+        if isinstance(place.fs, LocalFileSystem):
+            return (Path(place.root),)
+        return (place.fs,)
+
+
+def at_once(tasks: Iterable[Callable[[], Any]]) -> list[Any]:
+    """What each task returns, all begun at one moment in threads of their own. Raises what the first of them raised,
+    and `TimeoutError` if one has not ended after a minute."""
+    todo = list(tasks)
+    results: list[Any] = [None] * len(todo)
+    errors: list[BaseException] = []
+    together = threading.Barrier(len(todo))
+
+    def run(number: int) -> None:
+        try:
+            together.wait()
+            results[number] = todo[number]()
+        except BaseException as error:
+            errors.append(error)
+            with contextlib.suppress(threading.BrokenBarrierError):
+                together.abort()
+
+    threads = [threading.Thread(target=run, args=(number,), daemon=True) for number in range(len(todo))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(SECONDS)
+    if errors:
+        raise errors[0]
+    if any(thread.is_alive() for thread in threads):
+        raise TimeoutError(f"Threads still hang after {SECONDS} seconds")
+    return results

@@ -1,0 +1,20 @@
+"""The local storage, held to the contract of all storages."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mad_prefect_core.testing.storages import StorageContract
+from mad_prefect_local import LocalStorage
+
+
+class TestLocal(StorageContract):
+    @pytest.fixture
+    def storage(self) -> LocalStorage:
+        return LocalStorage()
+
+    @pytest.fixture
+    def url(self, tmp_path: Path) -> str:
+        return f"file://{tmp_path}/lake"
