@@ -49,7 +49,7 @@ class Bucket:
     def get(self, key: str) -> bytes:
         return bytes(self.server.client().get_object(Bucket=self.name, Key=key)["Body"].read())
 
-    def keys(self) -> list[str]:
+    def listed(self) -> list[str]:
         pages = self.server.client().get_paginator("list_objects_v2").paginate(Bucket=self.name)
         return [entry["Key"] for page in pages for entry in page.get("Contents", ())]
 

@@ -141,6 +141,8 @@ def _open_shared(fs: Any, path: str) -> SharedFile:
             lambda start, end: _pread(file, start, end), os.fstat(file.fileno()).st_size, release=file.close
         )
     handle = fs.open(path, "rb")
+    if isinstance(handle, SharedFile):
+        return handle
     if isinstance(handle, AbstractBufferedFile):
         # Its range reads keep no position, and some hold on to the object's version: s3fs raises FileExpired where
         # the object was replaced meanwhile, rather than mixing the bytes of two.

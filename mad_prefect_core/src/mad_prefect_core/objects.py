@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import atexit
 import datetime as dt
+import io
 import itertools
 import os
 import shutil
 import tempfile
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -26,7 +28,7 @@ from mad_prefect_core.contracts import Session
 from mad_prefect_core.duckdb_files import SharedFile
 from mad_prefect_core.paths import temporary_name
 
-__all__ = ["ObjectReader", "PinnedFiles", "Tail", "staged_file"]
+__all__ = ["ObjectReader", "PinnedFiles", "StagedUpload", "Tail", "staged_file"]
 
 _TAIL = 512 * 2**10  # bytes; small objects whole, and the footers of large ones, in the request that looks them up
 _AHEAD = 8 * 2**20
@@ -50,6 +52,43 @@ def _folder(process: int) -> Path:
 def _remove(process: int, folder: str) -> None:
     if process == os.getpid():  # and not in one that was forked from it
         shutil.rmtree(folder, ignore_errors=True)
+
+
+class StagedUpload(io.BufferedWriter):
+    """A file object for writing, uploaded when it is closed: not if its `with` block raised, nor if nobody closes it.
+
+    Args:
+        path: Where it goes, for the name of the local file.
+        upload: Called with the local file, which is deleted afterwards. What it raises, `close` raises.
+    """
+
+    def __init__(self, path: str, upload: Callable[[Path], object]) -> None:
+        self._staged = staged_file(path)
+        self._upload = upload
+        super().__init__(io.FileIO(self._staged, "x"))
+
+    def close(self) -> None:
+        if not self.closed:
+            try:
+                super().close()
+                self._upload(self._staged)
+            finally:
+                self._staged.unlink(missing_ok=True)
+
+    def discard(self) -> None:
+        """Close it without uploading."""
+        super().close()
+        self._staged.unlink(missing_ok=True)
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.discard()
+
+    def __del__(self) -> None:
+        if not self.closed:
+            self.discard()
 
 
 @dataclass(frozen=True)
@@ -92,15 +131,24 @@ class PinnedFiles(AbstractFileSystem):  # type: ignore[misc]  # fsspec is not ty
 
     def url(self, session: Session, path: str) -> str:
         """What DuckDB on this session reads the object by, as it is now. Raises `FileNotFoundError`."""
+        tail = self._look(path)
+        with _registering:
+            if not session.connection.filesystem_is_registered(self.protocol):
+                session.connection.register_filesystem(self)
+        return f"{self.protocol}://{quote(tail.version, safe='')}.{tail.size}/{path}"
+
+    def open_now(self, path: str) -> SharedFile:
+        """The object as it is now, for reading. Raises `FileNotFoundError`."""
+        tail = self._look(path)
+        return self._shared(path, tail.version, tail.size)
+
+    def _look(self, path: str) -> Tail:
         with self._lock:
             kept = self._tails.get(path)
         tail = self._reader.tail(path, _TAIL, kept.version if kept else None) or kept
         assert tail is not None  # None was answered only if it is the one that is kept
         self._keep(path, tail)
-        with _registering:
-            if not session.connection.filesystem_is_registered(self.protocol):
-                session.connection.register_filesystem(self)
-        return f"{self.protocol}://{quote(tail.version, safe='')}.{tail.size}/{path}"
+        return tail
 
     def _keep(self, path: str, tail: Tail) -> None:
         with self._lock:
@@ -119,20 +167,21 @@ class PinnedFiles(AbstractFileSystem):  # type: ignore[misc]  # fsspec is not ty
         """A file of the version that the name says."""
         if mode != "rb":
             raise PermissionError(f"{path} is only for reading")
-        key, version, size = self._pinned(path)
+        return self._shared(*self._pinned(path))
 
+    def _shared(self, path: str, version: str, size: int) -> SharedFile:
         def fetch(start: int, end: int) -> bytes:
             if start >= end:
                 return b""
             with self._lock:
-                tail = self._tails.get(key)
+                tail = self._tails.get(path)
             if tail is not None and tail.version == version and (first := size - len(tail.data)) <= start:
                 return tail.data[start - first : end - first]
             if size <= _TAIL:  # it is kept no longer
-                whole = Tail(version, size, self._reader.fetch(key, version, 0, size))
-                self._keep(key, whole)
+                whole = Tail(version, size, self._reader.fetch(path, version, 0, size))
+                self._keep(path, whole)
                 return whole.data[start:end]
-            return self._reader.fetch(key, version, start, end)
+            return self._reader.fetch(path, version, start, end)
 
         return SharedFile(fetch, size, ahead=_AHEAD)
 

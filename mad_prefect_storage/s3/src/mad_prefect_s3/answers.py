@@ -9,7 +9,8 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, NoCredentialsError
+from botocore.parsers import ResponseParserError
 
 from mad_prefect_core.errors import StorageError
 
@@ -20,6 +21,8 @@ MARK = "mad-prefect-write"
 
 # Not failures: what was asked for is not there, or not as the condition wants it.
 _ORDINARY = {"304", "404", "412", "416", "InvalidRange", "NoSuchKey", "NoSuchVersion", "PreconditionFailed"}
+_PASSING = {"InternalError", "OperationAborted", "RequestTimeout", "SlowDown", "Throttling", "ThrottlingException"}
+_UNANSWERED = (HTTPClientError, ResponseParserError, TimeoutError, ConnectionError, asyncio.IncompleteReadError)
 _DENIED = (
     "The credentials need s3:GetObject, s3:PutObject, s3:DeleteObject and s3:ListBucket; without the last, also an "
     "object that is not there is refused."
@@ -73,36 +76,30 @@ async def md5(data: bytes) -> str:
 class Failure:
     """What is known of a request that failed."""
 
-    error: Exception
     code: str
     status: int | None
     """None where there was no answer."""
-    resent: bool
-    """Whether the answer is not that to the first attempt."""
+    unanswered: bool
+    """The connection broke, or none was made."""
 
     @classmethod
-    def of(cls, error: Exception) -> Failure:
+    def of(cls, error: BaseException) -> Failure:
         client = _client_error(error)
         if client is None:
-            return cls(error, "", None, True)
-        meta = client.response.get("ResponseMetadata", {})
-        code = str(client.response.get("Error", {}).get("Code", ""))
-        return cls(error, code, meta.get("HTTPStatusCode"), bool(meta.get("RetryAttempts")))
+            root = error.__cause__ if isinstance(error, StorageError) and error.__cause__ else error
+            return cls("", None, isinstance(root, _UNANSWERED))
+        status = client.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+        return cls(code_of(error), status, False)
 
     @property
-    def settled(self) -> bool:
-        """Refused for another reason than the object's version, so nothing was written."""
-        return self.code == "NoSuchBucket" or self.status not in (None, 404, 409, 412, 500, 502, 503, 504)
+    def passes(self) -> bool:
+        """It may go well another time."""
+        return self.unanswered or self.status in (429, 500, 502, 503, 504) or self.code in _PASSING
 
     @property
-    def lost(self) -> bool:
-        """An earlier attempt, or this one, may have been carried out without an answer."""
-        return self.status is None or self.status >= 500 or self.resent
-
-    @property
-    def busy(self) -> bool:
-        """Another request on the same key was under way."""
-        return self.status == 409 and not self.lost
+    def unclear(self) -> bool:
+        """The server may have done what it was asked."""
+        return self.unanswered or self.status in (500, 502, 504)
 
 
 def code_of(error: BaseException) -> str:

@@ -12,6 +12,7 @@ import random
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from io import UnsupportedOperation
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,9 +23,9 @@ from fsspec.asyn import sync
 from s3fs import S3FileSystem
 
 from mad_prefect_core.errors import OptionError, StorageError
-from mad_prefect_core.objects import PinnedFiles, Tail
+from mad_prefect_core.objects import PinnedFiles, StagedUpload, Tail
 from mad_prefect_s3 import conditional, transfers
-from mad_prefect_s3.answers import Failure, code_of, etag_of, place, token_of, told
+from mad_prefect_s3.answers import Failure, code_of, etag_of, place, said, token_of, told
 from mad_prefect_s3.options import S3Options
 
 __all__ = ["S3Files"]
@@ -35,6 +36,7 @@ R = TypeVar("R")
 
 _PART = 8 * 2**20  # bytes of a long range that are one request
 _PARALLEL = 8
+_PAUSE = 0.125  # seconds
 _EXPIRED = {
     "400",  # what a HEAD is answered where the token has expired
     "403",
@@ -108,7 +110,7 @@ class S3Files(S3FileSystem):  # type: ignore[misc]  # s3fs is not typed
     """
 
     cachable = False
-    retries = 1  # botocore has its own, and both would multiply
+    retries = 1  # of s3fs; those here know more, and both would multiply
     default_block_size = _PART
 
     def __init__(self, options: S3Options) -> None:
@@ -123,7 +125,7 @@ class S3Files(S3FileSystem):  # type: ignore[misc]  # s3fs is not typed
         if access.region:
             client["region_name"] = access.region
         config = {
-            "retries": {"mode": "standard", "total_max_attempts": options.attempts},
+            "retries": {"mode": "standard", "total_max_attempts": 1},
             "connect_timeout": options.connect_timeout,
             "read_timeout": options.read_timeout,
             "max_pool_connections": 4 * _PARALLEL,
@@ -194,29 +196,47 @@ class S3Files(S3FileSystem):  # type: ignore[misc]  # s3fs is not typed
     # -- one request ---------------------------------------------------------------------------------------------
 
     async def _call_s3(self, method: str, *parameters: Any, **named: Any) -> Any:
-        used = None if self.options.anon else await self.credentials()
+        for attempt in range(1, self.options.attempts + 1):
+            try:
+                return await self._attempt(method, *parameters, **named)
+            except Exception as error:
+                if attempt < self.options.attempts and Failure.of(error).passes:
+                    await self.pause(attempt, error)
+                elif (failure := told(error, self.server(), method, named, attempt)) is error:
+                    raise
+                else:
+                    raise failure from error
+        raise AssertionError("not reached")
+
+    async def _attempt(self, method: str, *parameters: Any, **named: Any) -> Any:
+        used = await self.credentials()
         try:
-            return self._counted(await super()._call_s3(method, *parameters, **named))
+            return await super()._call_s3(method, *parameters, **named)
         except Exception as error:
-            if used is not None and code_of(error) in _EXPIRED and await self._refreshed(used):
-                try:
-                    return self._counted(await super()._call_s3(method, *parameters, **named))
-                except Exception as again:
-                    error = again
-            failure = told(error, self.server(), method, named, self.options.attempts)
-            if failure is error:
+            if used is None or code_of(error) not in _EXPIRED or not await self._refreshed(used):
                 raise
-            raise failure from error
+        return await super()._call_s3(method, *parameters, **named)
+
+    async def pause(self, attempt: int, error: Exception) -> None:
+        """Wait before a request is sent again: longer each time, and a random part of it, so that those who were
+        turned away together do not come back together."""
+        self.retried += 1
+        logger.info("%s: attempt %d failed, another follows: %s", self.server(), attempt, said(error))
+        await asyncio.sleep(random.uniform(0, min(_PAUSE * 2**attempt, 20)))
 
     async def call(self, method: str, path: str, **named: Any) -> dict[str, Any]:
         """One call of the S3 API on one object. Raises as the class says."""
         answer: dict[str, Any] = await self._call_s3(method, **place(path), **named)
         return answer
 
-    def _counted(self, answer: Any) -> Any:
-        if retries := answer.get("ResponseMetadata", {}).get("RetryAttempts", 0):
-            self.retried += retries
-            logger.info("%s answered after %d retries.", self.server(), retries)
+    async def once(self, method: str, path: str, **named: Any) -> dict[str, Any]:
+        """As `call`, in one attempt."""
+        try:
+            answer: dict[str, Any] = await self._attempt(method, **place(path), **named)
+        except Exception as error:
+            if (failure := told(error, self.server(), method, place(path), 1)) is error:
+                raise
+            raise failure from error
         return answer
 
     def server(self) -> str:
@@ -244,21 +264,20 @@ class S3Files(S3FileSystem):  # type: ignore[misc]  # s3fs is not typed
 
     async def get(self, path: str, **parameters: Any) -> tuple[bytes, dict[str, Any]]:
         """Bytes of an object, and what else the server says of it. Raises `FileNotFoundError`."""
-        for attempt in range(self.options.attempts):
+        for attempt in range(1, self.options.attempts + 1):
             answer = await self.call("get_object", path, **parameters)
             try:
                 async with answer["Body"] as body:
                     return await body.read(), answer
-            except _BROKEN as error:  # after the headers, where botocore retries no more
-                self.retried += 1
-                if attempt == self.options.attempts - 1:
-                    raise told(error, self.server(), "get_object", place(path), attempt + 1) from error
-                await asyncio.sleep(random.uniform(0, min(2**attempt, 20)))
+            except _BROKEN as error:
+                if attempt == self.options.attempts:
+                    raise told(error, self.server(), "get_object", place(path), attempt) from error
+                await self.pause(attempt, error)
         raise AssertionError("not reached")
 
-    async def upload(self, local: Path, path: str) -> None:
-        """Bring a local file to a key: whole, or not at all."""
-        await transfers.upload(self, local, path)
+    async def upload(self, local: Path, path: str, create: bool = False) -> None:
+        """Bring a local file to a key: whole, or not at all. With `create`, raises `FileExistsError` where it is."""
+        await transfers.upload(self, local, path, create)
 
     async def copy(self, source: str, path: str) -> None:
         """Copy an object on the server. Raises `FileNotFoundError`."""
@@ -318,7 +337,21 @@ class S3Files(S3FileSystem):  # type: ignore[misc]  # s3fs is not typed
             ) from error
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
-    # -- fewer requests than s3fs makes --------------------------------------------------------------------------
+    # -- otherwise than s3fs, which cuts keys, commits what failed, and asks more often -----------------------------
+
+    def split_path(self, path: str) -> tuple[str, str, None]:
+        """Bucket and key, whatever characters it has, and no version."""
+        bucket, _, key = re.sub("^s3a?://", "", path).lstrip("/").partition("/")
+        return bucket, key, None
+
+    def _open(self, path: str, mode: str = "rb", *_: Any, **__: Any) -> Any:
+        if mode == "rb":
+            return self.pinned.open_now(path)
+        if mode not in ("wb", "xb"):
+            raise UnsupportedOperation(f"Objects can't be opened with the mode {mode!r}")
+        if mode == "xb" and self.isfile(path):
+            raise FileExistsError(path)
+        return StagedUpload(path, lambda staged: self.run(self.upload, staged, path, mode == "xb"))
 
     async def _isfile(self, path: str) -> bool:
         return await self.head(self._strip_protocol(path)) is not None

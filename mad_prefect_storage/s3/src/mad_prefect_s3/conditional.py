@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
-import random
 from typing import TYPE_CHECKING, Any
 
 from mad_prefect_core.errors import OutcomeUnknownError, StorageConflictError, StorageError
@@ -18,7 +16,10 @@ __all__ = ["replace"]
 
 logger = logging.getLogger(__name__)
 
+_AFTER = "mad-prefect-after"
+"""The name of the metadata that tells which version a write replaced."""
 _NOBODYS_ETAG = "0" * 32
+_NOT_NOW = (404, 409, 412)  # the object is another one, or there is none, or another write to it is under way
 
 
 async def replace(fs: S3Files, path: str, data: bytes, expected: str | None) -> str:
@@ -26,42 +27,50 @@ async def replace(fs: S3Files, path: str, data: bytes, expected: str | None) -> 
     if not await _keeps_conditions(fs, path):
         return await _replace_unprotected(fs, path, data, expected)
     mark = os.urandom(16).hex()  # by which our own write is known where its answer was lost
-    for attempt in range(fs.options.attempts):
+    before = etag_of(expected) if expected else ""
+    unclear = False
+    for attempt in range(1, fs.options.attempts + 1):
         try:
             return await _put(fs, path, data, mark, expected)
         except OSError as error:
             failure = Failure.of(error)
-            if failure.settled:
+            unclear |= failure.unclear
+            if not (failure.passes or failure.status in _NOT_NOW) or failure.code == "NoSuchBucket":
                 raise
-            found = await _after(fs, path, failure)
-            if found is not None and found.get("Metadata", {}).get(MARK) == mark:
+            found = await _after(fs, path, error, unclear)
+            if found is not None and found["Metadata"].get(MARK) == mark:
                 return token_of(found)
-            if failure.lost:
+            current, followed = (etag_of(token_of(found)), found["Metadata"].get(_AFTER)) if found else ("", None)
+            if followed == before or (current == before and not failure.unanswered):
+                unclear = False  # nobody has replaced that version, or somebody else has: ours did not
+            if failure.passes or failure.code == "ConditionalRequestConflict":
+                if attempt < fs.options.attempts:
+                    await fs.pause(attempt, error)
+                    continue
+                if not unclear:
+                    raise
+            elif current == before and fs.quotes_etags:
+                fs.quotes_etags = False  # it compares ours in quotes with its own without: older Ceph
+                continue
+            if unclear:
                 raise _unknown(path, error) from error
-            if failure.busy:
-                await asyncio.sleep(random.uniform(0, min(2**attempt / 10, 5)))
-            elif fs.quotes_etags and found and expected and etag_of(token_of(found)) == etag_of(expected):
-                fs.quotes_etags = False  # it compared the ETag without quotes with ours in quotes: older Ceph
-            else:
-                raise _lost(path, found) from error
-    raise StorageConflictError(
-        f"Others wrote at the same moment {fs.options.attempts} times in a row", path=f"s3://{path}"
-    )
+            raise _lost(path, found) from error
+    raise StorageConflictError(f"Others wrote {fs.options.attempts} times in a row", path=f"s3://{path}")
 
 
 async def _put(fs: S3Files, path: str, data: bytes, mark: str, expected: str | None) -> str:
     etag = etag_of(expected) if expected else ""
     condition = {"IfMatch": f'"{etag}"' if fs.quotes_etags else etag} if expected else {"IfNoneMatch": "*"}
-    more: dict[str, Any] = {"Metadata": {MARK: mark}, **condition}
-    return token_of(await fs.call("put_object", path, Body=data, ContentMD5=await md5(data), **more))
+    more: dict[str, Any] = {"Metadata": {MARK: mark, _AFTER: etag}, **condition}
+    return token_of(await fs.once("put_object", path, Body=data, ContentMD5=await md5(data), **more))
 
 
-async def _after(fs: S3Files, path: str, failure: Failure) -> dict[str, Any] | None:
+async def _after(fs: S3Files, path: str, failed: OSError, unclear: bool) -> dict[str, Any] | None:
     try:
         return await fs.head(path)
     except OSError as error:
-        if failure.lost:
-            raise _unknown(path, failure.error) from error
+        if unclear:
+            raise _unknown(path, failed) from error
         raise
 
 
@@ -123,16 +132,21 @@ async def _probe(fs: S3Files, bucket: str, key: str) -> bool:
 
 async def _refused(fs: S3Files, path: str, mark: str, expected: str | None, *, first: bool = False) -> bool:
     """Whether a write is refused; the first of all must not be, unless the server knows no conditions."""
-    try:
-        await _put(fs, path, b"", mark, expected)
-    except OSError as error:
-        failure = Failure.of(error)
-        if failure.status == 501:  # it says that it knows no conditions
-            return False
-        if failure.settled or failure.lost:
-            raise
-        return True
-    return first
+    for attempt in range(1, fs.options.attempts + 1):
+        try:
+            await _put(fs, path, b"", mark, expected)
+        except OSError as error:
+            failure = Failure.of(error)
+            if failure.status in (404, 409, 412) and failure.code != "NoSuchBucket":
+                return True
+            if failure.status == 501:  # it says itself that it knows no conditions
+                return False
+            if attempt == fs.options.attempts or not failure.passes:
+                raise
+            await fs.pause(attempt, error)
+        else:
+            return first
+    raise AssertionError("not reached")
 
 
 async def _replace_unprotected(fs: S3Files, path: str, data: bytes, expected: str | None) -> str:

@@ -27,12 +27,13 @@ _COPY_PART = 512 * 2**20
 _PARALLEL = 8
 
 
-async def upload(fs: S3Files, local: Path, path: str) -> None:
+async def upload(fs: S3Files, local: Path, path: str, create: bool = False) -> None:
     """Bring a local file to a key: whole, or not at all. The server checks the bytes by their MD5."""
     size = local.stat().st_size
+    condition = {"IfNoneMatch": "*"} if create else {}
     if size <= _SINGLE:
         data = await asyncio.to_thread(local.read_bytes)
-        await fs.call("put_object", path, Body=data, ContentMD5=await md5(data))
+        await fs.call("put_object", path, Body=data, ContentMD5=await md5(data), **condition)
         return
     length = max(_PART, -(-size // _MAX_PARTS))
 
@@ -41,7 +42,7 @@ async def upload(fs: S3Files, local: Path, path: str) -> None:
         more = {"UploadId": upload, "PartNumber": number, "Body": data, "ContentMD5": await md5(data)}
         return str((await fs.call("upload_part", path, **more))["ETag"])
 
-    await _in_parts(fs, path, size, length, send)
+    await _in_parts(fs, path, size, length, send, condition)
 
 
 async def copy(fs: S3Files, source: str, path: str) -> None:
@@ -73,11 +74,16 @@ async def _copy_in_parts(fs: S3Files, source: str, path: str, found: dict[str, A
         )
         return str(answer["CopyPartResult"]["ETag"])
 
-    await _in_parts(fs, path, size, length, send)
+    await _in_parts(fs, path, size, length, send, {})
 
 
 async def _in_parts(
-    fs: S3Files, path: str, size: int, length: int, send: Callable[[str, int, int], Awaitable[str]]
+    fs: S3Files,
+    path: str,
+    size: int,
+    length: int,
+    send: Callable[[str, int, int], Awaitable[str]],
+    condition: dict[str, str],
 ) -> None:
     mark = os.urandom(16).hex()
     upload = (await fs.call("create_multipart_upload", path, Metadata={MARK: mark}))["UploadId"]
@@ -90,7 +96,7 @@ async def _in_parts(
     tasks = [asyncio.ensure_future(part(number, start)) for number, start in enumerate(range(0, size, length), 1)]
     try:
         parts = await asyncio.gather(*tasks)
-        await _complete(fs, path, upload, parts, mark)
+        await _complete(fs, path, mark, UploadId=upload, MultipartUpload={"Parts": parts}, **condition)
     except BaseException:
         for task in tasks:
             task.cancel()
@@ -102,9 +108,9 @@ async def _in_parts(
         raise
 
 
-async def _complete(fs: S3Files, path: str, upload: str, parts: list[dict[str, Any]], mark: str) -> None:
+async def _complete(fs: S3Files, path: str, mark: str, **upload: Any) -> None:
     try:
-        await fs.call("complete_multipart_upload", path, UploadId=upload, MultipartUpload={"Parts": parts})
+        await fs.call("complete_multipart_upload", path, **upload)
     except OSError:
         # The answer to the first attempt may have been lost; to the next, there is no such upload any more.
         found = await fs.head(path)
