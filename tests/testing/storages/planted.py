@@ -1,0 +1,465 @@
+"""Storages that are wrong in one way each, by the contract test that is to notice it.
+
+Each is the memory storage or the local one with one promise broken, as a real plugin might break it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import itertools
+import logging
+import os
+import shutil
+import tempfile
+import threading
+import time
+import unicodedata
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+from memory_storage import MemoryFiles, MemoryStorage
+from pydantic import SecretStr
+
+from mad_prefect_core.contracts import FileStat, Options, Session, Versioned
+from mad_prefect_core.duckdb_files import SharedFile, serve
+from mad_prefect_core.errors import StorageConflictError
+from mad_prefect_local import LocalStorage
+
+
+class TruncatesLargeFiles(MemoryStorage):
+    def publish(self, fs: Any, staged: Path, path: str, *, durable: bool = True) -> None:
+        staged.write_bytes(staged.read_bytes()[:8_000_000])
+        super().publish(fs, staged, path)
+
+
+class TakesEmptyForMissing(MemoryStorage):
+    def stat(self, fs: Any, path: str) -> FileStat | None:
+        found = super().stat(fs, path)
+        return found if found and found.size else None
+
+
+class StagesUnderTheSuffix(LocalStorage):
+    def stage(self, fs: Any, path: str) -> Path:
+        return super().stage(fs, path).with_name(f"{uuid.uuid4()}{Path(path).suffix}")
+
+
+class LeavesStagedFiles(MemoryStorage):
+    def publish(self, fs: Any, staged: Path, path: str, *, durable: bool = True) -> None:
+        fs.write_whole(path, staged.read_bytes())
+
+
+class PublishesNothingSilently(MemoryStorage):
+    def publish(self, fs: Any, staged: Path, path: str, *, durable: bool = True) -> None:
+        if staged.exists():
+            super().publish(fs, staged, path)
+
+
+class LinksSymbolically(LocalStorage):
+    def link(self, fs: Any, source: str, path: str) -> None:
+        staged = self.stage(fs, path)
+        os.symlink(source, staged)
+        os.replace(staged, path)
+
+
+class WritesInPlace(LocalStorage):
+    def publish(self, fs: Any, staged: Path, path: str, *, durable: bool = True) -> None:
+        if os.path.exists(path):
+            shutil.copyfile(staged, path)
+            staged.unlink()
+        else:
+            super().publish(fs, staged, path, durable=durable)
+
+
+class LinksNothingSilently(MemoryStorage):
+    def link(self, fs: Any, source: str, path: str) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            super().link(fs, source, path)
+
+
+class DeletesBeforeLinking(MemoryStorage):
+    def link(self, fs: Any, source: str, path: str) -> None:
+        if fs.isfile(path):
+            fs.rm_file(path)
+        super().link(fs, source, path)
+
+
+class TakesFoldersForFiles(MemoryStorage):
+    def stat(self, fs: Any, path: str) -> FileStat | None:
+        return super().stat(fs, path) or (FileStat(0, "") if fs.isdir(path) else None)
+
+
+class TokenOfTheSize(MemoryStorage):
+    def stat(self, fs: Any, path: str) -> FileStat | None:
+        found = super().stat(fs, path)
+        return FileStat(found.size, str(found.size)) if found else None
+
+
+class TokenOfTheMoment(MemoryStorage):
+    numbers = itertools.count()
+
+    def stat(self, fs: Any, path: str) -> FileStat | None:
+        found = super().stat(fs, path)
+        return FileStat(found.size, str(next(self.numbers))) if found else None
+
+
+class CreatesAgain(MemoryStorage):
+    def replace(self, fs: Any, path: str, data: bytes, expected: str | None) -> str:
+        current = self.read(fs, path)
+        return super().replace(fs, path, data, expected or (current.token if current else None))
+
+
+class ReturnsTheOldToken(MemoryStorage):
+    def replace(self, fs: Any, path: str, data: bytes, expected: str | None) -> str:
+        token = super().replace(fs, path, data, expected)
+        return expected or token
+
+
+class ReplacesWhatIsGone(MemoryStorage):
+    def replace(self, fs: Any, path: str, data: bytes, expected: str | None) -> str:
+        return super().replace(fs, path, data, expected if fs.isfile(path) else None)
+
+
+class DecodesNames(MemoryStorage):
+    def publish(self, fs: Any, staged: Path, path: str, *, durable: bool = True) -> None:
+        super().publish(fs, staged, unquote(path))
+
+
+class OnOtherFiles(MemoryStorage):
+    """On a filesystem that is wrong."""
+
+    files: type[MemoryFiles]
+
+    def filesystem(self, url: str, options: Options) -> tuple[Any, str]:
+        fs = self.files()
+        return fs, fs._strip_protocol(url)
+
+
+class NormalisingFiles(MemoryFiles):
+    def find(self, path: str, *args: Any, **kwargs: Any) -> Any:
+        return [unicodedata.normalize("NFC", found) for found in super().find(path)]
+
+
+class NormalisesListings(OnOtherFiles):
+    files = NormalisingFiles
+
+
+class GlobbingFiles(MemoryFiles):
+    def rm_file(self, path: str) -> None:
+        for found in self.glob(path):
+            super().rm_file(found)
+
+
+class DeletesByPattern(OnOtherFiles):
+    files = GlobbingFiles
+
+
+class FlatFiles(MemoryFiles):
+    def isdir(self, path: str) -> bool:
+        return False
+
+
+class KnowsNoFolders(OnOtherFiles):
+    files = FlatFiles
+
+
+class OptimisticFiles(MemoryFiles):
+    def exists(self, path: str, **kwargs: Any) -> bool:
+        return True
+
+
+class TakesAllForThere(OnOtherFiles):
+    files = OptimisticFiles
+
+
+class PrefixFiles(MemoryFiles):
+    def rm_file(self, path: str) -> None:
+        for found in [key for key in self.store if key.startswith(self._strip_protocol(path))]:
+            super().rm_file(found)
+
+
+class DeletesByPrefix(OnOtherFiles):
+    files = PrefixFiles
+
+
+class ForwardFiles(MemoryFiles):
+    def open(self, path: str, mode: str = "rb", **kwargs: Any) -> Any:
+        class Forward(io.BytesIO):
+            def seek(self, offset: int, whence: int = 0) -> int:
+                return super().seek(abs(offset))
+
+        return Forward(self.cat_file(path)) if mode == "rb" else super().open(path, mode, **kwargs)
+
+
+class SeeksFromTheStart(OnOtherFiles):
+    files = ForwardFiles
+
+
+class CachingFiles(MemoryFiles):
+    def __init__(self) -> None:
+        super().__init__()
+        self.listings: dict[str, Any] = {}
+
+    def ls(self, path: str, detail: bool = True, **kwargs: Any) -> Any:
+        if path not in self.listings:
+            self.listings[path] = super().ls(path, detail=True)
+        found = self.listings[path]
+        return found if detail else [entry["name"] for entry in found]
+
+
+class CachesListings(OnOtherFiles):
+    files = CachingFiles
+
+
+class LocksNobodyOut(MemoryStorage):
+    def replace(self, fs: Any, path: str, data: bytes, expected: str | None) -> str:
+        current = self.read(fs, path)
+        time.sleep(0.005)
+        if (current.token if current else None) != expected:
+            raise StorageConflictError("Another writer was faster", path=path)
+        fs.write_whole(path, data)
+        found = self.read(fs, path)
+        assert found is not None
+        return found.token
+
+
+class LocksThreadsOnly(LocalStorage):
+    lock = threading.Lock()
+
+    def replace(self, fs: Any, path: str, data: bytes, expected: str | None) -> str:
+        with self.lock:
+            current = self.read(fs, path)
+            time.sleep(0.005)
+            if (current.token if current else None) != expected:
+                raise StorageConflictError("Another writer was faster", path=path)
+            staged = self.stage(fs, path)
+            staged.write_bytes(data)
+            self.publish(fs, staged, path, durable=False)
+            found = self.read(fs, path)
+            assert found is not None
+            return found.token
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), ()
+
+
+class PublishesInTwoSteps(MemoryStorage):
+    def publish(self, fs: Any, staged: Path, path: str, *, durable: bool = True) -> None:
+        fs.write_whole(path, staged.read_bytes()[: staged.stat().st_size // 2])
+        time.sleep(0.001)
+        super().publish(fs, staged, path)
+
+
+class LiveFiles(MemoryFiles):
+    def open(self, path: str, mode: str = "rb", **kwargs: Any) -> Any:
+        if mode != "rb":
+            return super().open(path, mode, **kwargs)
+        return SharedFile(lambda start, end: self.cat_file(path, start, end), self.size(path))
+
+
+class MixesVersions(OnOtherFiles):
+    files = LiveFiles
+
+
+class CopiesInPlace(LocalStorage):
+    def publish(self, fs: Any, staged: Path, path: str, *, durable: bool = True) -> None:
+        shutil.copyfile(staged, path)
+        staged.unlink()
+
+
+class DeletesBeforePublishing(LocalStorage):
+    def publish(self, fs: Any, staged: Path, path: str, *, durable: bool = True) -> None:
+        if os.path.exists(path):
+            os.remove(path)
+        super().publish(fs, staged, path, durable=durable)
+
+
+class IgnoresFailedWrites(MemoryStorage):
+    def replace(self, fs: Any, path: str, data: bytes, expected: str | None) -> str:
+        try:
+            return super().replace(fs, path, data, expected)
+        except StorageConflictError:
+            raise
+        except OSError:
+            return "written, surely"
+
+
+class TakesUnreadableForMissing(MemoryStorage):
+    def read(self, fs: Any, path: str) -> Versioned | None:
+        try:
+            return super().read(fs, path)
+        except OSError:
+            return None
+
+
+class ClearsTheWay(LocalStorage):
+    def stage(self, fs: Any, path: str) -> Path:
+        parent = Path(path).parent
+        if parent.is_file():
+            parent.unlink()
+        return super().stage(fs, path)
+
+
+class PlainPassword(MemoryStorage):
+    class PlainOptions(Options):
+        password: str = ""
+
+    options: type[Options] = PlainOptions
+
+
+class LogsItsPassword(MemoryStorage):
+    class SecretOptions(Options):
+        password: SecretStr = SecretStr("")
+
+    options: type[Options] = SecretOptions
+    given = {"password": "v3ry-s3cret"}
+
+    def filesystem(self, url: str, options: Options) -> tuple[Any, str]:
+        assert isinstance(options, self.SecretOptions)
+        logging.getLogger(__name__).debug("connecting with %s", options.password.get_secret_value())
+        return super().filesystem(url, options)
+
+
+class ReadsTheWholeFolder(LocalStorage):
+    def duckdb_files(self, session: Session, fs: Any, paths: Sequence[str]) -> list[str]:
+        return [f"{Path(path).parent}/*{Path(path).suffix}" for path in paths]
+
+
+class GivesNamesAsPatterns(LocalStorage):
+    def duckdb_files(self, session: Session, fs: Any, paths: Sequence[str]) -> list[str]:
+        return list(paths)
+
+
+class CopiesOnce(MemoryStorage):
+    copies: dict[str, str] = {}
+
+    def duckdb_files(self, session: Session, fs: Any, paths: Sequence[str]) -> list[str]:
+        for path in paths:
+            if path not in self.copies:
+                handle, self.copies[path] = tempfile.mkstemp()
+                os.write(handle, fs.cat_file(path))
+                os.close(handle)
+        return [self.copies[path] for path in paths]
+
+
+class ReadsForOneOnly(MemoryStorage):
+    lock = threading.Lock()
+
+    def duckdb_files(self, session: Session, fs: Any, paths: Sequence[str]) -> list[str]:
+        if not self.lock.acquire(blocking=False):
+            raise OSError("busy")
+        try:
+            time.sleep(0.01)
+            return serve(session, fs, paths)
+        finally:
+            self.lock.release()
+
+
+class ShiftsLaterParts(MemoryFiles):
+    """As where the positions of two threads that read one file mix."""
+
+    def cat_file(self, path: str, start: int | None = None, end: int | None = None, **kwargs: Any) -> bytes:
+        data = super().cat_file(path, start, end)
+        return data[::-1] if start and start > 4_000_000 else data
+
+
+class MixesPositions(OnOtherFiles):
+    files = ShiftsLaterParts
+
+
+class ClaimsABadProtocol(MemoryStorage):
+    protocols = ("Memory Store",)
+
+
+class ReadOnlyFiles(MemoryFiles):
+    def open(self, path: str, mode: str = "rb", **kwargs: Any) -> Any:
+        if mode != "rb":
+            raise NotImplementedError("publish() is how files are written here")
+        return super().open(path, mode, **kwargs)
+
+
+class OpensForReadingOnly(OnOtherFiles):
+    files = ReadOnlyFiles
+
+
+class ForgetsSmallObjects(MemoryStorage):
+    def read(self, fs: Any, path: str) -> Versioned | None:
+        return None
+
+    def replace(self, fs: Any, path: str, data: bytes, expected: str | None) -> str:
+        fs.write_whole(path, data)
+        return "token"
+
+
+class SweepingFiles(MemoryFiles):
+    def rm_file(self, path: str) -> None:
+        place = "/".join(self._strip_protocol(path).split("/")[:2])
+        for found in [key for key in self.store if key.startswith(f"{place}/")]:
+            super().rm_file(found)
+
+
+class DeletesEverything(OnOtherFiles):
+    files = SweepingFiles
+
+
+class KnowsBucketsOnly(MemoryStorage):
+    def filesystem(self, url: str, options: Options) -> tuple[Any, str]:
+        fs, path = super().filesystem(url, options)
+        return fs, "/".join(path.split("/")[:2])
+
+
+PLANTED: dict[str, type[Any]] = {
+    "test_a_published_file_is_the_file": TruncatesLargeFiles,
+    "test_an_empty_file_is_a_file": TakesEmptyForMissing,
+    "test_what_is_staged_is_not_seen": StagesUnderTheSuffix,
+    "test_staged_files_do_not_pile_up": LeavesStagedFiles,
+    "test_a_publish_of_nothing_is_an_error": PublishesNothingSilently,
+    "test_a_link_has_the_bytes_and_outlives_its_source": LinksSymbolically,
+    "test_a_link_and_its_source_go_separate_ways": WritesInPlace,
+    "test_a_link_to_nothing_is_an_error": LinksNothingSilently,
+    "test_a_link_again_or_to_itself_keeps_the_bytes": DeletesBeforeLinking,
+    "test_where_there_is_no_file_there_is_none": TakesFoldersForFiles,
+    "test_a_token_tells_of_other_bytes": TokenOfTheSize,
+    "test_a_token_of_an_untouched_file_stays": TokenOfTheMoment,
+    "test_a_small_object_is_created_once": CreatesAgain,
+    "test_a_version_is_replaced_by_its_token": ReturnsTheOldToken,
+    "test_a_version_that_is_gone_is_a_conflict": ReplacesWhatIsGone,
+    "test_every_name_stands_for_itself": DecodesNames,
+    "test_every_name_is_listed_as_it_is": NormalisesListings,
+    "test_a_name_that_looks_like_a_pattern_is_none": DeletesByPattern,
+    "test_what_is_there_is_listed": KnowsNoFolders,
+    "test_where_there_is_no_folder_nothing_is_listed": TakesAllForThere,
+    "test_deleting_takes_one_file": DeletesByPrefix,
+    "test_an_open_file_is_read_in_any_order": SeeksFromTheStart,
+    "test_what_another_client_writes_is_seen_at_once": CachesListings,
+    "test_a_publish_that_fails_leaves_the_old_file_or_the_new": DeletesBeforePublishing,
+    "test_a_link_that_fails_leaves_the_old_file_or_the_new": DeletesBeforeLinking,
+    "test_a_replace_that_fails_leaves_the_old_object_or_the_new": IgnoresFailedWrites,
+    "test_what_can_not_be_read_is_not_taken_for_missing": TakesUnreadableForMissing,
+    "test_a_first_publish_that_fails_leaves_none_or_all": PublishesInTwoSteps,
+    "test_a_staging_that_fails_is_an_os_error": ClearsTheWay,
+    "test_of_threads_that_create_one_object_one_wins": LocksNobodyOut,
+    "test_of_processes_that_create_one_object_one_wins": LocksThreadsOnly,
+    "test_no_update_of_racing_threads_is_lost": LocksNobodyOut,
+    "test_no_update_of_racing_processes_is_lost": LocksThreadsOnly,
+    "test_a_reader_beside_writers_sees_whole_files": PublishesInTwoSteps,
+    "test_a_file_that_is_open_is_one_file": MixesVersions,
+    "test_a_writer_killed_at_random_leaves_whole_files": CopiesInPlace,
+    "test_a_writer_killed_at_each_operation_leaves_whole_files": DeletesBeforePublishing,
+    "test_options_do_not_show_their_secrets": PlainPassword,
+    "test_nothing_shows_a_secret": LogsItsPassword,
+    "test_duckdb_reads_exactly_the_files_it_is_given": ReadsTheWholeFolder,
+    "test_duckdb_takes_every_name_literally": GivesNamesAsPatterns,
+    "test_duckdb_reads_no_other_file_for_one_that_is_missing": GivesNamesAsPatterns,
+    "test_duckdb_sees_what_was_overwritten": CopiesOnce,
+    "test_many_threads_read_at_once": ReadsForOneOnly,
+    "test_large_files_are_read_right_every_time": MixesPositions,
+    "test_the_plugin_host_takes_it": ClaimsABadProtocol,
+    "test_what_is_copied_to_mad_is_read_there": OpensForReadingOnly,
+    "test_an_asset_is_stored_cached_and_queried": ForgetsSmallObjects,
+    "test_a_run_that_fails_half_way_leaves_the_last_result": DeletesEverything,
+    "test_an_asset_names_its_own_storage": KnowsBucketsOnly,
+}

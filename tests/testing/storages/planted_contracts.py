@@ -1,0 +1,45 @@
+"""A test class for each contract test, with the storage that is to fail it. Run by `test_planted.py` alone."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fsspec.implementations.memory import MemoryFileSystem
+from planted import PLANTED
+
+from mad_prefect_core.testing.storages import StorageContract
+from mad_prefect_local import LocalStorage
+
+
+class Planted(StorageContract):
+    large_megabytes = 10
+    planted: type[Any]
+
+    @pytest.fixture
+    def storage(self) -> Any:
+        return self.planted()
+
+    @pytest.fixture
+    def url(self, tmp_path: Path) -> Iterator[str]:
+        if issubclass(self.planted, LocalStorage):
+            yield f"file://{tmp_path}/lake"
+        else:
+            folder = uuid.uuid4().hex
+            MemoryFileSystem().makedirs(f"/{folder}")
+            yield f"memory://{folder}"
+            MemoryFileSystem().rm(f"/{folder}", recursive=True)
+
+    @pytest.fixture
+    def options(self) -> dict[str, Any]:
+        return dict(getattr(self.planted, "given", {}))
+
+
+for _test, _planted in PLANTED.items():
+    _shared = issubclass(_planted, LocalStorage)
+    globals()[f"Test_{_test}"] = type(
+        f"Test_{_test}", (Planted,), {"planted": _planted, "shared_between_processes": _shared, "__module__": __name__}
+    )
