@@ -28,6 +28,11 @@ class Distributions:
         for distribution in importlib.metadata.distributions(path=[str(folder)]):
             self.entry_points += distribution.entry_points.select(group="mad_prefect")
 
+    def installed(self) -> None:
+        """The plugins of this project that are really installed, beside the rest."""
+        found = importlib.metadata.entry_points(group="mad_prefect")
+        self.entry_points += [e for e in found if e.dist is not None and e.dist.name.startswith("mad-prefect")]
+
     def checked_in(self, *names: str) -> PluginHost:
         """A host of these distributions of `tests/host/distributions`, and of what was written before."""
         for name in names:
@@ -49,13 +54,24 @@ class Distributions:
         return PluginHost(self.entry_points)
 
 
-@pytest.fixture
-def distributions(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Distributions]:
-    for name in ("MAD_PREFECT_PLUGINS_ALLOW", "MAD_PREFECT_PLUGINS_DENY"):
-        monkeypatch.delenv(name, raising=False)
-    yield Distributions(monkeypatch, tmp_path)
+def _distributions(folder: Path) -> Iterator[Distributions]:
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        for name in ("MAD_PREFECT_PLUGINS_ALLOW", "MAD_PREFECT_PLUGINS_DENY"):
+            monkeypatch.delenv(name, raising=False)
+        yield Distributions(monkeypatch, folder)
     for name in [name for name in sys.modules if name.startswith("fake_")]:
         del sys.modules[name]
+
+
+@pytest.fixture
+def distributions(tmp_path: Path) -> Iterator[Distributions]:
+    yield from _distributions(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def module_distributions(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Distributions]:
+    """As `distributions`, for all tests of a module."""
+    yield from _distributions(tmp_path_factory.mktemp("distributions"))
 
 
 @pytest.fixture

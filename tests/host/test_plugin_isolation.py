@@ -18,8 +18,6 @@ Host = Callable[..., PluginHost]
 
 BROKEN = {
     "fake-exits": "SystemExit: no licence found",
-    "fake-hangs": "The plugin's import was not done after 0.2 seconds",
-    "fake-hangs-in-hook": "The plugin's hook mad_prefect_formats was not done after 0.2 seconds",
     "fake-import-error": "RuntimeError: libnotes.so is missing",
     "fake-junk": "What the plugin's hook mad_prefect_formats returned, dict, lacks capabilities",
     "fake-misspelt": "unknown hook 'mad_prefect_format'",
@@ -28,14 +26,8 @@ BROKEN = {
     "fake-old-api": "built for plugin API 0 to 0",
     "fake-raises": "ValueError: the catalogue is damaged",
     "fake-raises-late": "ValueError: the catalogue ends here",
-    "fake-spins": "The plugin's import was not done after 0.2 seconds",
     "fake-unmarked": "mad_prefect_formats is not marked with @hookimpl",
 }
-
-
-@pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MAD_PREFECT_PLUGIN_TIMEOUT", "0.2")
 
 
 def record_of(host: PluginHost, distribution: str) -> PluginRecord:

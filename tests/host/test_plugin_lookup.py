@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -160,6 +161,47 @@ def test_what_two_rivals_do_not_share_keeps_working(host_of: Host) -> None:
     assert host.storage_for("drawer").name == "drawer"
     assert [f.name for f in host.formats()] == ["gzip", "memo"]
     assert {r.status for r in host.plugins()} == {"loaded"}
+
+
+def test_a_format_whose_name_is_shared_is_still_found_by_name_and_its_own_suffix(host_of: Host) -> None:
+    host = host_of("fake-good", "fake-rival")
+
+    assert host.format_named("notes", suffix=".notes.gz").name == "notes"
+    with pytest.raises(PluginConflictError):
+        host.format_named("notes", suffix=".notes")
+
+
+def test_a_format_name_that_is_a_suffix_of_another_plugin_goes_to_neither(host_of: Host, host_with: Host) -> None:
+    host_of("fake-good")
+    host = host_with("fake-suffix", "@hookimpl\ndef mad_prefect_formats():\n    return [FakeFormat('gz', '.gnuzip')]\n")
+
+    with pytest.raises(PluginConflictError, match=r"The format 'gz' is claimed by fake-good 1\.0 .* fake-suffix 1\.0"):
+        host.format_named("gz")
+    assert host.format_of("x.gz")[0].name == "gzip"
+    assert host.format_of("x.gnuzip")[0].name == "gz"
+    assert [f.name for f in host.formats()] == ["gzip", "notes"]
+
+
+def test_fragments_are_not_made_in_another_format_because_two_plugins_claim_the_best(host_with: Host) -> None:
+    best = "class Best(FakeFormat):\n    capabilities = FormatCapabilities(best_for='columns')\n"
+    brings = "@hookimpl\ndef mad_prefect_formats():\n    return [Best('best', '.{0}')]\n"
+    host_with("fake-other", "@hookimpl\ndef mad_prefect_formats():\n    return [FakeFormat('a', '.a')]\n")
+    assert host_with("fake-best", best + brings.format("x")).format_for("columns").name == "best"
+
+    with pytest.raises(PluginConflictError, match="The format 'best' is claimed by"):
+        host_with("fake-better", best + brings.format("y")).format_for("columns")
+
+
+def test_what_two_plugins_claim_is_listed_and_logged_when_plugins_are_loaded(
+    host_of: Host, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        conflicts = host_of("fake-good", "fake-rival").conflicts()
+
+    assert [(c.kind, c.name) for c in conflicts] == [("format", "notes"), ("suffix", ".notes"), ("protocol", "shelf")]
+    for conflict in conflicts:
+        assert [record.distribution for record in conflict.records] == ["fake-rival", "fake-good"]
+        assert str(conflict.error) in caplog.messages
 
 
 def test_two_distributions_with_one_entry_point_name_are_both_loaded(host_of: Host) -> None:

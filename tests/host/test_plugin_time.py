@@ -28,7 +28,7 @@ DISTRIBUTIONS = Path(__file__).parent / "distributions"
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MAD_PREFECT_PLUGIN_TIMEOUT", "0.2")
+    monkeypatch.setenv("MAD_PREFECT_PLUGIN_TIMEOUT", "0.5")
 
 
 def record_of(host: PluginHost, distribution: str) -> PluginRecord:
@@ -45,7 +45,7 @@ def test_a_plugin_that_hangs_fails_in_time_and_says_where_and_what_to_do(
 
     assert time.monotonic() - began < 10
     assert isinstance(error, PluginLoadError)
-    assert f"The plugin's {HANGING[hanging]} was not done after 0.2 seconds" in str(error)
+    assert f"The plugin's {HANGING[hanging]} was not done after 0.5 seconds" in str(error)
     assert f"{hanging} 1.0" in str(error)
     assert "MAD_PREFECT_PLUGIN_TIMEOUT" in str(error)
     assert "MAD_PREFECT_PLUGINS_DENY" in str(error)
@@ -62,7 +62,7 @@ def test_a_plugin_that_hangs_leaves_the_others_working_and_is_waited_for_once(
     assert [f.name for f in host.formats()] == ["gzip", "notes"]
     assert host.format_of("x.notes")[0].name == "notes"
     assert host.batches(object()) is None
-    assert time.monotonic() - began < 0.2
+    assert time.monotonic() - began < 0.5
 
 
 def test_nothing_that_a_plugin_brought_before_it_hung_is_used(impatient: None, host_of: Host) -> None:
@@ -89,7 +89,7 @@ def test_a_plugin_that_is_done_after_its_time_brings_nothing_later(host_with: Ho
         "@hookimpl\ndef mad_prefect_formats():\n    may_go_on.wait()\n    return [FakeFormat('late', '.late')]\n",
     )
     before = set(threading.enumerate())
-    with use_settings(Settings(MAD_PREFECT_PLUGIN_TIMEOUT=0.2)):
+    with use_settings(Settings(MAD_PREFECT_PLUGIN_TIMEOUT=0.5)):
         host.plugins()
     import fake_late
 
@@ -102,7 +102,7 @@ def test_a_plugin_that_is_done_after_its_time_brings_nothing_later(host_with: Ho
 
 
 def test_a_slow_plugin_is_waited_for_as_long_as_the_setting_says(host_with: Host) -> None:
-    host = host_with("fake-slow", "import time\ntime.sleep(0.4)\n")
+    host = host_with("fake-slow", "import time\ntime.sleep(0.7)\n")
     with use_settings(Settings(MAD_PREFECT_PLUGIN_TIMEOUT=20)):
         assert record_of(host, "fake-slow").status == "loaded"
 
@@ -129,7 +129,7 @@ def test_the_process_ends_though_a_plugin_hangs(hanging: str) -> None:
         f"found = [e for d in m.distributions(path={paths[1:]!r}) for e in d.entry_points]\n"
         "print({r.distribution: r.status for r in PluginHost(found).plugins()})\n"
     )
-    environ = {"MAD_PREFECT_PLUGIN_TIMEOUT": "0.2", "PATH": ""}
+    environ = {"MAD_PREFECT_PLUGIN_TIMEOUT": "0.5", "PATH": ""}
     done = subprocess.run(
         [sys.executable, "-c", program], env=environ, capture_output=True, text=True, timeout=60, check=False
     )

@@ -85,12 +85,13 @@ class PluginHost:
         """Every format name, suffix and protocol that several plugins claim."""
         return self._loaded_registry().conflicts()
 
-    def format_named(self, name: str) -> Format:
+    def format_named(self, name: str, suffix: str | None = None) -> Format:
         """The format of this name, or of this suffix without its dot ("jsonl").
 
-        Raises `UnknownFormatError` with what is known and what to install; `PluginConflictError` if two claim it.
+        `suffix` says which one is meant where several formats have the name. Raises `UnknownFormatError` with what is
+        known and what to install; `PluginConflictError` if two claim it.
         """
-        return self._loaded_registry().format_named(name)
+        return self._loaded_registry().format_named(name, suffix)
 
     def format_of(self, path: str) -> tuple[Format, str]:
         """The format of a path by its longest known suffix, in any case of letters, and that suffix as written.

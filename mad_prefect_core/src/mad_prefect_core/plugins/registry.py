@@ -109,10 +109,12 @@ class Registry:
             if len(claims) > 1
         ]
 
-    def format_named(self, name: str) -> Format:
+    def format_named(self, name: str, suffix: str | None = None) -> Format:
         """As `PluginHost.format_named`."""
         wanted = name.lower().lstrip(".")
         claims = self._named(wanted) if wanted in self._formats else self._suffixes.get(f".{wanted}")
+        if claims and suffix is not None:
+            claims = [claim for claim in claims if suffix in claim.value.suffixes] or claims
         if claims:
             return cast(Format, _only(claims, "format", wanted))
         raise self._unknown_format(repr(name), [wanted])
