@@ -38,8 +38,12 @@ class Planted(StorageContract):
         return dict(getattr(self.planted, "given", {}))
 
 
-for _test, _planted in PLANTED.items():
-    _shared = issubclass(_planted, LocalStorage)
-    globals()[f"Test_{_test}"] = type(
-        f"Test_{_test}", (Planted,), {"planted": _planted, "shared_between_processes": _shared, "__module__": __name__}
-    )
+for _test, _wrong in PLANTED.items():
+    for _planted in _wrong:
+        _name = f"{_planted.__name__}_{_test}"
+        _shared = issubclass(_planted, LocalStorage)
+        globals()[f"Test{_name}"] = type(
+            f"Test{_name}",
+            (Planted,),
+            {"planted": _planted, "shared_between_processes": _shared, "__module__": __name__},
+        )

@@ -51,7 +51,7 @@ class FailureContract(StorageBase, contract=True):
             token = found.token
 
         def replace() -> None:
-            place.at("d/x.bin").replace(b"new", token)
+            place.replace("d/x.bin", b"new", token)
 
         self._try_every_fault(place, replace, prepare)
 

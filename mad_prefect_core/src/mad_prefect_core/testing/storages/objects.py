@@ -134,43 +134,43 @@ class ObjectContract(StorageBase, contract=True):
     def test_a_small_object_is_created_once(self, place: Place) -> None:
         """A small object is created if there is none; where there is one that is a conflict, and it stays."""
         location = place.at("deep/er/m.json")
-        location.replace(b"1", None)
+        place.replace("deep/er/m.json", b"1", None)
         with pytest.raises(StorageConflictError):
-            location.replace(b"2", None)
+            place.replace("deep/er/m.json", b"2", None)
         found = location.read()
         assert found is not None
         assert found.data == b"1"
         place.publish("x.bin", b"published")
         with pytest.raises(StorageConflictError):
-            place.at("x.bin").replace(b"2", None)
+            place.replace("x.bin", b"2", None)
         assert place.bytes_at("x.bin") == b"published"
 
     @needs("conditional_replace")
     def test_a_version_is_replaced_by_its_token(self, place: Place) -> None:
         """The token that `replace` or `read` gave replaces that version."""
         location = place.at("m.json")
-        token = location.replace(b"0", None)
+        token = place.replace("m.json", b"0", None)
         for number in range(1, 6):
             found = location.read()
             assert found is not None
             assert (found.data, found.token) == (b"%d" % (number - 1), token)
-            token = location.replace(b"%d" % number, token)
+            token = place.replace("m.json", b"%d" % number, token)
         assert place.bytes_at("m.json") == b"5"
 
     @needs("conditional_replace")
     def test_a_version_that_is_gone_is_a_conflict(self, place: Place) -> None:
         """Replacing a version that was replaced, published over or deleted is a conflict, and nothing is written."""
         location = place.at("m.json")
-        first = location.replace(b"1", None)
-        second = location.replace(b"2", first)
+        first = place.replace("m.json", b"1", None)
+        second = place.replace("m.json", b"2", first)
         with pytest.raises(StorageConflictError):
-            location.replace(b"lost", first)
+            place.replace("m.json", b"lost", first)
         assert place.bytes_at("m.json") == b"2"
         place.publish("m.json", b"3")
         with pytest.raises(StorageConflictError):
-            location.replace(b"lost", second)
+            place.replace("m.json", b"lost", second)
         assert place.bytes_at("m.json") == b"3"
         location.delete()
         with pytest.raises(StorageConflictError):
-            location.replace(b"lost", second)
+            place.replace("m.json", b"lost", second)
         assert place.bytes_at("m.json") is None

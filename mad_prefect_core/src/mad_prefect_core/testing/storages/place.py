@@ -54,6 +54,10 @@ class Place(Mount):
             staged.unlink(missing_ok=True)
         return location
 
+    def replace(self, key: str, data: bytes, expected: str | None) -> str:
+        """The storage's own compare-and-swap: `Location` sees to it that a lost answer is no lost race."""
+        return self.storage.replace(self.fs, self.path(key), data, expected)
+
     def bytes_at(self, key: str) -> bytes | None:
         """What a reader sees; None where there is no file."""
         try:

@@ -20,14 +20,14 @@ __all__ = ["Forked", "apart", "beside", "fork", "forks"]
 _START = "from mad_prefect_core.testing.storages.processes import _main; _main()"
 
 
-def apart(task: Callable[..., Any], place: Place, *arguments: Any) -> Any:
+def apart(task: Callable[..., Any], place: Place, *arguments: Any, seconds: float = SECONDS) -> Any:
     """What `task(place, *arguments)` returns in a fresh Python process, where `place` is another client's.
 
     The storage gets there by pickling. Its module goes along if a fresh process could not import it, as one of tests.
     """
     with beside(task, place, *arguments) as process:
-        output, _ = process.communicate(timeout=SECONDS)
-    succeeded, result = pickle.loads(output) if output else (False, f"It ended with status {process.returncode}.")
+        output, _ = process.communicate(timeout=seconds)
+    succeeded, result = pickle.loads(output) if output else (False, f"it ended with status {process.returncode}")
     if not succeeded:
         raise AssertionError(f"In another process: {result}")
     return result
