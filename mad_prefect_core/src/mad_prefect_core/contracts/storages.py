@@ -49,8 +49,12 @@ class Versioned:
 class Storage(Protocol):
     """A place for files, reached by URL. Stateless: what it needs comes with each call.
 
-    `fs` is what `filesystem` returned; `path` is a path of that filesystem (no protocol).
-    Any I/O failure is raised as `OSError` or one of its subclasses (`StorageError` is one).
+    `fs` is what `filesystem` returned; `path` is a path of that filesystem (no protocol). Names are literal, whatever
+    characters they have. Any I/O failure is raised as `OSError` or one of its subclasses (`StorageError` is one): then
+    what was there is there still, or the new bytes are, whole, as where only the answer was lost. What can't be read is
+    never taken for missing.
+
+    `mad_prefect_core.testing.storages.StorageContract` holds a storage to all this.
     """
 
     name: str
@@ -60,11 +64,18 @@ class Storage(Protocol):
     options: type[Options]
 
     def filesystem(self, url: str, options: Options) -> tuple[Any, str]:
-        """The fsspec filesystem for `url`, and the path of `url` on it."""
+        """The fsspec filesystem for `url`, and the path of `url` on it.
+
+        Used by several threads at once. Of it are asked: `open` for reading, `info`, `exists`, `isfile`, `isdir`, `ls`,
+        `find`, `glob`, `rm_file` and `rmdir`; `mad://` and blocks also write through it. No listing may be stale. Neither
+        its `repr` nor a log shows a secret."""
 
     def duckdb_files(self, session: Session, fs: Any, paths: Sequence[str]) -> list[str]:
         """What DuckDB on this session is given to read exactly these files: native paths or URLs, glob characters
-        escaped, secrets or filesystems registered on the connection as needed."""
+        escaped, secrets or filesystems registered on the connection as needed. `duckdb_files.serve` does all of it
+        where DuckDB needs a Python filesystem.
+
+        A file that is not there is a `FileNotFoundError` here, or an error of DuckDB when it is read."""
 
     def stage(self, fs: Any, path: str) -> Path:
         """A local path, its folder made, where a file is written that `publish` will bring to `path`.
@@ -74,18 +85,24 @@ class Storage(Protocol):
     def publish(self, fs: Any, staged: Path, path: str, *, durable: bool = True) -> None:
         """Bring a finished staged file to `path`, whole or not at all, replacing what was there.
 
-        When it returns the file outlives this process; if `durable`, also a machine that loses power."""
+        When it returns the staged file is gone, and the file outlives this process; if `durable`, also a machine that
+        loses power."""
 
     def link(self, fs: Any, source: str, path: str) -> None:
         """Make `path` have the bytes of `source`, whole or not at all, replacing what was there; without copying
-        where the storage can."""
+        where the storage can. `source` may be `path`. What is published at either later does not change the other.
+
+        Raises `FileNotFoundError` where there is no `source`."""
 
     def stat(self, fs: Any, path: str) -> FileStat | None:
-        """Size and token of a file; None where there is none."""
+        """Size and token of a file; None where there is none, or a folder."""
 
     def read(self, fs: Any, path: str) -> Versioned | None:
         """A small object and its version; None where there is none."""
 
     def replace(self, fs: Any, path: str, data: bytes, expected: str | None) -> str:
         """Write a small object if it is still at version `expected` (None: if it does not exist). Returns its new
-        token. Raises `StorageConflictError` if it is at another version; then nothing was written."""
+        token. No two writers write the same bytes.
+
+        Raises `StorageConflictError` if it is at another version, or gone; then nothing was written. A request whose
+        answer was lost may have been carried out: to repeat it and report that as a conflict is wrong."""
