@@ -17,6 +17,8 @@ os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
 
 ROOT = Path(__file__).resolve().parents[1]
 
+pytest_plugins = ["mad_prefect_core.testing.pytest_plugin", "pytester"]
+
 settings.register_profile(
     "mad_prefect",
     deadline=None,  # two cores and a disk that others use too

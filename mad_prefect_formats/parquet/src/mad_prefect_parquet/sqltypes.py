@@ -33,6 +33,8 @@ def refusal(kind: Any, *, inside: bool = False) -> str | None:
     """Why no value of a type can be kept in Parquet; None where some can."""
     if inside and kind.id in _VIOLATIONS:
         return "its values can be checked only outside of lists, structs and maps"
+    if inside and kind.id == "variant":
+        return "DuckDB writes it only outside of lists, structs and maps"
     if kind.id not in _NESTED:
         return None
     if kind.id == "union":

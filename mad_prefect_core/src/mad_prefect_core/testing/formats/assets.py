@@ -1,0 +1,98 @@
+"""The format within whole assets: stored, cached, and queried, in a plugin host that has it."""
+
+from __future__ import annotations
+
+import datetime as dt
+import importlib.metadata
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from mad_prefect_core import asset, hookimpl
+from mad_prefect_core.contracts import Format
+from mad_prefect_core.hookspecs import ENTRY_POINT_GROUP, PLUGIN_API
+from mad_prefect_core.plugins import PluginHost, get_host, use_host
+from mad_prefect_core.settings import Settings
+from mad_prefect_core.testing.formats.bench import FormatBase
+
+__all__ = ["AssetContract"]
+
+_PLUGIN = "mad_prefect_format_under_test"
+
+
+class AssetContract(FormatBase, contract=True):
+    """End to end."""
+
+    @pytest.fixture
+    def base_url(self, tmp_path: Path) -> str:
+        """Where the assets are: on a storage of an installed plugin."""
+        return f"file://{tmp_path}/base"
+
+    @pytest.fixture
+    def host(self, format: Format, base_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[PluginHost]:
+        """A plugin host with this format alone, and the storages that are installed."""
+
+        @hookimpl
+        def mad_prefect_formats() -> list[Format]:
+            return [format]
+
+        plugin = ModuleType(_PLUGIN)
+        vars(plugin).update(requires_plugin_api=(PLUGIN_API, PLUGIN_API), mad_prefect_formats=mad_prefect_formats)
+        monkeypatch.setitem(sys.modules, _PLUGIN, plugin)
+        for field in Settings.model_fields.values():
+            monkeypatch.delenv(str(field.alias), raising=False)
+        others = {record.module for record in get_host().plugins() if record.formats}
+        installed = importlib.metadata.entry_points(group=ENTRY_POINT_GROUP)
+        entry_points = [entry_point for entry_point in installed if entry_point.value not in others]
+        monkeypatch.setenv("FILESYSTEM_URL", base_url)
+        entry_points.append(importlib.metadata.EntryPoint("it", _PLUGIN, ENTRY_POINT_GROUP))
+        with use_host(PluginHost(entry_points)) as host:
+            yield host
+
+    def test_the_plugin_host_takes_it(self, format: Format, host: PluginHost) -> None:
+        """The plugin host takes the format, and finds it by its name and by each suffix, in any case of letters."""
+        [record] = [record for record in host.plugins() if record.name == "it"]
+        assert record.error is None
+        assert host.format_named(format.name.upper()) is format
+        for suffix in format.suffixes:
+            assert host.format_of(f"folder.d/file{suffix.upper()}")[0] is format
+
+    @pytest.mark.usefixtures("host")
+    def test_an_asset_is_stored_cached_and_queried(self, format: Format) -> None:
+        """An asset in this format is stored, found in the cache and queried: every row, once, with its types."""
+        calls = []
+
+        @asset(f"orders{format.suffixes[0]}", artifact_filetype=format.name, cache_expiration=dt.timedelta(hours=1))
+        def orders() -> Iterator[Any]:
+            calls.append(1)
+            yield [{"id": 1, "text": 'it\'s; "so"'}, {"id": 2, "text": None}]
+            yield []
+            yield pa.table({"id": [3], "amount": [2.5], "raw": [b"\xff"]})
+
+        for _ in range(2):
+            relation = orders.query_sync("WHERE id > ? ORDER BY id", [0])
+            assert relation is not None
+            assert relation.columns == ["id", "text", "amount", "raw"]
+            assert relation.fetchall() == [
+                (1, "it's; \"so\"", None, None), (2, None, None, None), (3, None, 2.5, b"\xff"),
+            ]  # fmt: skip
+        assert len(calls) == 1
+
+    @pytest.mark.usefixtures("host")
+    def test_an_empty_run_is_a_result(self, format: Format) -> None:
+        """A run without rows replaces the one before it, and keeps its columns."""
+        tables = [pa.table({"id": [1, 2]}), pa.table({"id": pa.array([], pa.int64())})]
+
+        @asset(f"orders{format.suffixes[0]}", artifact_filetype=format.name)
+        def orders() -> pa.Table:
+            return tables.pop(0)
+
+        for rows in ([(1,), (2,)], []):
+            relation = orders.query_sync()
+            assert relation is not None
+            assert (relation.columns, relation.fetchall()) == (["id"], rows)

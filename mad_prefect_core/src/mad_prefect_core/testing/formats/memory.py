@@ -1,0 +1,84 @@
+"""Writes or reads two files in a process of its own, and prints how much memory it had at most after each, in MB."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import random
+import resource
+import subprocess
+import sys
+from pathlib import Path
+from typing import Literal
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mad_prefect_core.batch import ColumnBatch
+from mad_prefect_core.contracts import Format
+from mad_prefect_core.session import DuckSession
+from mad_prefect_core.testing.formats.bench import Bench
+
+__all__ = ["ADDED", "BATCHES", "peaks_of"]
+
+_ROWS = 10_000  # of a batch
+_WIDTH = 200  # characters of the text in a row
+BATCHES = (15, 60)
+"""Of the two files."""
+ADDED = (BATCHES[1] - BATCHES[0]) * _ROWS * _WIDTH // 10**6
+"""What the second file has more than the first, in MB."""
+
+
+def peaks_of(format: Format, step: Literal["writing", "reading"], folder: Path) -> tuple[int, int]:
+    """The peaks after the smaller and after the larger file. Those that are read must have been written before.
+
+    Raises `AssertionError` with the error of a process that failed.
+    """
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+        # On several threads DuckDB fills all the memory that it is given, and hides what a plugin keeps.
+        "MAD_PREFECT_DUCKDB_THREADS": "1",
+        "MAD_PREFECT_DUCKDB_MEMORY_LIMIT": "500MB",
+    }
+    command = [sys.executable, "-c", f"import {__name__} as memory; memory.main()", step, str(folder)]
+    done = subprocess.run(command, input=pickle.dumps(format), env=environment, capture_output=True, check=False)
+    if done.returncode:
+        raise AssertionError(f"{step} failed: {done.stderr.decode()[-2000:]}")
+    few, many = json.loads(done.stdout.splitlines()[-1])
+    return few, many
+
+
+def main() -> None:
+    """What the process does: `step` and `folder` are its arguments, a pickled format its input."""
+    step, folder = sys.argv[1:]
+    bench = Bench(pickle.loads(sys.stdin.buffer.read()), DuckSession.for_writing(), Path(folder))
+    peaks = []
+    for batches in BATCHES:
+        path = bench.folder / str(batches)
+        if step == "writing":
+            _write(bench, path, batches)
+        else:
+            assert _read(bench, path) == batches * _ROWS
+        peaks.append(_peak())
+    print(json.dumps(peaks))
+
+
+def _write(bench: Bench, path: Path, batches: int) -> None:
+    text = pa.array([random.Random(i).randbytes(_WIDTH // 2).hex() for i in range(_ROWS)])
+    writer = bench.format.writer(bench.session, path, bench.format.write_options(), suffix=bench.suffix)
+    for number in range(batches):
+        # Text of its own for each batch: shared buffers would hide that batches are kept.
+        own = pc.binary_join_element_wise(text, str(number), "")
+        writer.write(ColumnBatch(pa.table({"i": range(_ROWS), "number": [number] * _ROWS, "t": own})))
+    writer.close()
+
+
+def _read(bench: Bench, path: Path) -> int:
+    schema = {"i": "BIGINT", "number": "BIGINT", "t": "VARCHAR"}
+    return sum(batch.num_rows for batch in bench.scan(path, schema=schema).to_arrow_reader(_ROWS))
+
+
+def _peak() -> int:
+    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return used // (1 << 20 if sys.platform == "darwin" else 1 << 10)

@@ -1,0 +1,181 @@
+"""Files as they are read: several, of hostile names, broken, at once."""
+
+from __future__ import annotations
+
+import random
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from mad_prefect_core.session import DuckSession, quote, schema_of
+from mad_prefect_core.testing.base import needs
+from mad_prefect_core.testing.formats.bench import READ_ERRORS, Bench, FormatBase
+
+__all__ = ["ReadingContract"]
+
+_COLUMNS = [
+    "a b", 'q"q', "q'q", "x.y", "select", "é😀", "a,b", "{x}", "$1", "$files", " lead", "new\nline", "tab\t", "%",
+    "a;b", "null", "1", "[x]", "back\\slash", "CamelCase", "--", "/*", "filename", "source", "m0", "json", "ﬁ",
+]  # fmt: skip
+_FILES = ["it's", 'say "hi"', "a b", "[ab]", "*", "?", "{x,y}", "$path", "é😀", "%20", "a;b", "--", "k=v", "#"]
+
+_ROWS = 2_000
+_MANY = f"SELECT i AS a, 'text of row ' || i AS b FROM range({_ROWS}) AS r(i)"  # noqa: S608  a number of our own
+
+
+class ReadingContract(FormatBase, contract=True):
+    """Files as they are read."""
+
+    def test_files_are_united_by_column_name(self, bench: Bench) -> None:
+        """Files with other columns, or in another order, are united by name, and what one lacks is NULL."""
+        one, _ = bench.export("SELECT 1 AS a, 'x' AS b", f"one{bench.suffix}")
+        two, _ = bench.export("SELECT 'y' AS b, 2.5::DOUBLE AS c", f"two{bench.suffix}")
+        found = bench.scan(one, two)
+        assert found.columns == ["a", "b", "c"]
+        assert found.fetchall() == [(1, "x", None), (None, "y", 2.5)]
+
+    def test_files_are_read_in_the_order_given(self, bench: Bench) -> None:
+        """The rows of several files come file after file."""
+        files = [bench.export(f"SELECT {n} AS n", f"{n}{bench.suffix}")[0] for n in (2, 0, 1)]
+        assert bench.scan(*files, schema={"n": "INTEGER"}).fetchall() == [(2,), (0,), (1,)]
+
+    def test_hundreds_of_files_are_read(self, bench: Bench) -> None:
+        """Four hundred files are one relation, with recorded types and without, in ordinary memory."""
+        kinds = [bench.export(f"SELECT {n} AS n, 1.5::DOUBLE AS only{n}", f"kind{n}") for n in (0, 1)]
+        files = [shutil.copyfile(kinds[n % 2][0], bench.folder / f"{n}{bench.suffix}") for n in range(400)]
+        assert bench.scan(*files).aggregate("count(*), sum(n), count(only1)").fetchall() == [(400, 200, 200)]
+        found = bench.scan(*files[::2], schema=kinds[0][1]).aggregate("count(*), sum(n), sum(only0)")
+        assert found.fetchall() == [(200, 0, 300.0)]
+
+    @needs("schema_on_read")
+    def test_a_schema_fills_columns_that_files_lack_with_null(self, bench: Bench) -> None:
+        """Read with recorded types, files may lack some of the columns."""
+        one, _ = bench.export("SELECT 1 AS a", "one")
+        two, _ = bench.export("SELECT 'x' AS b", "two")
+        found = bench.scan(one, two, schema={"c": "DATE", "b": "VARCHAR", "a": "BIGINT"})
+        assert found.fetchall() == [(None, None, 1), (None, "x", None)]
+
+    def test_a_recorded_schema_says_which_columns_there_are(self, bench: Bench) -> None:
+        """Read with recorded types, a file gives exactly the recorded columns, in their order and of their types."""
+        path, _ = bench.export("SELECT 1::BIGINT AS a, 'x' AS b")
+        schema = {"a": "DOUBLE", "b": "VARCHAR"}
+        found = bench.scan(path, schema=schema)
+        assert (schema_of(found), found.fetchall()) == (schema, [(1.0, "x")])
+
+    def test_folders_make_columns_only_where_asked(self, bench: Bench) -> None:
+        """`key=value` folders are columns if the user wants it, and never in a file that a run wrote."""
+        (bench.folder / "year=2024").mkdir()
+        path, schema = bench.export("SELECT 1 AS a", f"year=2024/file{bench.suffix}")
+        assert bench.scan(path, hive_partitioning=True).fetchall() == [(1, 2024)]
+        assert bench.scan(path, hive_partitioning=False).fetchall() == [(1,)]
+        assert bench.scan(path, hive_partitioning=True, schema=schema).fetchall() == [(1,)]
+
+    def test_a_folder_does_not_replace_a_column_of_its_name(self, bench: Bench) -> None:
+        """A column of the file stays, though a folder has a key of its name."""
+        (bench.folder / "year=2024").mkdir()
+        path, schema = bench.export("SELECT 1999 AS year", f"year=2024/file{bench.suffix}")
+        assert bench.scan(path, schema=schema).fetchall() == [(1999,)]
+
+    def test_columns_of_any_name_come_back(self, bench: Bench) -> None:
+        """A column may have any name: with quotes, line ends, braces, or that of a keyword."""
+        query = "SELECT " + ", ".join(f"{number} AS {quote(name)}" for number, name in enumerate(_COLUMNS))
+        path, schema = bench.export(query)
+        found = bench.scan(path, schema=schema)
+        assert found.columns == _COLUMNS
+        assert found.fetchall() == [tuple(range(len(_COLUMNS)))]
+
+    def test_columns_of_any_name_come_back_where_their_values_need_another_form(self, bench: Bench) -> None:
+        """So may a column of bytes, which some formats write in another form."""
+        query = "SELECT " + ", ".join(f"chr({65 + n})::BLOB AS {quote(name)}" for n, name in enumerate(_COLUMNS))
+        path, schema = bench.export(query)
+        found = bench.scan(path, schema=schema)
+        assert schema_of(found) == schema
+        assert found.fetchall() == [tuple(chr(65 + n).encode() for n in range(len(_COLUMNS)))]
+
+    def test_a_file_of_any_name_is_read_alone(self, bench: Bench) -> None:
+        """A path with quotes, globs or spaces is that one file, not a pattern and not SQL."""
+        for name in _FILES:
+            for folder in (name, "a", "b", "x", "ab", "no"):
+                (bench.folder / folder).mkdir(exist_ok=True)
+            for other in ("a", "b", "x", "ab", "no"):
+                bench.export("SELECT 0 AS v", f"{other}/{other}{bench.suffix}")
+            path, schema = bench.export("SELECT 1 AS v", f"{name}/{name}{bench.suffix}")
+            assert bench.scan(path, schema=schema).fetchall() == [(1,)], name
+            assert bench.scan(path, hive_partitioning=False).fetchall() == [(1,)], name
+
+    def test_a_relation_can_be_read_again(self, bench: Bench) -> None:
+        """A relation gives all rows each time that it is read, and where it is joined with itself."""
+        path, schema = bench.export("SELECT i FROM range(1000) AS r(i)")
+        found = bench.scan(path, schema=schema)
+        assert found.aggregate("sum(i)").fetchall() == found.aggregate("sum(i)").fetchall() == [(499_500,)]
+        view = bench.session.view(found)
+        assert bench.session.sql(f"SELECT count(*) FROM {view} AS a JOIN {view} AS b USING (i)").fetchall() == [(1000,)]  # noqa: S608
+
+    def test_readers_at_once_see_what_each_sees_alone(self, bench: Bench) -> None:
+        """Readers on several threads, each with a session of its own, each read every row."""
+        path, schema = bench.export("SELECT i, 'row ' || i AS t FROM range(20_000) AS r(i)")
+
+        def read(_: int) -> list[tuple[int, int, int]]:
+            with DuckSession() as session:
+                found = bench.scan(path, schema=schema, session=session)
+                return found.aggregate("count(*), sum(i), sum(length(t))").fetchall()
+
+        expected = read(0)
+        assert expected[0][:2] == (20_000, 199_990_000)
+        with ThreadPoolExecutor(4) as pool:
+            assert list(pool.map(read, range(12))) == [expected] * 12
+
+    def test_a_file_of_another_kind_is_an_error(self, bench: Bench) -> None:
+        """A file that is not of this format is an error, not rows."""
+        path = bench.folder / f"file{bench.suffix}"
+        path.write_bytes(b"\x93\x00\n\x93\x00{'a'\n")
+        with pytest.raises(READ_ERRORS):
+            bench.scan(path, schema={"a": "BIGINT", "b": "DATE"}).fetchall()
+
+    def test_a_missing_file_is_an_error(self, bench: Bench) -> None:
+        """A file that is not there is an error, not an empty result."""
+        with pytest.raises(READ_ERRORS):
+            bench.scan(bench.folder / f"none{bench.suffix}", schema={"a": "BIGINT"}).fetchall()
+
+    def test_a_file_without_a_byte_has_no_rows_or_is_an_error(self, bench: Bench) -> None:
+        """A file of no bytes at all gives no rows that nobody wrote."""
+        path = bench.folder / f"file{bench.suffix}"
+        path.touch()
+        assert _rows_of(bench, path) in ([], None)
+
+    def test_a_truncated_file_gives_no_row_that_nobody_wrote(self, bench: Bench) -> None:
+        """Of a file that was cut off, a reader gives an error, or rows from its beginning, the last at most damaged."""
+        path, _ = bench.export(_MANY)
+        whole = path.read_bytes()
+        expected = [(i, f"text of row {i}") for i in range(_ROWS)]
+        for length in [len(whole) * n // 20 for n in range(1, 20)] + [len(whole) - n for n in (1, 2, 4, 8)]:
+            cut = bench.new_path()
+            cut.write_bytes(whole[:length])
+            if found := _rows_of(bench, cut):
+                sound = len(found) if bench.format.capabilities.schema_in_file else len(found) - 1
+                assert len(found) <= _ROWS
+                assert found[:sound] == expected[:sound], f"the first {length} of {len(whole)} bytes"
+
+    def test_a_damaged_file_is_an_error_or_rows_and_never_a_crash(self, bench: Bench) -> None:
+        """A file with a few wrong bytes is an error or rows; neither the process nor the session is lost."""
+        path, _ = bench.export(_MANY)
+        whole = path.read_bytes()
+        chance = random.Random(0)
+        for _ in range(60):
+            damaged = bytearray(whole)
+            for _ in range(3):
+                damaged[chance.randrange(len(damaged))] ^= 1 << chance.randrange(8)
+            other = bench.new_path()
+            other.write_bytes(damaged)
+            _rows_of(bench, other)
+        assert len(_rows_of(bench, path) or ()) == _ROWS
+
+
+def _rows_of(bench: Bench, path: Path) -> list[tuple[object, ...]] | None:
+    """All rows of a file, None where it can't be read. Any other error than a reader may raise is one of the test."""
+    try:
+        return bench.scan(path, schema={"a": "BIGINT", "b": "VARCHAR"}).fetchall()
+    except READ_ERRORS:
+        return None

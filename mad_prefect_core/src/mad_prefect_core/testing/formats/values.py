@@ -1,0 +1,232 @@
+"""Values come back as they were, or are refused by name."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pyarrow as pa
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from mad_prefect_core.batch import ColumnBatch, RowBatch
+from mad_prefect_core.errors import UnsupportedValueError
+from mad_prefect_core.session import schema_of
+from mad_prefect_core.testing.base import needs
+from mad_prefect_core.testing.formats.bench import Bench, FormatBase
+from mad_prefect_core.testing.formats.kinds import VALUES, announced, outcome_of, type_words
+from mad_prefect_core.writing import duckdb_schema
+
+__all__ = ["ValueContract"]
+
+_SCALARS = {
+    "bool": st.booleans(),
+    "bytes": st.binary(max_size=8),
+    "date": st.dates(),
+    "decimal": st.decimals(-(10**20), 10**20, places=5),
+    "duration": st.timedeltas(dt.timedelta(days=-100_000), dt.timedelta(days=100_000)),
+    "float": st.floats(),
+    "int": st.integers(-(2**63), 2**64 - 1),
+    "naive": st.datetimes(),
+    "text": st.text(max_size=8),
+    "time": st.times(),
+    "aware": st.datetimes(
+        dt.datetime(100, 1, 1), dt.datetime(9000, 1, 1),
+        timezones=st.sampled_from([ZoneInfo("UTC"), ZoneInfo("America/New_York"), ZoneInfo("Africa/Monrovia")]),
+    ).filter(lambda value: value.fold == 0),
+    "uuid": st.uuids(),
+}  # fmt: skip
+_DICTS = st.fixed_dictionaries({name: st.none() | values for name, values in _SCALARS.items() if name != "duration"})
+_ROWS = st.lists(
+    st.fixed_dictionaries(
+        {
+            **{name: st.none() | values for name, values in _SCALARS.items()},
+            "dict": st.none() | _DICTS,
+            "list": st.none() | st.lists(_DICTS | st.none(), max_size=2),
+            "floats": st.none() | st.lists(st.none() | st.floats(), max_size=3),
+        }
+    ),
+    min_size=1,
+    max_size=4,
+)
+
+_TEXT = st.none() | st.text(max_size=6)
+_TABLE_ROWS = st.lists(
+    st.fixed_dictionaries(
+        {
+            "text": _TEXT,
+            "texts": st.none() | st.lists(_TEXT, max_size=3),
+            "map": st.none() | st.dictionaries(st.text(max_size=4), _TEXT, max_size=2).map(lambda d: [*d.items()]),
+            "struct": st.none() | st.fixed_dictionaries({"a b": _TEXT, "x": st.none() | st.binary(max_size=4)}),
+            "blob": st.none() | st.binary(max_size=6),
+            "single": st.none() | st.floats(width=32),
+            "doubles": st.none() | st.lists(st.none() | st.floats(), max_size=3),
+        }
+    ),
+    max_size=4,
+)
+_TABLE = pa.schema(
+    {
+        "text": pa.string(),
+        "texts": pa.list_(pa.string()),
+        "map": pa.map_(pa.string(), pa.string()),
+        "struct": pa.struct({"a b": pa.string(), "x": pa.binary()}),
+        "blob": pa.binary(),
+        "single": pa.float32(),
+        "doubles": pa.list_(pa.float64()),
+    }
+)
+
+_EXAMPLES = settings(
+    deadline=None,
+    derandomize=True,  # the same examples each time: a failure is one of the plugin, not of the day
+    database=None,
+    max_examples=50,
+    suppress_health_check=list(HealthCheck),
+)
+
+_ALIKE = {
+    "DATE": ("2024-02-29", "2024-12-31"),
+    "TIME": ("12:00:00", "23:59:59"),
+    "TIMESTAMP": ("2024-02-29 12:00:00", "2024-12-31 00:00:01"),
+    "TIMESTAMP WITH TIME ZONE": ("2024-02-29T12:00:00Z", "2024-12-31T00:00:01Z"),
+    "UUID": ("01234567-89ab-cdef-0123-456789abcdef", "11234567-89ab-cdef-0123-456789abcdef"),
+    "BIGINT": ("42", "-1"),
+    "DOUBLE": ("1.5", "2.25"),
+    "BOOLEAN": ("true", "false"),
+}
+"""Text that all looks like one type."""
+
+
+class ValueContract(FormatBase, contract=True):
+    """Round trips."""
+
+    def test_a_value_of_any_type_comes_back_exactly_or_is_refused_by_column(
+        self, bench: Bench, measured: Callable[[str, str | int | float], None]
+    ) -> None:
+        """A value of any DuckDB type comes back with its value and type, or is refused by an error with its column."""
+        outcomes = [outcome_of(bench, value) for value in VALUES]
+        wrong = [f"{outcome.value}: {outcome.changed}" for outcome in outcomes if outcome.changed]
+        assert not wrong, "\n".join(wrong)
+        kept = sum(outcome.refused is None for outcome in outcomes)
+        measured("values of all DuckDB types that come back exactly", f"{kept} of {len(outcomes)}")
+
+    def test_it_refuses_no_type_but_those_it_names(self, bench: Bench) -> None:
+        """What it refuses is among the types that it declares as `inexact`: a user can know before."""
+        known = announced(bench.format)
+        silent = []
+        for value in VALUES:
+            try:
+                bench.export(f"SELECT {value} AS v")
+            except UnsupportedValueError:
+                kind = bench.session.sql(f"SELECT {value} AS v").types[0]
+                if not known.intersection(type_words(kind)):
+                    silent.append(f"{value} ({kind})")
+        assert not silent, f"refused, and none of {sorted(known)}: {', '.join(silent)}"
+
+    @given(rows=_ROWS)
+    @_EXAMPLES
+    def test_python_rows_come_back_exactly(self, bench: Bench, rows: list[dict[str, Any]]) -> None:
+        """Python values come back as they were, whatever their row holds beside them, or are refused by column."""
+
+        def written(rows: list[dict[str, Any]]) -> tuple[Any, Any]:
+            batch = RowBatch(rows)
+            path = bench.write(batch)
+            return rows, bench.scan(path, schema=duckdb_schema(bench.session, batch.schema))
+
+        expected, found = _without_refused(bench, rows, written)
+        names = found.columns
+        assert _comparable([dict(zip(names, row, strict=True)) for row in found.fetchall()]) == _comparable(expected)
+
+    @given(rows=_TABLE_ROWS)
+    @_EXAMPLES
+    def test_arrow_columns_come_back_exactly(self, bench: Bench, rows: list[dict[str, Any]]) -> None:
+        """Arrow columns, nested ones too, come back as they were, or are refused by column."""
+
+        def written(rows: list[dict[str, Any]]) -> tuple[Any, Any]:
+            names = rows[0] if rows else _TABLE.names
+            table = pa.Table.from_pylist(rows, pa.schema([_TABLE.field(name) for name in names]))
+            path = bench.write(ColumnBatch(table))
+            return table.to_pylist(), bench.scan(path, schema=duckdb_schema(bench.session, table.schema))
+
+        expected, found = _without_refused(bench, rows, written)
+        assert _comparable(found.to_arrow_table().to_pylist()) == _comparable(expected)
+
+    def test_instants_are_the_same_in_every_time_zone(self, bench: Bench) -> None:
+        """An instant is read as the same one by a session of any time zone, long before zones were whole minutes."""
+        query = "SELECT TIMESTAMPTZ '1800-01-01 00:00:00+00' AS v, TIMESTAMPTZ '0001-01-01 00:00:00+00' AS w"
+        instants = "epoch_us(v), epoch_us(w)"
+        expected = bench.session.sql(query).project(instants).fetchall()
+        try:
+            path, schema = bench.export(query)
+        except UnsupportedValueError:
+            assert "TIMESTAMP WITH TIME ZONE" in announced(bench.format)
+            return
+        for zone in ("America/New_York", "Asia/Kolkata"):
+            bench.session.execute(f"SET TimeZone = '{zone}'")
+            assert bench.scan(path, schema=schema).project(instants).fetchall() == expected, zone
+
+    def test_text_stays_text_where_its_type_is_recorded(self, bench: Bench) -> None:
+        """Text that looks like dates, numbers or NULL is the same text when it is read with its recorded type."""
+        values = [*(text for pair in _ALIKE.values() for text in pair), "", "NULL", "null", "007", " 1", "nan"]
+        path = bench.write(RowBatch([{"v": value} for value in values]))
+        assert [row[0] for row in bench.scan(path, schema={"v": "VARCHAR"}).fetchall()] == values
+
+    @needs("nested")
+    def test_lists_and_structs_have_their_shape_in_the_file(self, bench: Bench) -> None:
+        """A reader that knows only the file finds lists and structs, not text about them."""
+        path, _ = bench.export("SELECT [{'a': 1, 'b': ['x', NULL]}] AS l, {'m': {'n': 'y'}} AS s")
+        assert bench.scan(path).fetchall() == [([{"a": 1, "b": ["x", None]}], {"m": {"n": "y"}})]
+
+    @needs("schema_in_file")
+    def test_a_file_alone_tells_its_types(self, bench: Bench) -> None:
+        """A file tells each type by itself, but for those that are declared `inexact`."""
+        known = announced(bench.format)
+        wrong = []
+        for value in VALUES:
+            kind = bench.session.sql(f"SELECT {value} AS v").types[0]
+            if known.intersection(type_words(kind)) or str(kind) == '"NULL"':
+                continue
+            path, schema = bench.export(f"SELECT {value} AS v")
+            if schema_of(bench.scan(path)) != schema:
+                wrong.append(f"{value}: {schema['v']} is {schema_of(bench.scan(path))} in the file")
+        assert not wrong, "\n".join(wrong)
+
+    @needs("infers_text")
+    def test_text_can_be_read_as_what_it_looks_like(self, bench: Bench) -> None:
+        """Text that all looks like one of the types that it is taken for can be read as that type."""
+        for kind in sorted(bench.format.capabilities.infers_text):
+            path = bench.write(RowBatch([{"v": text} for text in _ALIKE[kind]]))
+            values = ", ".join(f"('{text}')" for text in _ALIKE[kind])
+            expected = bench.session.sql(f"SELECT CAST(v AS {kind}) FROM (VALUES {values}) AS t(v)").fetchall()  # noqa: S608
+            assert bench.scan(path, schema={"v": kind}).fetchall() == expected, kind
+
+
+def _without_refused(
+    bench: Bench, rows: list[dict[str, Any]], written: Callable[[list[dict[str, Any]]], tuple[Any, Any]]
+) -> tuple[Any, Any]:
+    """What `written` gives of the rows, without the columns that are refused, each by an error that names it."""
+    while True:
+        try:
+            return written(rows)
+        except UnsupportedValueError as error:
+            refused = error.column
+        assert refused is not None, "a value was refused without naming its column"
+        assert all(refused in row for row in rows), refused
+        rows = [{name: value for name, value in row.items() if name != refused} for row in rows]
+        assert all(rows), "every column was refused"
+
+
+def _comparable(value: Any) -> Any:
+    """NaN equals itself, a number whatever its type, an instant in whatever zone."""
+    if isinstance(value, dict):
+        return {name: _comparable(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_comparable(item) for item in value]
+    if isinstance(value, float):
+        return "nan" if value != value else value
+    if isinstance(value, dt.datetime) and value.tzinfo is not None:
+        return value.astimezone(dt.UTC)
+    return value

@@ -1,0 +1,127 @@
+"""Batches through the writer, relations through the export."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+
+import duckdb
+import pyarrow as pa
+import pytest
+
+from mad_prefect_core.batch import ColumnBatch, RowBatch
+from mad_prefect_core.contracts import Batch
+from mad_prefect_core.session import schema_of
+from mad_prefect_core.testing.formats.bench import Bench, FormatBase
+
+__all__ = ["WritingContract"]
+
+_MAGIC = {"gz": b"\x1f\x8b", "zst": b"\x28\xb5\x2f\xfd", "bz2": b"BZh", "xz": b"\xfd7zXZ"}
+
+
+class WritingContract(FormatBase, contract=True):
+    """Files as they are written."""
+
+    def test_batches_may_bring_drop_and_widen_columns(self, bench: Bench) -> None:
+        """Every row of every batch is in the file, though batches bring, lack, reorder and widen columns."""
+        path = bench.write(
+            RowBatch([{"a": 1, "b": "x"}]),
+            RowBatch([{"c": 1.5, "a": 2**63}]),
+            ColumnBatch(pa.table({"b": ["y", None], "d": [b"\xff", None]})),
+        )
+        schema = {"a": "DECIMAL(20,0)", "b": "VARCHAR", "c": "DOUBLE", "d": "BLOB"}
+        assert bench.scan(path, schema=schema).fetchall() == [
+            (Decimal(1), "x", None, None),
+            (Decimal(2**63), None, 1.5, None),
+            (None, "y", None, b"\xff"),
+            (None, None, None, None),
+        ]
+
+    def test_an_empty_batch_ends_nothing(self, bench: Bench) -> None:
+        """Batches without rows, first, last or between, lose no row of the others."""
+        empty = pa.table({"a": pa.array([], pa.int64())})
+        path = bench.write(
+            ColumnBatch(empty),
+            RowBatch([{"a": 1}]),
+            ColumnBatch(empty),
+            ColumnBatch(pa.table({"a": [2]})),
+            ColumnBatch(empty),
+        )
+        assert bench.scan(path, schema={"a": "BIGINT"}).fetchall() == [(1,), (2,)]
+
+    def test_no_rows_keep_their_columns(self, bench: Bench) -> None:
+        """Data without rows is a file that is read as the same columns and no rows."""
+        path, schema = bench.export("SELECT 1 AS a, DATE '2020-01-01' AS b WHERE false")
+        found = bench.scan(path, schema=schema)
+        assert (schema_of(found), found.fetchall()) == (schema, [])
+        path = bench.write(ColumnBatch(pa.table({"a": pa.array([], pa.int64())})))
+        found = bench.scan(path, schema={"a": "BIGINT"})
+        assert (schema_of(found), found.fetchall()) == ({"a": "BIGINT"}, [])
+
+    def test_a_column_without_values_comes_back(self, bench: Bench) -> None:
+        """A column that holds nothing in one batch, or in all, spoils neither itself nor the others."""
+        path = bench.write(RowBatch([{"a": 1, "b": None, "c": None}]), RowBatch([{"a": 2, "b": "x", "c": None}]))
+        schema = {"a": "BIGINT", "b": "VARCHAR", "c": "JSON"}
+        assert bench.scan(path, schema=schema).fetchall() == [(1, None, None), (2, "x", None)]
+
+    def test_rows_keep_their_order(self, bench: Bench) -> None:
+        """The rows of a file are read in the order in which they were written, also where there are many."""
+        path, schema = bench.export("SELECT i, 'row ' || i AS t FROM range(150_000) AS r(i)")
+        found = bench.session.view(bench.scan(path, schema=schema))
+        wrong = f"SELECT count(*) FROM (SELECT i, row_number() OVER () - 1 AS n FROM {found}) WHERE i <> n"  # noqa: S608
+        assert bench.session.sql(f"SELECT count(*), ({wrong}) FROM {found}").fetchall() == [(150_000, 0)]  # noqa: S608
+
+    def test_batches_keep_their_order(self, bench: Bench) -> None:
+        """The rows of many batches are read in the order in which the batches were written."""
+        batches = [RowBatch([{"i": 10 * n + i} for i in range(10)]) for n in range(40)]
+        path = bench.write(*batches)
+        assert bench.scan(path, schema={"i": "BIGINT"}).fetchall() == [(i,) for i in range(400)]
+
+    def test_long_values_fit(self, bench: Bench) -> None:
+        """A text of ten million characters comes back whole."""
+        path, schema = bench.export("SELECT repeat('x', 10_000_000) AS long")
+        assert bench.scan(path, schema=schema).project("length(long)").fetchall() == [(10_000_000,)]
+
+    def test_every_suffix_is_written_in_its_compression_and_read(self, bench: Bench) -> None:
+        """A suffix says how a file is compressed and spelt, also while a storage has it under another name."""
+        batches: list[Batch] = [RowBatch([{"a": 1, "b": "x\ty"}]), ColumnBatch(pa.table({"a": [2], "b": [","]}))]
+        for suffix in bench.format.suffixes:
+            path = bench.write(*batches, suffix=suffix)
+            assert path.read_bytes().startswith(_MAGIC.get(suffix.rpartition(".")[2], b"")), suffix
+            renamed = path.with_name(f"file{suffix}")
+            renamed.write_bytes(path.read_bytes())
+            for file in (path, renamed):
+                for schema in ({"a": "BIGINT", "b": "VARCHAR"}, None):
+                    found = bench.scan(file, suffix=suffix, schema=schema).fetchall()
+                    assert found == [(1, "x\ty"), (2, ",")], (suffix, file.name, schema)
+
+    def test_an_aborted_writer_leaves_no_file(self, bench: Bench) -> None:
+        """A writer that gives up leaves nothing behind, neither the file nor parts of it."""
+        options = bench.format.write_options()
+        writer = bench.format.writer(bench.session, bench.folder / "file", options, suffix=bench.suffix)
+        writer.write(RowBatch([{"a": 1}]))
+        writer.write(ColumnBatch(pa.table({"a": [2]})))
+        writer.abort()
+        assert list(bench.folder.iterdir()) == []
+
+    def test_a_finished_file_is_one_file(self, bench: Bench) -> None:
+        """Nothing is left beside a finished file, whether it had one batch or several."""
+        bench.write(RowBatch([{"a": 1}]), name="one")
+        bench.write(RowBatch([{"a": 1}]), ColumnBatch(pa.table({"b": [2]})), name="several")
+        assert sorted(path.name for path in bench.folder.iterdir()) == ["one", "several"]
+
+    def test_memory_is_bounded_by_a_batch(
+        self, bench: Bench, measured: Callable[[str, str | int | float], None]
+    ) -> None:
+        """Writing and reading four times the data takes no more memory: what counts is the size of a batch."""
+        if duckdb.__version__ < "2":
+            pytest.skip("DuckDB before 2.0 itself keeps much of what it reads in memory")
+        memory = pytest.importorskip(
+            "mad_prefect_core.testing.formats.memory",
+            reason="this system does not tell how much memory a process had at most",
+            exc_type=ImportError,
+        )
+        for step in ("writing", "reading"):
+            few, many = memory.peaks_of(bench.format, step, bench.folder)
+            assert many - few < memory.ADDED / 2, f"{step}: {few} MB for a quarter of the data, {many} MB for all of it"
+            measured(f"peak memory while {step} {memory.ADDED * 4 // 3} MB, MB", many)
