@@ -67,8 +67,8 @@ class Storage(Protocol):
         """The fsspec filesystem for `url`, and the path of `url` on it.
 
         Used by several threads at once. Of it are asked: `open` for reading, `info`, `exists`, `isfile`, `isdir`, `ls`,
-        `find`, `glob`, `rm_file` and `rmdir`; `mad://` and blocks also write through it. No listing may be stale. Neither
-        its `repr` nor a log shows a secret."""
+        `find`, `glob`, `rm_file` and `rmdir`; `mad://` and blocks also write through it. No listing may be stale, and
+        neither its `repr` nor a log shows a secret."""
 
     def duckdb_files(self, session: Session, fs: Any, paths: Sequence[str]) -> list[str]:
         """What DuckDB on this session is given to read exactly these files: native paths or URLs, glob characters
