@@ -85,7 +85,7 @@ async def test_a_run_that_was_killed_after_the_switch_is_finished_by_the_next(ba
             f"""
             import os, sys
             from mad_prefect_core import asset
-            import mad_prefect_core.assets.engine as engine
+            import mad_prefect_core.runs.lifecycle as lifecycle
             import mad_prefect_core.runs.publish as publish
 
             @asset("x.parquet|csv", name="killed", snapshot_artifacts=True)
@@ -95,8 +95,8 @@ async def test_a_run_that_was_killed_after_the_switch_is_finished_by_the_next(ba
                 return [{{"n": sys.argv[1]}}]
 
             if sys.argv[1] == "2":
-                publish.show = engine.settle = None
-                setattr(publish if "{dies_in}" == "show" else engine, "{dies_in}", lambda *_: os._exit(9))
+                publish.show = lifecycle.settle = None
+                setattr(publish if "{dies_in}" == "show" else lifecycle, "{dies_in}", lambda *_: os._exit(9))
                 if "{dies_in}" == "settle":
                     from mad_prefect_core.runs.sweep import show
                     publish.show = show

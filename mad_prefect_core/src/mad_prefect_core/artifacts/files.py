@@ -165,7 +165,7 @@ class DataFile:
     published: Location | None = None
     """Where a run's result is for users to see: with the same bytes, as long as no later run replaces them."""
     sha256: str = ""
-    """Of the bytes of a run's result."""
+    """Of the bytes of a run's fragment or result."""
     pin: Any = field(default=None, compare=False, repr=False)
     """What keeps a run's result from being swept while this is held."""
 
@@ -230,14 +230,14 @@ class _OpenFile:
         assert self._writer is not None  # write() comes first
         assert self._staged is not None
         self._writer.close()
-        size = self._staged.stat().st_size
+        size, digest = self._staged.stat().st_size, checksum(self._staged)
         # A fragment that a power cut takes is made again by the next run; results are published durably.
         self._file.location.publish(self._staged, durable=False)
         schema = duckdb_schema(self._session, self._growth.result())
         self._session.close()
         named = self._options.declared(self._file.format).of(schema)
         read = self._options.reading_back(self._file.format, declared=bool(named))
-        return replace(self._file, schema=schema | named, columnar=self._columnar, size=size, read=read)
+        return replace(self._file, schema=schema | named, columnar=self._columnar, size=size, sha256=digest, read=read)
 
     def abort(self) -> None:
         if self._writer is not None:

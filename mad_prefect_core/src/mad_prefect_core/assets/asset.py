@@ -22,6 +22,7 @@ from mad_prefect_core.contracts import Artifact, Asset, ReadOptions
 from mad_prefect_core.errors import ArgumentError, QueryError, located
 from mad_prefect_core.paths import relative_key, split_url
 from mad_prefect_core.plugins import get_host
+from mad_prefect_core.runs.retention import Retention
 from mad_prefect_core.session import DuckSession, Relation, table_names
 from mad_prefect_core.threads import in_thread, run_sync
 
@@ -146,6 +147,7 @@ class DataAsset(Generic[P, R]):
         read_options: ManyReadOptions | Unset = UNSET,
         write_options: ManyWriteOptions | Unset = UNSET,
         on_running: OnRunning | Unset = UNSET,
+        retention: Retention | Unset | None = UNSET,
     ) -> DataAsset[P, R]:
         """The asset with other options; those not given stay."""
         given: dict[str, Any] = {
@@ -158,6 +160,7 @@ class DataAsset(Generic[P, R]):
             "read_options": read_options,
             "write_options": write_options,
             "on_running": on_running,
+            "retention": retention,
         }
         options = replace(self.options, **{key: value for key, value in given.items() if not isinstance(value, Unset)})
         return type(self)(

@@ -10,6 +10,7 @@ from mad_prefect_core.assets.asset import DataAsset, define
 from mad_prefect_core.assets.options import DataAssetOptions, ManyReadOptions, ManyWriteOptions, OnRunning
 from mad_prefect_core.contracts import ReadOptions
 from mad_prefect_core.errors import OptionError
+from mad_prefect_core.runs.retention import Retention
 
 __all__ = ["AssetDecorator", "asset"]
 
@@ -34,6 +35,7 @@ class AssetDecorator:
         read_options: ManyReadOptions = None,
         write_options: ManyWriteOptions = None,
         on_running: OnRunning = "wait",
+        retention: Retention | None = None,
     ) -> Callable[[Callable[P, R]], DataAsset[P, R]]:
         """Make a function a data asset.
 
@@ -43,7 +45,7 @@ class AssetDecorator:
             artifacts_dir: Folder of the fragments; `_artifacts/asset=<name>` beside the result if empty. Its
                 `key=value` folders become columns.
             name: Of the asset; `module.function` if not given.
-            snapshot_artifacts: Keep the fragments of every run, under the time it ran.
+            snapshot_artifacts: Keep the fragments of every run, under the time it ran, and its results as history.
             artifact_filetype: Format of the fragments; if not given, the one best for rows or for columns.
             read_json_options, read_csv_options: As in 2.x; short for two entries of `read_options`.
             cache_expiration: A result not older than this answers a call; None and zero run it every time.
@@ -51,6 +53,7 @@ class AssetDecorator:
             on_running: What a call does while another run writes to the same paths, wherever it runs: "wait" until it
                 is over, then find its result in the cache or run; "reuse" its result, whatever `cache_expiration`
                 says; or "fail" with `AssetRunningError`.
+            retention: Keep the results of earlier runs as history, those that it wants.
 
         Raises:
             UnknownFormatError: No installed plugin brings a suffix of the path, or the fragments' format.
@@ -66,6 +69,7 @@ class AssetDecorator:
             read_options=read_options,
             write_options=write_options,
             on_running=on_running,
+            retention=retention,
         )
 
         def decorate(fn: Callable[P, R]) -> DataAsset[P, R]:

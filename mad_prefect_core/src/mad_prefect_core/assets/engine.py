@@ -6,7 +6,6 @@ import asyncio
 import datetime as dt
 import json
 import logging
-import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
@@ -23,8 +22,6 @@ from mad_prefect_core.duckdb_files import register_mad
 from mad_prefect_core.errors import (
     ArgumentError,
     AssetRunningError,
-    MadPrefectError,
-    OutcomeUnknownError,
     StorageError,
     located,
 )
@@ -32,12 +29,18 @@ from mad_prefect_core.mounts import checked_folder
 from mad_prefect_core.paths import is_url, relative_key, safe_segment
 from mad_prefect_core.plugins import get_host
 from mad_prefect_core.runs.lease import Holder, Lease
+from mad_prefect_core.runs.lifecycle import Lifecycle
 from mad_prefect_core.runs.manifest import AssetManifest, manifest_location, read_manifest
 from mad_prefect_core.runs.pins import pin
-from mad_prefect_core.runs.process import Process
-from mad_prefect_core.runs.publish import ResultTarget, publish, result_file, settle, store_results, whole
-from mad_prefect_core.runs.record import DataAssetRun, FragmentRecord, RunStatus
-from mad_prefect_core.runs.sweep import sweep_failed, sweep_left, sweep_superseded
+from mad_prefect_core.runs.publish import (
+    ResultTarget,
+    fragment_record,
+    lease_on,
+    result_file,
+    store_results,
+    whole,
+)
+from mad_prefect_core.runs.record import DataAssetRun, RunStatus
 from mad_prefect_core.threads import in_thread
 
 __all__ = ["Plan", "execute", "latest"]
@@ -87,14 +90,14 @@ _calls: ContextVar[tuple[tuple[str, Lease], ...]] = ContextVar("mad_prefect_call
 async def _run_alone(plan: Plan) -> DataArtifact:
     """Run as soon as no other run writes to the asset's paths; or take what such a run has made meanwhile."""
     run = _Run(plan)
-    lease = Lease([f"{t.location.mount.storage.name}:{t.location.path}" for t in run.targets])
+    lease = lease_on(run.targets)
     if (around := _around(lease, plan)) is not None:
         return await _run_under(around, run, await in_thread(_manifest, plan))
     try:
         waited_for: set[str] = set()
         delay = _FIRST_DELAY
         with located(phase="lease"):
-            while (other := await in_thread(lease.take, run.holder)) is not None:
+            while (other := await in_thread(lease.take, run.holder())) is not None:
                 if plan.options.on_running == "fail":
                     raise AssetRunningError(
                         f"Another run is under way since {other.since:%Y-%m-%d %H:%M:%S} UTC{_where(other)}",
@@ -209,46 +212,37 @@ def _artifact(plan: Plan, run: DataAssetRun) -> DataArtifact:
     formats = plan.options.formats()
     if run.results:
         first = run.results[0]
-        artifact = DataArtifact.of_file(first.path, result_file(first, formats), formats)
+        artifact = DataArtifact.of_file(first.path, result_file(first), formats)
     else:
         artifact = DataArtifact(plan.paths[0], read_options=formats.read, write_options=formats.write)
     artifact.run = run
     return artifact
 
 
-class _Run:
-    """One run: it ends published, or with nothing changed and its failure recorded."""
+class _Run(Lifecycle):
+    """A run of the asset's function."""
 
     def __init__(self, plan: Plan) -> None:
         now = dt.datetime.now(dt.UTC)
         self.plan = plan
         self.targets = [ResultTarget.of(path) for path in plan.paths]
-        self.record = DataAssetRun(
+        record = DataAssetRun(
             id=uuid.uuid4().hex,
             runtime=now,
             asset_id=plan.id,
             asset_name=plan.name,
             asset_path=plan.paths[0],
             parameters=json.dumps(described(plan.arguments)),
-            status=RunStatus.RUNNING,
             keeps_fragments=plan.options.snapshot_artifacts,
+            keeps_results=plan.options.snapshot_artifacts or plan.options.retention is not None,
+            signature=plan.signature(),
         )
-        self.fragments_dir, self.hive = self._fragments_dir(now)
-        results = {target.run_file(plan.name, str(self.record.id)).folder for target in self.targets}
-        self.folders = [self.fragments_dir, *sorted(results)]
-        self.pins = [pin(target.run_file(plan.name, str(self.record.id))) for target in self.targets]
-        self.holder = Holder(
-            run=str(self.record.id),
-            asset_name=plan.name,
-            asset_id=plan.id,
-            process=Process.this(),
-            since=now,
-            folders=tuple(self.folders),
-        )
-        self.phase = "begin"
-        self.published = False
+        own = [target.run_file(plan.name, str(record.id)) for target in self.targets]
+        self.fragments_dir, self.hive = self._fragments_dir(str(record.id), now)
+        self.pins = [pin(file) for file in own]
+        super().__init__(record, [self.fragments_dir, *sorted({file.folder for file in own})], plan.options.retention)
 
-    def _fragments_dir(self, now: dt.datetime) -> tuple[str, dict[str, str]]:
+    def _fragments_dir(self, run_id: str, now: dt.datetime) -> tuple[str, dict[str, str]]:
         """A folder of this run alone, and the hive keys that the user wrote into the folder above."""
         plan, target = self.plan, self.targets[0]
         if plan.artifacts_dir.strip():
@@ -262,24 +256,23 @@ class _Run:
             # As in 2.x, whose users look their history up by these folders.
             moment = now.isoformat().replace(":", "_")
             base = f"{base}/year={now.year}/month={now.month}/day={now.day}/runtime={moment}"
-        return f"{base}/{self.record.id}".lstrip("/"), hive
+        return f"{base}/{run_id}".lstrip("/"), hive
 
     async def execute(self, lease: Lease, manifest: AssetManifest | None) -> DataArtifact:
         """Under the lease, and with the manifest as it was when that had been taken."""
-        self.lease = lease
-        self.predecessor = manifest.last_run.id if manifest and manifest.last_run else None
-        self.started = time.monotonic()
         logger.info("Asset %r: run %s starts.", self.plan.name, self.record.id)
         try:
-            await in_thread(self._begin)
+            await in_thread(self.begin, lease, manifest)
             await self._produce()
+            await in_thread(self.publish)
         except BaseException as error:
             # A cancellation that came while the result was being published leaves it published.
-            await in_thread(self._end if self.published else partial(self._fail, error))
+            text = redacted(f"{type(error).__name__}: {error}", self.plan.arguments)
+            await in_thread(self.end if self.published else partial(self.fail, error, text))
             if isinstance(error, OSError):
-                self.lease.confirmed()  # whoever took its place has swept what is missing now
+                self.check_lease()
             raise
-        await in_thread(self._end)
+        await in_thread(self.end)
         logger.info(
             "Asset %r: run %s stored %s rows in %d ms.",
             self.plan.name,
@@ -287,16 +280,14 @@ class _Run:
             self.record.rows,
             self.record.duration_miliseconds,
         )
-        get_host().notify("mad_prefect_run_finished", self.record)
         return _artifact(self.plan, self.record)
 
-    def _begin(self) -> None:
+    def begin(self, lease: Lease, manifest: AssetManifest | None) -> None:
+        super().begin(lease, manifest)
         relative_key(self.fragments_dir.partition("://")[2] or self.fragments_dir)
         for target in self.targets:
             if target.location.mount.fs.isdir(target.location.path):
                 raise StorageError("The result's path is a folder", path=target.path, hint="Name a file.")
-        self.lease.left = sweep_left(self.lease.left)
-        self.record.write()
 
     async def _produce(self) -> None:
         formats = self.plan.options.formats()
@@ -312,53 +303,11 @@ class _Run:
                 hive=self.hive,
             )
             artifacts = await collector.collect()
-        self.record.fragments = [FragmentRecord(path=artifact.path) for artifact in artifacts]
-        files = [file for artifact in artifacts if (file := artifact.file()) is not None]
+        found = [(artifact.path, file) for artifact in artifacts if (file := artifact.file()) is not None]
+        self.record.fragments = [fragment_record(path, file) for path, file in found]
+        files = [file for _, file in found]
         self.phase = "union"
         with located(phase="union"):
             self.record.results, self.record.rows = await in_thread(
                 store_results, self.plan.name, self.record, files, self.targets, formats
             )
-        self.phase = "publish"
-        await in_thread(self._publish)
-
-    def _publish(self) -> None:
-        with located(phase="publish"):
-            self.record.materialized = dt.datetime.now(dt.UTC)
-            self.record.write()  # before the switch: whoever follows it finds there what is ours to sweep
-            self.lease.confirm()
-            publish(self.record, self.plan.signature(), self.predecessor, self.lease.confirmed)
-            self.published = True
-
-    def _end(self) -> None:
-        self.record.duration_miliseconds = int((time.monotonic() - self.started) * 1000)
-        self.record.status = RunStatus.SUCCESS
-        try:
-            manifest, _ = read_manifest(self.plan.name, self.plan.id)
-            settle(self.record, sweep_superseded(manifest) if manifest else ())
-            self.record.write()
-            self.lease.left = sweep_left(self.lease.left, published=self.plan.id)
-        except (OSError, MadPrefectError) as problem:
-            # The result is published: an error now would say that it is not.
-            logger.warning("Asset %r: run %s could not be wound up: %s", self.plan.name, self.record.id, problem)
-
-    def _fail(self, error: BaseException) -> None:
-        """Record the failure and take away what nobody was shown. The error itself is what the caller gets."""
-        self.record.status, self.record.phase = RunStatus.FAILED, self.phase
-        unknown = isinstance(error, OutcomeUnknownError)  # then the run may be current, and its files are its result
-        if not unknown:
-            self.record.materialized = None
-            self.record.results = []
-        self.record.error = redacted(f"{type(error).__name__}: {error}", self.plan.arguments)
-        left: tuple[Holder, ...] = (self.holder.model_copy(update={"process": None}),)
-        try:
-            self.record.write()
-            if not unknown:
-                sweep_failed(self.record, self.folders)
-                left = ()
-        except (OSError, MadPrefectError) as problem:
-            logger.warning(
-                "Asset %r: the failure of run %s could not be recorded: %s", self.plan.name, self.record.id, problem
-            )
-        self.lease.left += left  # whoever runs next finishes it, or sweeps it
-        get_host().notify("mad_prefect_run_finished", self.record)

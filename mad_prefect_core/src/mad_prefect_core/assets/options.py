@@ -9,6 +9,7 @@ from typing import Literal, get_args
 from mad_prefect_core.artifacts.files import FormatOptions
 from mad_prefect_core.contracts import Options, ReadOptions
 from mad_prefect_core.errors import OptionError
+from mad_prefect_core.runs.retention import Retention
 
 __all__ = ["UNSET", "DataAssetOptions", "ManyReadOptions", "ManyWriteOptions", "OnRunning", "Unset"]
 
@@ -42,6 +43,9 @@ class DataAssetOptions:
     write_options: ManyWriteOptions = None
     on_running: OnRunning = "wait"
     """What a call does while another run of the asset is under way."""
+
+    retention: Retention | None = None
+    """Which runs' results are kept as history."""
 
     def __post_init__(self) -> None:
         if self.on_running not in get_args(OnRunning):

@@ -71,7 +71,7 @@ class AssetManifestRun(BaseModel):
 
 
 class AssetManifest(BaseModel):
-    """Which run is current. Fields as in 2.x; `results` and `superseded` are new."""
+    """Which run is current. Fields as in 2.x; `results`, `superseded` and `pins` are new."""
 
     manifest_version: Literal["1"] = "1"
     asset_name: str
@@ -87,8 +87,11 @@ class AssetManifest(BaseModel):
     results: tuple[ResultRecord, ...] = ()
     """The current run's files."""
     superseded: tuple[str, ...] = ()
-    """Ids of earlier runs whose results are there still. That of the last before stays until the next run, for those
-    who are reading it; others stay while somebody in the process that swept holds them."""
+    """Ids of earlier runs whose results are there still, though they are no history. That of the last before stays
+    until the next run, for those who are reading it; others stay while somebody in the process that swept holds
+    them."""
+    pins: dict[str, str] = {}
+    """Ids of runs that are kept whatever the retention, by the name that they were pinned under."""
 
     @model_validator(mode="after")
     def _in_utc(self) -> AssetManifest:

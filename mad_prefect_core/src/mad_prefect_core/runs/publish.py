@@ -25,13 +25,25 @@ from mad_prefect_core.errors import (
 from mad_prefect_core.mounts import Location, locate
 from mad_prefect_core.paths import is_url, safe_segment, split_url
 from mad_prefect_core.plugins import get_host
+from mad_prefect_core.runs.lease import Lease
 from mad_prefect_core.runs.manifest import AssetManifest, change_manifest, read_manifest
 from mad_prefect_core.runs.pins import pin
-from mad_prefect_core.runs.record import DataAssetRun
+from mad_prefect_core.runs.record import DataAssetRun, FragmentRecord
 from mad_prefect_core.runs.results import ResultRecord
 from mad_prefect_core.session import DuckSession, quote
 
-__all__ = ["ResultTarget", "address", "publish", "result_file", "settle", "show", "store_results", "whole"]
+__all__ = [
+    "ResultTarget",
+    "address",
+    "fragment_record",
+    "lease_on",
+    "publish",
+    "result_file",
+    "settle",
+    "show",
+    "store_results",
+    "whole",
+]
 
 _ATTEMPTS = 20
 _MANY = 64
@@ -60,6 +72,11 @@ class ResultTarget:
         name = self.location.key.rpartition("/")[2]
         folder = f"{self.location.folder}/" if self.location.folder else ""
         return self.location.beside(f"{folder}_artifacts/asset={safe_segment(asset_name)}/{run_id}/{name}.run")
+
+
+def lease_on(targets: Sequence[ResultTarget]) -> Lease:
+    """The lease on the paths of an asset's results."""
+    return Lease([f"{target.location.mount.storage.name}:{target.location.path}" for target in targets])
 
 
 def address(path: str, location: Location) -> str:
@@ -97,7 +114,7 @@ def store_results(
         for target in targets:
             with located(path=target.path, phase="union"):
                 records.append(_store_one(session, view, schema, target, asset_name, run, options))
-        return records, _count(session, records, options)
+        return _counted(session, records)
 
 
 def _store_one(
@@ -127,14 +144,20 @@ def _store_one(
         sha256=digest,
         token="",
         columns=schema,
+        write=options.writing(target.format).explicit(),
     )
 
 
-def _count(session: DuckSession, records: Sequence[ResultRecord], options: FormatOptions) -> int:
-    files = [result_file(record, options) for record in records]
+def _counted(session: DuckSession, records: Sequence[ResultRecord]) -> tuple[list[ResultRecord], int]:
+    """The number of rows, and the records with the number of NULLs of each column."""
+    files = [result_file(record) for record in records]
     cheapest = next((file for file in files if file.format.capabilities.schema_in_file), files[0])
-    relation = scan_files(session, [cheapest], options, cheapest.schema)
-    return int(relation.aggregate("count(*)").fetchall()[0][0])
+    columns = records[0].columns
+    counts = ", ".join(("count(*)", *(f"count({quote(name)})" for name in columns)))
+    relation = scan_files(session, [cheapest], FormatOptions(), cheapest.schema)
+    rows, *values = relation.aggregate(counts).fetchall()[0]
+    nulls = {name: rows - count for name, count in zip(columns, values, strict=True)}
+    return [record.model_copy(update={"nulls": nulls}) for record in records], int(rows)
 
 
 def _columns_before(session: DuckSession, run: DataAssetRun, targets: Sequence[ResultTarget]) -> dict[str, str] | None:
@@ -151,10 +174,10 @@ def _columns_before(session: DuckSession, run: DataAssetRun, targets: Sequence[R
     return None
 
 
-def result_file(record: ResultRecord, options: FormatOptions) -> DataFile:
-    """The run's own file of a result, as readers take it; `options` are those of the run."""
+def result_file(record: ResultRecord) -> DataFile:
+    """The run's own file of a result, as readers take it."""
     format = get_host().format_named(record.format)
-    read = options.reading_back(format)
+    read = format.read_back(format.write_options.model_validate(record.write))
     location = locate(record.file)
     return DataFile(
         location,
@@ -168,7 +191,14 @@ def result_file(record: ResultRecord, options: FormatOptions) -> DataFile:
     )
 
 
-def publish(run: DataAssetRun, signature: str, predecessor: str | None, confirmed: Callable[[], None]) -> None:
+def fragment_record(path: str, file: DataFile) -> FragmentRecord:
+    """What is recorded of a fragment."""
+    if not file.sha256:
+        return FragmentRecord(path=path)
+    return FragmentRecord(path=path, size=file.size, sha256=file.sha256, columns=dict(file.schema or {}))
+
+
+def publish(run: DataAssetRun, predecessor: str | None, confirmed: Callable[[], None]) -> None:
     """Make a run current, and its results visible at the users' paths.
 
     `predecessor` is the run that was current when this one began: the switch is refused if another one is by now, and
@@ -188,7 +218,7 @@ def publish(run: DataAssetRun, signature: str, predecessor: str | None, confirme
         changed = manifest.with_run(run.summary(), artifacts=[result.path for result in run.results])
         return changed.model_copy(
             update={
-                "asset_signature": signature,
+                "asset_signature": run.signature,
                 "results": tuple(run.results),
                 "superseded": (*manifest.superseded, *earlier),
             }

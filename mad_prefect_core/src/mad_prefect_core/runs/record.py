@@ -32,12 +32,17 @@ class RunStatus(enum.StrEnum):
 
 
 class FragmentRecord(BaseModel):
-    """A fragment that a run wrote."""
+    """A fragment of a run."""
 
     model_config = ConfigDict(frozen=True)
 
     path: str
     """Relative to the base, or a URL."""
+    size: int | None = None
+    """In bytes. None, as all that follows, for a file that the run was given and did not write."""
+    sha256: str | None = None
+    columns: dict[str, str] | None = None
+    """DuckDB types by column, in order."""
 
 
 def metadata_location(asset_name: str, asset_id: str, *below: str) -> Location:
@@ -70,6 +75,14 @@ class DataAssetRun(BaseModel):
     fragments: list[FragmentRecord] = Field(default_factory=list)
     keeps_fragments: bool = False
     """Whether its fragments are history (`snapshot_artifacts`) and outlive the next run."""
+    keeps_results: bool = False
+    """Whether its results are history (`snapshot_artifacts` or `retention`)."""
+    signature: str | None = None
+    """Digest of the options that change what is stored."""
+    rolled_back_to: str | None = None
+    """The run whose results these are, where `rollback` made it."""
+    versions: dict[str, str] = Field(default_factory=dict)
+    """Of the distributions whose plugins wrote its files, and of the core."""
     results: list[ResultRecord] = Field(default_factory=list)
 
     async def persist(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pydantic import BaseModel, ConfigDict
 
 __all__ = ["ResultRecord"]
@@ -25,3 +27,7 @@ class ResultRecord(BaseModel):
     """The storage's version token of `path` when it was published."""
     columns: dict[str, str]
     """DuckDB types by column, in order."""
+    nulls: dict[str, int] = {}
+    """How many values are NULL, by column."""
+    write: dict[str, Any] = {}
+    """The format's write options that were set: a reader needs to know them."""

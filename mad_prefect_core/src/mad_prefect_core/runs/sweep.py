@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import logging
 import re
 from collections.abc import Iterable
 
 from mad_prefect_core.errors import MadPrefectError, ManifestError
 from mad_prefect_core.mounts import locate
+from mad_prefect_core.runs.kept import change_kept
 from mad_prefect_core.runs.lease import Holder
-from mad_prefect_core.runs.manifest import AssetManifest, read_manifest
+from mad_prefect_core.runs.manifest import AssetManifest, AssetManifestRun, read_manifest
 from mad_prefect_core.runs.pins import is_pinned
 from mad_prefect_core.runs.publish import settle, show
 from mad_prefect_core.runs.record import DataAssetRun, RunStatus
+from mad_prefect_core.runs.retention import Retention
 
-__all__ = ["sweep_failed", "sweep_left", "sweep_superseded"]
+__all__ = ["files_of", "forget", "not_kept", "sweep_failed", "sweep_left", "sweep_superseded"]
 
 logger = logging.getLogger(__name__)
 
@@ -22,22 +25,67 @@ _OURS = re.compile(r"fragment=\d+\..*|.*\.run|\..*\.tmp(\.\d+)?", re.DOTALL)
 """The names of the files that runs write: anything else in their folders is somebody else's."""
 
 
-def sweep_superseded(manifest: AssetManifest) -> list[str]:
-    """After a publish: the fragments of the run before, and the results of those before that one which nobody in this
-    process holds. Returns the ids of the runs that have nothing left."""
-    swept = []
+def sweep_superseded(manifest: AssetManifest, retention: Retention | None = None) -> list[str]:
+    """After a publish: the fragments of the run before, and the results of those before that one, unless they are
+    history or somebody in this process holds them; then what `retention` lets go of the history.
+
+    Returns the ids of the runs that are superseded no more: gone, or history.
+    """
+    done, history = [], []
     for run_id in manifest.superseded:
         run = _record(manifest.asset_name, manifest.asset_id, run_id)
         if run is None:
-            swept.append(run_id)
+            done.append(run_id)
             continue
         if not run.keeps_fragments:
             _delete(run, [fragment.path for fragment in run.fragments])
         if run_id == manifest.superseded[-1] or any(is_pinned(locate(result.file)) for result in run.results):
             continue
-        _delete(run, [result.file for result in run.results])
-        swept.append(run_id)
-    return swept
+        if run.keeps_results or run_id in manifest.pins.values():
+            history.append(run.summary())
+        else:
+            _delete(run, [result.file for result in run.results])
+        done.append(run_id)
+    if history or retention:
+        known = change_kept(manifest, lambda runs: [*runs, *(run for run in history if run not in runs)])
+        if retention:
+            forget(manifest, not_kept(manifest, known, retention))
+    return done
+
+
+def not_kept(
+    manifest: AssetManifest, history: Iterable[AssetManifestRun], retention: Retention
+) -> list[AssetManifestRun]:
+    """The runs of the history that a retention lets go, the oldest first. The current run and those just before it
+    count among the newest."""
+    runs = list(history)
+    newer = [manifest.last_run] if manifest.last_run else []
+    before = [_record(manifest.asset_name, manifest.asset_id, run_id) for run_id in manifest.superseded]
+    newer += [run.summary() for run in before if run is not None]
+    times = [(run.id, run.materialized) for run in (*runs, *newer) if run.materialized is not None]
+    kept = retention.kept(times, dt.datetime.now(dt.UTC)) | set(manifest.pins.values())
+    return [run for run in runs if run.id not in kept]
+
+
+def forget(manifest: AssetManifest, runs: Iterable[AssetManifestRun]) -> None:
+    """Delete the files of runs of the history that nobody in this process holds, and take the runs out of it. Their
+    records stay."""
+    gone = []
+    for summary in runs:
+        run = _record(manifest.asset_name, manifest.asset_id, summary.id)
+        if run is not None:
+            if any(is_pinned(locate(result.file)) for result in run.results):
+                continue
+            _delete(run, files_of(run))
+        gone.append(summary.id)
+    if gone:
+        change_kept(manifest, lambda known: [run for run in known if run.id not in gone])
+
+
+def files_of(run: DataAssetRun) -> list[str]:
+    """Its results and its fragments, as far as they are in folders of its own."""
+    paths = [*(result.file for result in run.results), *(fragment.path for fragment in run.fragments)]
+    return [path for path in paths if _is_own(run, path)]
 
 
 def sweep_failed(run: DataAssetRun, folders: Iterable[str]) -> None:
@@ -92,7 +140,7 @@ def _finish(run: DataAssetRun) -> bool:
     show(str(run.asset_name), str(run.asset_id))
     # What its record says of a failure, if anything, turned out wrong: the manifest says what is current.
     record.results, record.error, record.phase = list(manifest.results), None, None
-    settle(record, sweep_superseded(manifest))
+    settle(record, ())  # what it superseded is swept by the next run: that one knows the retention
     record.status = RunStatus.SUCCESS
     record.write()
     return True
@@ -114,13 +162,18 @@ def _record(asset_name: str, asset_id: str, run_id: str) -> DataAssetRun | None:
 
 def _delete(run: DataAssetRun, paths: Iterable[str]) -> None:
     for path in paths:
-        if f"/{run.id}/" not in f"/{path}":
-            continue  # not in a folder of that run's own: somebody else's file, whatever the record says
+        if not _is_own(run, path):
+            continue
         try:
             locate(path).delete()
         except (OSError, MadPrefectError) as error:
             logger.warning("The file %s of an earlier run could not be deleted: %s", path, error)
-    _remove_if_empty({path.rpartition("/")[0] for path in paths if f"/{run.id}/" in f"/{path}"})
+    _remove_if_empty({path.rpartition("/")[0] for path in paths if _is_own(run, path)})
+
+
+def _is_own(run: DataAssetRun, path: str) -> bool:
+    """Whether it is in a folder of that run's own: else it is somebody else's file, whatever the record says."""
+    return f"/{run.id}/" in f"/{path}"
 
 
 def _delete_folder(run: DataAssetRun, folder: str) -> None:

@@ -1,0 +1,96 @@
+"""The runs whose results are kept as history, beside the current run and those just before it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import Literal
+
+from pydantic import BaseModel, ValidationError
+
+from mad_prefect_core.errors import ManifestError, StorageConflictError
+from mad_prefect_core.mounts import Location
+from mad_prefect_core.runs.manifest import AssetManifest, AssetManifestRun
+from mad_prefect_core.runs.record import DataAssetRun, RunStatus, metadata_location
+
+__all__ = ["change_kept", "read_kept", "records_of"]
+
+logger = logging.getLogger(__name__)
+
+_ATTEMPTS = 20
+_AT_ONCE = 16
+
+
+class _KeptRuns(BaseModel):
+    history_version: Literal["1"] = "1"
+    runs: tuple[AssetManifestRun, ...] = ()
+
+
+def read_kept(manifest: AssetManifest) -> list[AssetManifestRun]:
+    """The runs that are kept, the oldest first."""
+    return list(_read(manifest)[0])
+
+
+def change_kept(
+    manifest: AssetManifest, change: Callable[[list[AssetManifestRun]], list[AssetManifestRun]]
+) -> list[AssetManifestRun]:
+    """Replace the list by `change` of it, whoever else is at it. Returns it as it is then."""
+    for _ in range(_ATTEMPTS):
+        before, token = _read(manifest)
+        after = tuple(change(list(before)))
+        if after != before:
+            body = _KeptRuns(runs=after).model_dump_json(indent=4).encode()
+            try:
+                _location(manifest).replace(body, token)
+            except StorageConflictError:
+                continue
+        return list(after)
+    raise StorageConflictError(f"The history was changed by others {_ATTEMPTS} times in a row", phase="history")
+
+
+def records_of(asset_name: str, asset_id: str) -> list[DataAssetRun]:
+    """All run records of an asset that can be read, in no order."""
+    folder = metadata_location(asset_name, asset_id, "x")
+    try:
+        paths = folder.mount.fs.ls(folder.path.rpartition("/")[0], detail=False)
+    except FileNotFoundError:
+        return []
+    names = [str(path).rstrip("/").rpartition("/")[2] for path in paths]
+    ids = [name.removeprefix("asset_run_id=") for name in names if name.startswith("asset_run_id=")]
+
+    def read(run_id: str) -> Iterator[DataAssetRun]:
+        with suppress(ManifestError):  # cut short by a crash, perhaps: the others still count
+            if (record := DataAssetRun.read(asset_name, asset_id, run_id)) is not None:
+                yield record
+
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        return [record for found in pool.map(lambda run_id: list(read(run_id)), ids) for record in found]
+
+
+def _read(manifest: AssetManifest) -> tuple[tuple[AssetManifestRun, ...], str | None]:
+    location = _location(manifest)
+    stored = location.read()
+    if stored is None:
+        return (), None
+    try:
+        return _KeptRuns.model_validate_json(stored.data).runs, stored.token
+    except (ValidationError, ValueError) as error:
+        problem = str(error).splitlines()[0]
+        logger.warning("%s can't be read (%s); it is made anew from the run records.", location.key, problem)
+        return _from_records(manifest), stored.token
+
+
+def _from_records(manifest: AssetManifest) -> tuple[AssetManifestRun, ...]:
+    elsewhere = {*manifest.superseded, manifest.last_run.id if manifest.last_run else None}
+    found = [
+        record.summary()
+        for record in records_of(manifest.asset_name, manifest.asset_id)
+        if record.keeps_results and record.status is RunStatus.SUCCESS and record.id not in elsewhere
+    ]
+    return tuple(sorted(found, key=lambda run: str(run.materialized)))
+
+
+def _location(manifest: AssetManifest) -> Location:
+    return metadata_location(manifest.asset_name, manifest.asset_id, "history.json")

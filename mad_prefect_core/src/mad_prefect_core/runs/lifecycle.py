@@ -1,0 +1,126 @@
+"""A run from its begin to one of its two ends: published, or nothing changed and the failure recorded."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+import time
+from collections.abc import Iterable
+
+from mad_prefect_core.errors import MadPrefectError, OutcomeUnknownError, located
+from mad_prefect_core.plugins import get_host
+from mad_prefect_core.runs.lease import Holder, Lease
+from mad_prefect_core.runs.manifest import AssetManifest, read_manifest
+from mad_prefect_core.runs.process import Process
+from mad_prefect_core.runs.publish import publish, settle
+from mad_prefect_core.runs.record import DataAssetRun, RunStatus
+from mad_prefect_core.runs.retention import Retention
+from mad_prefect_core.runs.sweep import sweep_failed, sweep_left, sweep_superseded
+
+__all__ = ["Lifecycle"]
+
+logger = logging.getLogger(__name__)
+
+
+class Lifecycle:
+    """What happens to a run's record, lease and files, whatever makes its results.
+
+    Args:
+        record: Of the run.
+        folders: Those of the run alone, which it may write to.
+        retention: Which earlier runs are kept once it is published.
+    """
+
+    def __init__(self, record: DataAssetRun, folders: Iterable[str], retention: Retention | None = None) -> None:
+        self.record = record
+        self.folders = tuple(folders)
+        self.phase = "begin"
+        self.published = False
+        self._retention = retention
+        self._started: float
+        self._lease: Lease
+        self._predecessor: str | None
+
+    def holder(self) -> Holder:
+        """The run as the holder of a lease."""
+        assert self.record.runtime is not None
+        return Holder(
+            run=str(self.record.id),
+            asset_name=str(self.record.asset_name),
+            asset_id=str(self.record.asset_id),
+            process=Process.this(),
+            since=self.record.runtime,
+            folders=self.folders,
+        )
+
+    def begin(self, lease: Lease, manifest: AssetManifest | None) -> None:
+        """Under the lease, and with the manifest as it was when that had been taken."""
+        self._lease = lease
+        self.record.runtime = dt.datetime.now(dt.UTC)  # it may have waited since it was made
+        self._started = time.monotonic()
+        self._predecessor = manifest.last_run.id if manifest and manifest.last_run else None
+        lease.left = sweep_left(lease.left)
+        self.record.status = RunStatus.RUNNING
+        self.record.write()
+
+    def publish(self) -> None:
+        """Make it the current run. Raises `LeaseLostError`, `OutcomeUnknownError`, `OSError`."""
+        self.phase = "publish"
+        with located(phase="publish"):
+            self.record.versions = _versions(self.record)
+            self.record.materialized = dt.datetime.now(dt.UTC)
+            self._measure()
+            self.record.write()  # before the switch: whoever follows it finds there what is ours to sweep
+            self._lease.confirm()
+            publish(self.record, self._predecessor, self._lease.confirmed)
+            self.published = True
+
+    def end(self) -> None:
+        """After `publish`: settle it, and sweep what it has superseded. It is published, so nothing is raised."""
+        record = self.record
+        record.status = RunStatus.SUCCESS
+        try:
+            manifest, _ = read_manifest(str(record.asset_name), str(record.asset_id))
+            settle(record, sweep_superseded(manifest, self._retention) if manifest else ())
+            record.write()
+            self._lease.left = sweep_left(self._lease.left, published=record.asset_id)
+        except (OSError, MadPrefectError) as problem:
+            # An error now would say that the result is not published.
+            logger.warning("Asset %r: run %s could not be wound up: %s", record.asset_name, record.id, problem)
+        get_host().notify("mad_prefect_run_finished", record)
+
+    def fail(self, error: BaseException, text: str) -> None:
+        """Record the failure as `text`, and take away what nobody was shown. The error itself is what the caller gets:
+        nothing is raised here."""
+        record = self.record
+        record.status, record.phase, record.error = RunStatus.FAILED, self.phase, text
+        self._measure()
+        unknown = isinstance(error, OutcomeUnknownError)  # then the run may be current, and its files are its result
+        if not unknown:
+            record.materialized = None
+            record.results = []
+        left: tuple[Holder, ...] = (self.holder().model_copy(update={"process": None}),)
+        try:
+            record.write()
+            if not unknown:
+                sweep_failed(record, self.folders)
+                left = ()
+        except (OSError, MadPrefectError) as problem:
+            logger.warning(
+                "Asset %r: the failure of run %s could not be recorded: %s", record.asset_name, record.id, problem
+            )
+        self._lease.left += left  # whoever runs next finishes it, or sweeps it
+        get_host().notify("mad_prefect_run_finished", record)
+
+    def _measure(self) -> None:
+        self.record.duration_miliseconds = int((time.monotonic() - self._started) * 1000)
+
+    def check_lease(self) -> None:
+        """Raises `LeaseLostError` if another run may have taken its place: that one has swept its files."""
+        self._lease.confirmed()
+
+
+def _versions(record: DataAssetRun) -> dict[str, str]:
+    used = {result.format for result in record.results}
+    plugins = [plugin for plugin in get_host().plugins() if used & set(plugin.formats)]
+    return {plugin.distribution: plugin.version for plugin in plugins}
