@@ -20,7 +20,10 @@ Distribution = Any  # of the conftest beside this file
 
 CORE = "mad_prefect_core"
 # What a plugin may import of the core, ours or a stranger's.
-PUBLIC = {CORE, *(f"{CORE}.{name}" for name in ("contracts", "errors", "objects", "paths", "session", "testing", "writing"))}
+PUBLIC = {
+    CORE,
+    *(f"{CORE}.{name}" for name in ("contracts", "errors", "objects", "paths", "session", "testing", "writing")),
+}
 
 
 def imports(package: Path) -> Iterator[tuple[Path, str, list[str]]]:

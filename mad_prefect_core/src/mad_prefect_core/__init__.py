@@ -5,7 +5,7 @@ from mad_prefect_core.assets import DataAsset, DataAssetOptions, asset
 from mad_prefect_core.batch.sources import yield_data_batches
 from mad_prefect_core.duckdb_files import MadFileSystem, register_mad_protocol
 from mad_prefect_core.hookspecs import PLUGIN_API, hookimpl
-from mad_prefect_core.runs import DataAssetRun
+from mad_prefect_core.runs import DataAssetRun, Retention
 from mad_prefect_core.session import Relation
 from mad_prefect_core.settings import Settings, get_settings, use_settings
 
@@ -19,6 +19,7 @@ __all__ = [
     "DataAssetRun",
     "MadFileSystem",
     "Relation",
+    "Retention",
     "Settings",
     "asset",
     "get_settings",

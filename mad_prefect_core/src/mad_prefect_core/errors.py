@@ -21,6 +21,7 @@
     ├── QueryError                                 SQL that does not parse, bind or run
     ├── ArgumentError                (TypeError)   an argument that can't be part of an asset's identity
     ├── AssetRunningError                          another run of the asset is under way, and it was asked to fail then
+    ├── VersionError                 (LookupError) an earlier run that is not there, or whose data is not kept
     └── StorageError                 (OSError)
         ├── StorageConflictError                   a conditional write lost against another writer
         │   └── LeaseLostError                     a run was held up for so long that another took its place
@@ -64,6 +65,7 @@ __all__ = [
     "UnknownStorageError",
     "UnsupportedDataError",
     "UnsupportedValueError",
+    "VersionError",
     "located",
 ]
 
@@ -191,6 +193,10 @@ class ArgumentError(MadPrefectError, TypeError):
 
 class AssetRunningError(MadPrefectError):
     """Another run of the asset is under way, and `on_running="fail"` says not to wait for it."""
+
+
+class VersionError(MadPrefectError, LookupError):
+    """An earlier run of an asset that is not there, or whose data is not kept, or can't be compared."""
 
 
 class StorageError(MadPrefectError, OSError):

@@ -17,11 +17,13 @@ from mad_prefect_core.artifacts.query import relation_over
 from mad_prefect_core.assets.engine import Plan, execute, latest
 from mad_prefect_core.assets.identity import digest
 from mad_prefect_core.assets.options import UNSET, DataAssetOptions, ManyReadOptions, ManyWriteOptions, OnRunning, Unset
+from mad_prefect_core.assets.past import WithHistory
 from mad_prefect_core.assets.templates import AssetTemplateFormatter, has_fields
 from mad_prefect_core.contracts import Artifact, Asset, ReadOptions
 from mad_prefect_core.errors import ArgumentError, QueryError, located
 from mad_prefect_core.paths import relative_key, split_url
 from mad_prefect_core.plugins import get_host
+from mad_prefect_core.runs.history import History
 from mad_prefect_core.runs.retention import Retention
 from mad_prefect_core.session import DuckSession, Relation, table_names
 from mad_prefect_core.threads import in_thread, run_sync
@@ -37,7 +39,7 @@ CACHE_FIRST_CACHE_EXPIRATION = timedelta(days=9999)
 _defined: weakref.WeakValueDictionary[str, DataAsset[..., Any]] = weakref.WeakValueDictionary()
 
 
-class DataAsset(Generic[P, R]):
+class DataAsset(WithHistory, Generic[P, R]):
     """A function whose result is durable, cached and queryable. `@asset` makes one.
 
     Args:
@@ -217,6 +219,13 @@ class DataAsset(Generic[P, R]):
                 hint="Bind all of them, or none for the latest result whichever it was made with.",
             )
         return await latest(self.plan(), self._missing)
+
+    async def _history(self) -> History:
+        run = (await self._latest()).run if self._missing else None
+        return History(self.name, self.id if run is None else run.asset_id)
+
+    def _retention(self) -> Retention | None:
+        return self.options.retention
 
     async def _tables(self, query_str: str | None, given: Mapping[str, Any]) -> dict[str, Any]:
         found: dict[str, Any] = dict(given)

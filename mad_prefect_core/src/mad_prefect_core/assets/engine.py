@@ -196,7 +196,7 @@ def _artifact_of(plan: Plan, manifest: AssetManifest) -> DataArtifact:
     last = manifest.last_run
     run = DataAssetRun(
         id=last.id if last else None,
-        asset_id=plan.id,
+        asset_id=manifest.asset_id,
         asset_name=plan.name,
         asset_path=plan.paths[0],
         materialized=manifest.last_materialized,

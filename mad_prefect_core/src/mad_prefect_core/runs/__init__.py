@@ -1,5 +1,7 @@
 """Runs: their records, the manifest that makes one of them current, and the publishing of results."""
 
+from mad_prefect_core.runs.diff import AssetDiff
+from mad_prefect_core.runs.history import AssetVersion, PrunedRun
 from mad_prefect_core.runs.manifest import (
     AssetManifest,
     AssetManifestRun,
@@ -15,14 +17,19 @@ from mad_prefect_core.runs.record import (
     RunStatus,
     get_asset_metadata,
 )
+from mad_prefect_core.runs.retention import Retention
 
 __all__ = [
+    "AssetDiff",
     "AssetManifest",
     "AssetManifestRun",
+    "AssetVersion",
     "DataAssetRun",
     "FragmentRecord",
     "ManifestRunStatus",
+    "PrunedRun",
     "ResultRecord",
+    "Retention",
     "RunStatus",
     "get_asset_metadata",
     "load_asset_manifest",

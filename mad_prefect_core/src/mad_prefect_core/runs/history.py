@@ -1,3 +1,263 @@
-"""The earlier runs of an asset as versions of its data: to look at, go back to, pin and prune."""
+"""The runs of an asset as versions of its data: to read, go back to, pin and prune."""
 
 from __future__ import annotations
+
+import datetime as dt
+import logging
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from mad_prefect_core.artifacts.files import DataFile, FormatOptions
+from mad_prefect_core.artifacts.query import relation_over
+from mad_prefect_core.errors import AssetRunningError, VersionError, located
+from mad_prefect_core.mounts import locate
+from mad_prefect_core.runs.kept import read_kept, records_of
+from mad_prefect_core.runs.lease import Lease
+from mad_prefect_core.runs.lifecycle import Lifecycle
+from mad_prefect_core.runs.manifest import AssetManifest, AssetManifestRun, change_manifest, read_manifest
+from mad_prefect_core.runs.publish import ResultTarget, address, lease_on, result_file
+from mad_prefect_core.runs.record import DataAssetRun, RunStatus
+from mad_prefect_core.runs.retention import Retention
+from mad_prefect_core.runs.sweep import files_of, forget, not_kept, sweep_left
+from mad_prefect_core.session import Relation
+from mad_prefect_core.threads import in_thread
+
+__all__ = ["AssetVersion", "History", "PrunedRun", "Which"]
+
+logger = logging.getLogger(__name__)
+
+_SHORTEST = 4  # digits of a run's id
+
+
+@dataclass(frozen=True)
+class AssetVersion:
+    """One run of an asset, and its data where that is kept."""
+
+    run: DataAssetRun
+    current: bool
+    kept: bool
+    """Whether its data can be read."""
+    pins: tuple[str, ...] = ()
+    """The names that it is pinned under."""
+
+    async def query(
+        self, query_str: str | None = None, params: Any = None, *, tables: Mapping[str, Any] | None = None
+    ) -> Relation | None:
+        """As `DataAsset.query`, on the rows of this run; None where it stored no file. Raises `VersionError` if its
+        data is not kept any more."""
+        file = self.file()
+        if file is None:
+            return None
+        with located(asset=self.run.asset_name, path=self.run.asset_path, phase="query"):
+            return await in_thread(relation_over, [file], FormatOptions(), file.schema, query_str, params, tables)
+
+    def file(self) -> DataFile | None:
+        """Its first result; None where it stored none. Raises `VersionError`."""
+        if not self.kept:
+            raise VersionError(
+                f"The data of run {self.run.id} is not kept",
+                asset=self.run.asset_name,
+                path=self.run.asset_path,
+                hint="It failed." if self.run.error else "Keep it with snapshot_artifacts, retention or a pin.",
+            )
+        return result_file(self.run.results[0]) if self.run.results else None
+
+
+@dataclass(frozen=True)
+class PrunedRun:
+    """A run that a retention lets go."""
+
+    run: AssetManifestRun
+    files: tuple[str, ...]
+    size: int
+    """Of its files, in bytes."""
+
+
+Which = str | dt.datetime | AssetVersion
+"""A version: a run's id or its first digits, a pin's name, or a moment, for the run that was current then."""
+
+
+class History:
+    """All runs of one asset with its arguments, by what is stored of them alone. Every method blocks."""
+
+    def __init__(self, asset_name: str, asset_id: str) -> None:
+        self.asset_name = asset_name
+        self.asset_id = asset_id
+
+    def versions(self) -> list[AssetVersion]:
+        """All runs, failed ones too, the newest first."""
+        manifest = self._manifest()
+        records = records_of(self.asset_name, self.asset_id)
+        if manifest is None:
+            return [AssetVersion(record, current=False, kept=False) for record in _newest_first(records)]
+        current = manifest.last_run.id if manifest.last_run else None
+        kept = {current, *manifest.superseded, *(run.id for run in read_kept(manifest))}
+        return [
+            AssetVersion(
+                record,
+                current=record.id == current,
+                kept=record.id in kept,
+                pins=tuple(sorted(name for name, run_id in manifest.pins.items() if run_id == record.id)),
+            )
+            for record in _newest_first(records)
+        ]
+
+    def current(self) -> AssetVersion:
+        """The version that readers see now. Raises `VersionError` where there is none."""
+        for version in self.versions():
+            if version.current:
+                return version
+        raise VersionError("The asset has no result yet", asset=self.asset_name)
+
+    def at(self, which: Which) -> AssetVersion:
+        """One of them. Raises `VersionError` where there is none, or several are meant."""
+        if isinstance(which, AssetVersion):
+            return which
+        versions = self.versions()
+        if isinstance(which, dt.datetime):
+            if which.tzinfo is None:
+                raise VersionError(f"The moment {which} has no time zone", asset=self.asset_name)
+            good = [v for v in versions if v.run.materialized and (v.run.status is RunStatus.SUCCESS or v.kept)]
+            found = [v for v in good if v.run.materialized and v.run.materialized <= which][:1]
+        else:
+            found = [v for v in versions if which in v.pins or v.run.id == which]
+            if not found and len(which) >= _SHORTEST:
+                found = [v for v in versions if str(v.run.id).startswith(which)]
+        if len(found) == 1:
+            return found[0]
+        raise VersionError(
+            f"There are {len(found)} runs {which}" if found else f"There is no run {which}",
+            asset=self.asset_name,
+            hint="history() lists the runs with their ids, times and pins.",
+        )
+
+    def pin(self, name: str, which: Which | None = None) -> AssetVersion:
+        """Keep a version, the current one if none is named, until it is unpinned."""
+        version = self.at(which) if which is not None else self.current()
+        version.file()
+
+        def change(manifest: AssetManifest) -> AssetManifest:
+            return manifest.model_copy(update={"pins": manifest.pins | {name: str(version.run.id)}})
+
+        change_manifest(self.asset_name, self.asset_id, change)
+        return self.at(str(version.run.id))
+
+    def unpin(self, name: str) -> None:
+        """Let go of a pin: what was kept for it alone is deleted. Raises `VersionError` where there is none."""
+        version = self.at(name)
+        if name not in version.pins:
+            raise VersionError(f"There is no pin {name!r}", asset=self.asset_name)
+
+        def change(manifest: AssetManifest) -> AssetManifest:
+            return manifest.model_copy(update={"pins": {n: run for n, run in manifest.pins.items() if n != name}})
+
+        _, manifest = change_manifest(self.asset_name, self.asset_id, change)
+        if not version.run.keeps_results and version.run.id not in manifest.pins.values():
+            with _Alone(self, version.run, "unpin"):
+                forget(manifest, [run for run in read_kept(manifest) if run.id == version.run.id])
+
+    def prune(self, retention: Retention, dry_run: bool = False) -> list[PrunedRun]:
+        """Delete the data of the runs that a retention does not want, the oldest first; with `dry_run` only say
+        which."""
+        manifest = self._manifest()
+        if manifest is None or manifest.last_run is None:
+            return []
+        pruned = [self._pruned(run) for run in not_kept(manifest, read_kept(manifest), retention)]
+        if pruned and not dry_run:
+            with _Alone(self, self.current().run, "prune"):
+                forget(manifest, [entry.run for entry in pruned])
+        return pruned
+
+    def rollback(self, which: Which) -> DataAssetRun:
+        """Make the results of an earlier run the current ones, by a run of its own. Returns that."""
+        version = self.at(which)
+        if version.current:
+            return version.run
+        if version.file() is None:
+            raise VersionError(f"Run {version.run.id} stored no file to go back to", asset=self.asset_name)
+        with _Alone(self, version.run, "rollback") as lease:
+            run = _Rollback(version.run)
+            run.execute(lease, self._manifest())
+        return run.record
+
+    def _manifest(self) -> AssetManifest | None:
+        return read_manifest(self.asset_name, self.asset_id)[0]
+
+    def _pruned(self, run: AssetManifestRun) -> PrunedRun:
+        record = DataAssetRun.read(self.asset_name, self.asset_id, run.id)
+        stats = {path: locate(path).stat() for path in (files_of(record) if record else [])}
+        there = {path: stat.size for path, stat in stats.items() if stat is not None}
+        return PrunedRun(run, tuple(there), sum(there.values()))
+
+
+class _Alone:
+    """The lease on an asset's paths, for a change of its history; a run that is under way is not waited for."""
+
+    def __init__(self, history: History, like: DataAssetRun, what: str) -> None:
+        self._lease = lease_on([ResultTarget.of(result.path) for result in like.results])
+        record = DataAssetRun(
+            id=f"{what}-{uuid.uuid4().hex}",
+            runtime=dt.datetime.now(dt.UTC),
+            asset_name=history.asset_name,
+            asset_id=history.asset_id,
+        )
+        self._holder = Lifecycle(record, ()).holder()
+
+    def __enter__(self) -> Lease:
+        other = self._lease.take(self._holder)
+        if other is not None:
+            raise AssetRunningError(
+                f"A run is under way since {other.since:%Y-%m-%d %H:%M:%S} UTC",
+                asset=self._holder.asset_name,
+                hint="Try again when it is over.",
+            )
+        return self._lease
+
+    def __exit__(self, *_: object) -> None:
+        self._lease.left = sweep_left(self._lease.left)
+        self._lease.release()
+
+
+class _Rollback(Lifecycle):
+    """A run whose results are those of an earlier one."""
+
+    def __init__(self, to: DataAssetRun) -> None:
+        self.to = to
+        record = DataAssetRun(
+            id=uuid.uuid4().hex,
+            runtime=dt.datetime.now(dt.UTC),
+            asset_id=to.asset_id,
+            asset_name=to.asset_name,
+            asset_path=to.asset_path,
+            parameters=to.parameters,
+            rows=to.rows,
+            keeps_results=to.keeps_results,
+            signature=to.signature,
+            rolled_back_to=to.id,
+        )
+        targets = [ResultTarget.of(result.path) for result in to.results]
+        self.own = [target.run_file(str(to.asset_name), str(record.id)) for target in targets]
+        super().__init__(record, sorted({file.folder for file in self.own}))
+
+    def execute(self, lease: Lease, manifest: AssetManifest | None) -> None:
+        try:
+            self.begin(lease, manifest)
+            results = []
+            for result, own in zip(self.to.results, self.own, strict=True):
+                locate(result.file).link_to(own)
+                results.append(result.model_copy(update={"file": address(result.path, own), "token": ""}))
+            self.record.results = results
+            self.publish()
+        except BaseException as error:
+            (self.end if self.published else partial(self.fail, error, f"{type(error).__name__}: {error}"))()
+            raise
+        self.end()
+        logger.info("Asset %r: went back to run %s.", self.record.asset_name, self.to.id)
+
+
+def _newest_first(records: Sequence[DataAssetRun]) -> list[DataAssetRun]:
+    oldest = dt.datetime.min.replace(tzinfo=dt.UTC)
+    return sorted(records, key=lambda record: record.materialized or record.runtime or oldest, reverse=True)

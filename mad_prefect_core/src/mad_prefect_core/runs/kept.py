@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextvars
 import logging
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from typing import Literal
 
 from pydantic import BaseModel, ValidationError
@@ -65,8 +67,10 @@ def records_of(asset_name: str, asset_id: str) -> list[DataAssetRun]:
             if (record := DataAssetRun.read(asset_name, asset_id, run_id)) is not None:
                 yield record
 
+    # Each thread needs the settings that are in force here.
+    calls = [partial(contextvars.copy_context().run, lambda run_id: list(read(run_id)), run_id) for run_id in ids]
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        return [record for found in pool.map(lambda run_id: list(read(run_id)), ids) for record in found]
+        return [record for found in pool.map(lambda call: call(), calls) for record in found]
 
 
 def _read(manifest: AssetManifest) -> tuple[tuple[AssetManifestRun, ...], str | None]:

@@ -1,0 +1,69 @@
+"""What an asset's earlier runs are good for: the methods of `DataAsset` about its history."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+from mad_prefect_core.errors import OptionError
+from mad_prefect_core.runs.diff import AssetDiff, diff
+from mad_prefect_core.runs.history import AssetVersion, History, PrunedRun, Which
+from mad_prefect_core.runs.record import DataAssetRun
+from mad_prefect_core.runs.retention import Retention
+from mad_prefect_core.threads import in_thread
+
+__all__ = ["WithHistory"]
+
+
+class WithHistory(ABC):
+    """An asset whose runs can be looked at. Its history is that of its arguments.
+
+    A version is named by a run's id or its first digits, by a pin, or by a moment with a time zone: the run that was
+    current then. All of these raise `VersionError` for one that is not there, and where its data is needed and not
+    kept.
+    """
+
+    @abstractmethod
+    async def _history(self) -> History: ...
+
+    @abstractmethod
+    def _retention(self) -> Retention | None: ...
+
+    async def history(self) -> list[AssetVersion]:
+        """All runs, also failed ones, the newest first."""
+        return await in_thread((await self._history()).versions)
+
+    async def at(self, which: Which) -> AssetVersion:
+        """One version: its rows, by `query`, and its record, as `run`."""
+        return await in_thread((await self._history()).at, which)
+
+    async def diff(
+        self, before: Which, after: Which | None = None, *, key: str | Sequence[str] | None = None
+    ) -> AssetDiff:
+        """What is different in `after`, the current version if not given. `key` names the columns that tell rows
+        apart; without it, a row that changed is one that was removed and one that was added."""
+        history = await self._history()
+        older = await in_thread(history.at, before)
+        newer = await in_thread(history.current) if after is None else await in_thread(history.at, after)
+        return await in_thread(diff, older, newer, key)
+
+    async def rollback(self, to: Which) -> DataAssetRun:
+        """Make the results of an earlier run the current ones, whole or not at all, by a run of its own: the history
+        goes on. Raises `AssetRunningError` while a run is under way."""
+        return await in_thread((await self._history()).rollback, to)
+
+    async def pin(self, name: str, which: Which | None = None) -> AssetVersion:
+        """Keep a version, the current one if none is named, whatever the retention, until it is unpinned."""
+        return await in_thread((await self._history()).pin, name, which)
+
+    async def unpin(self, name: str) -> None:
+        """Let go of a pin."""
+        await in_thread((await self._history()).unpin, name)
+
+    async def prune(self, retention: Retention | None = None, *, dry_run: bool = False) -> list[PrunedRun]:
+        """Delete the data of earlier runs that the retention, the asset's own if not given, does not want. Their
+        records stay. Returns them with the bytes that they take; with `dry_run`, nothing is deleted."""
+        wanted = retention or self._retention()
+        if wanted is None:
+            raise OptionError("The asset has no retention", hint="Pass one: prune(Retention(keep_last=10)).")
+        return await in_thread((await self._history()).prune, wanted, dry_run)
