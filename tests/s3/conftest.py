@@ -109,6 +109,12 @@ def any_bucket(any_server: S3Server, new_bucket: Callable[[S3Server], Bucket]) -
     return new_bucket(any_server)
 
 
+@pytest.fixture(params=["strict", "rgw"])
+def any_strict(request: pytest.FixtureRequest, new_bucket: Callable[[S3Server], Bucket]) -> Bucket:
+    """A bucket on each server that checks signatures."""
+    return new_bucket(request.getfixturevalue(f"{request.param}_server"))
+
+
 @pytest.fixture
 def based(bucket: Bucket, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Bucket:
     """Relative paths are below `lake/` in the bucket."""

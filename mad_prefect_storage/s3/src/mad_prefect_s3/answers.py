@@ -9,12 +9,13 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+import aiohttp
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, NoCredentialsError
 from botocore.parsers import ResponseParserError
 
 from mad_prefect_core.errors import StorageError
 
-__all__ = ["MARK", "Failure", "code_of", "etag_of", "md5", "place", "said", "token_of", "told"]
+__all__ = ["MARK", "UNANSWERED", "Failure", "code_of", "etag_of", "md5", "place", "said", "token_of", "told"]
 
 MARK = "mad-prefect-write"
 """The name of the metadata by which a write is known again where its answer was lost."""
@@ -22,7 +23,15 @@ MARK = "mad-prefect-write"
 # Not failures: what was asked for is not there, or not as the condition wants it.
 _ORDINARY = {"304", "404", "412", "416", "InvalidRange", "NoSuchKey", "NoSuchVersion", "PreconditionFailed"}
 _PASSING = {"InternalError", "OperationAborted", "RequestTimeout", "SlowDown", "Throttling", "ThrottlingException"}
-_UNANSWERED = (HTTPClientError, ResponseParserError, TimeoutError, ConnectionError, asyncio.IncompleteReadError)
+UNANSWERED = (
+    HTTPClientError,
+    ResponseParserError,
+    aiohttp.ClientError,
+    asyncio.IncompleteReadError,
+    ConnectionError,
+    TimeoutError,
+)
+"""What is raised where a connection breaks, or none is made."""
 _DENIED = (
     "The credentials need s3:GetObject, s3:PutObject, s3:DeleteObject and s3:ListBucket; without the last, also an "
     "object that is not there is refused."
@@ -87,7 +96,7 @@ class Failure:
         client = _client_error(error)
         if client is None:
             root = error.__cause__ if isinstance(error, StorageError) and error.__cause__ else error
-            return cls("", None, isinstance(root, _UNANSWERED))
+            return cls("", None, isinstance(root, UNANSWERED))
         status = client.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
         return cls(code_of(error), status, False)
 
@@ -128,7 +137,7 @@ def told(error: Exception, server: str, method: str, named: dict[str, Any], atte
             path=path,
             hint="Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or AWS_PROFILE, or give the option anon.",
         )
-    if isinstance(error, BotoCoreError | OSError | TimeoutError):
+    if isinstance(error, (BotoCoreError, OSError, *UNANSWERED)):
         return StorageError(
             f"{server} did not answer {method} in {attempts} attempts: {said(error)}",
             path=path,

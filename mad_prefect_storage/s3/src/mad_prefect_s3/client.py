@@ -10,6 +10,7 @@ import functools
 import logging
 import random
 import re
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from io import UnsupportedOperation
@@ -18,14 +19,13 @@ from typing import Any, TypeVar
 
 from aiobotocore.credentials import AioAssumeRoleCredentialFetcher, AioDeferredRefreshableCredentials
 from aiobotocore.session import AioSession
-from botocore.exceptions import HTTPClientError
 from fsspec.asyn import sync
 from s3fs import S3FileSystem
 
 from mad_prefect_core.errors import OptionError, StorageError
 from mad_prefect_core.objects import PinnedFiles, StagedUpload, Tail
 from mad_prefect_s3 import conditional, transfers
-from mad_prefect_s3.answers import Failure, code_of, etag_of, place, said, token_of, told
+from mad_prefect_s3.answers import UNANSWERED, Failure, code_of, etag_of, place, said, token_of, told
 from mad_prefect_s3.options import S3Options
 
 __all__ = ["S3Files"]
@@ -37,6 +37,7 @@ R = TypeVar("R")
 _PART = 8 * 2**20  # bytes of a long range that are one request
 _PARALLEL = 8
 _PAUSE = 0.125  # seconds
+_DOWN = 30  # seconds
 _EXPIRED = {
     "400",  # what a HEAD is answered where the token has expired
     "403",
@@ -50,7 +51,6 @@ _EXPIRED = {
     "SignatureDoesNotMatch",
     "TokenRefreshRequired",
 }
-_BROKEN = (HTTPClientError, OSError, TimeoutError, asyncio.IncompleteReadError)
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class _Access:
         block = _block(options.credentials)
         client = _value(getattr(block, "aws_client_parameters", None))
         said = {
-            "key": options.key or _first(block, "aws_access_key_id", "minio_root_user"),
+            "key": _value(options.key) or _first(block, "aws_access_key_id", "minio_root_user"),
             "secret": _value(options.secret) or _first(block, "aws_secret_access_key", "minio_root_password"),
             "token": _value(options.token) or _first(block, "aws_session_token"),
             "profile": options.profile or _first(block, "profile_name"),
@@ -116,6 +116,7 @@ class S3Files(S3FileSystem):  # type: ignore[misc]  # s3fs is not typed
     def __init__(self, options: S3Options) -> None:
         self.options = options
         self.retried = 0
+        self._down: float | None = None
         self.pinned = PinnedFiles(self, "s3")
         self.quotes_etags = True  # whether the server wants quotes around the ETags of conditions
         self.conditions: dict[str, bool] = {}  # by bucket, whether the server keeps them
@@ -196,26 +197,41 @@ class S3Files(S3FileSystem):  # type: ignore[misc]  # s3fs is not typed
     # -- one request ---------------------------------------------------------------------------------------------
 
     async def _call_s3(self, method: str, *parameters: Any, **named: Any) -> Any:
-        for attempt in range(1, self.options.attempts + 1):
+        attempts = self.attempts()
+        for attempt in range(1, attempts + 1):
             try:
                 return await self._attempt(method, *parameters, **named)
             except Exception as error:
-                if attempt < self.options.attempts and Failure.of(error).passes:
+                if attempt < attempts and Failure.of(error).passes:
                     await self.pause(attempt, error)
-                elif (failure := told(error, self.server(), method, named, attempt)) is error:
+                    continue
+                if Failure.of(error).passes:
+                    self.gave_up()
+                if (failure := told(error, self.server(), method, named, attempt)) is error:
                     raise
-                else:
-                    raise failure from error
+                raise failure from error
         raise AssertionError("not reached")
 
     async def _attempt(self, method: str, *parameters: Any, **named: Any) -> Any:
         used = await self.credentials()
         try:
-            return await super()._call_s3(method, *parameters, **named)
+            answer = await super()._call_s3(method, *parameters, **named)
         except Exception as error:
             if used is None or code_of(error) not in _EXPIRED or not await self._refreshed(used):
                 raise
-        return await super()._call_s3(method, *parameters, **named)
+            answer = await super()._call_s3(method, *parameters, **named)
+        self._down = None
+        return answer
+
+    def attempts(self) -> int:
+        """How often to try. Once, where all attempts of another request have just failed: what is left to do of a run
+        ends soon then, rather than after as many pauses again for each request."""
+        down = self._down is not None and time.monotonic() - self._down < _DOWN
+        return 1 if down else self.options.attempts
+
+    def gave_up(self) -> None:
+        """All attempts of a request have failed."""
+        self._down = time.monotonic()
 
     async def pause(self, attempt: int, error: Exception) -> None:
         """Wait before a request is sent again: longer each time, and a random part of it, so that those who were
@@ -264,13 +280,14 @@ class S3Files(S3FileSystem):  # type: ignore[misc]  # s3fs is not typed
 
     async def get(self, path: str, **parameters: Any) -> tuple[bytes, dict[str, Any]]:
         """Bytes of an object, and what else the server says of it. Raises `FileNotFoundError`."""
-        for attempt in range(1, self.options.attempts + 1):
+        attempts = self.attempts()
+        for attempt in range(1, attempts + 1):
             answer = await self.call("get_object", path, **parameters)
             try:
                 async with answer["Body"] as body:
                     return await body.read(), answer
-            except _BROKEN as error:
-                if attempt == self.options.attempts:
+            except UNANSWERED as error:
+                if attempt == attempts:
                     raise told(error, self.server(), "get_object", place(path), attempt) from error
                 await self.pause(attempt, error)
         raise AssertionError("not reached")

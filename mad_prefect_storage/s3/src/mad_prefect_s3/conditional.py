@@ -29,7 +29,8 @@ async def replace(fs: S3Files, path: str, data: bytes, expected: str | None) -> 
     mark = os.urandom(16).hex()  # by which our own write is known where its answer was lost
     before = etag_of(expected) if expected else ""
     unclear = False
-    for attempt in range(1, fs.options.attempts + 1):
+    attempts = fs.attempts()
+    for attempt in range(1, attempts + 1):
         try:
             return await _put(fs, path, data, mark, expected)
         except OSError as error:
@@ -44,9 +45,10 @@ async def replace(fs: S3Files, path: str, data: bytes, expected: str | None) -> 
             if followed == before or (current == before and not failure.unanswered):
                 unclear = False  # nobody has replaced that version, or somebody else has: ours did not
             if failure.passes or failure.code == "ConditionalRequestConflict":
-                if attempt < fs.options.attempts:
+                if attempt < attempts:
                     await fs.pause(attempt, error)
                     continue
+                fs.gave_up()
                 if not unclear:
                     raise
             elif current == before and fs.quotes_etags:
@@ -55,7 +57,7 @@ async def replace(fs: S3Files, path: str, data: bytes, expected: str | None) -> 
             if unclear:
                 raise _unknown(path, error) from error
             raise _lost(path, found) from error
-    raise StorageConflictError(f"Others wrote {fs.options.attempts} times in a row", path=f"s3://{path}")
+    raise StorageConflictError(f"Others wrote {attempts} times in a row", path=f"s3://{path}")
 
 
 async def _put(fs: S3Files, path: str, data: bytes, mark: str, expected: str | None) -> str:

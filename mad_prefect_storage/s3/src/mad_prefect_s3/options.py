@@ -17,7 +17,7 @@ class S3Options(Options):
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
 
-    key: str | None = Field(None, description="Access key id. Environment: AWS_ACCESS_KEY_ID.")
+    key: SecretStr | None = Field(None, description="Access key id. Environment: AWS_ACCESS_KEY_ID.")
     secret: SecretStr | None = Field(None, description="Secret access key. Environment: AWS_SECRET_ACCESS_KEY.")
     token: SecretStr | None = Field(
         None, description="Session token of temporary credentials. Environment: AWS_SESSION_TOKEN."

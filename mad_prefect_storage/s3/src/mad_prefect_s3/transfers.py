@@ -47,6 +47,10 @@ async def upload(fs: S3Files, local: Path, path: str, create: bool = False) -> N
 
 async def copy(fs: S3Files, source: str, path: str) -> None:
     """Copy an object on the server. Raises `FileNotFoundError`."""
+    if source == path:  # which servers refuse
+        if await fs.head(path) is None:
+            raise FileNotFoundError(path)
+        return
     try:
         await fs.call("copy_object", path, CopySource=place(source))
     except StorageError as error:

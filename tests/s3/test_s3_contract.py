@@ -1,0 +1,36 @@
+"""S3 holds the contract of a storage, as plugin authors test theirs, on each server."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from mad_prefect_core.testing.storages import StorageContract
+from mad_prefect_s3 import S3Storage
+
+
+class S3Contract(StorageContract, contract=True):
+    @pytest.fixture
+    def storage(self) -> S3Storage:
+        return S3Storage()
+
+    @pytest.fixture
+    def url(self, held: Any) -> str:
+        return f"{held.url}/lake"
+
+    @pytest.fixture
+    def options(self, held: Any) -> dict[str, Any]:
+        return dict(held.server.options)
+
+
+class TestMoto(S3Contract):
+    @pytest.fixture
+    def held(self, bucket: Any) -> Any:
+        return bucket
+
+
+class TestCephGateway(S3Contract):
+    @pytest.fixture
+    def held(self, rgw_server: Any, new_bucket: Any) -> Any:
+        return new_bucket(rgw_server)

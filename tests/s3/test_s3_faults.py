@@ -1,0 +1,288 @@
+"""What S3 promises where servers, networks and credentials fail. Each name says what a user would lose."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Any
+
+import pytest
+from http_proxy import Fault, Request
+
+from mad_prefect_core import asset
+from mad_prefect_core.errors import OutcomeUnknownError, StorageConflictError, StorageError
+from mad_prefect_core.session import DuckSession
+from mad_prefect_s3 import S3Options, S3Storage
+
+STORAGE = S3Storage()
+FAULTS = [Fault(), Fault(reply_lost=True), Fault(half_reply=True), *(Fault(status=s) for s in (429, 500, 503))]
+
+
+def publish(fs: Any, path: str, data: bytes) -> None:
+    staged = STORAGE.stage(fs, path)
+    staged.write_bytes(data)
+    STORAGE.publish(fs, staged, path)
+
+
+def content(fs: Any, path: str) -> bytes:
+    with DuckSession() as session:
+        files = STORAGE.duckdb_files(session, fs, [path])
+        return bytes(session.sql("SELECT content FROM read_blob($1)", [files]).fetchall()[0][0])
+
+
+# -- what passes -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=str)
+def test_a_request_that_fails_once_is_sent_again_and_nobody_notices(bucket: Any, fault: Fault) -> None:
+    fs, path = bucket.fs(conditional_writes="trust"), bucket.path("x")
+    bucket.put("x", b"old")
+    acts: dict[str, Any] = {
+        "publish": lambda: publish(fs, path, b"1234"),
+        "stat": lambda: STORAGE.stat(fs, path).size,  # type: ignore[union-attr]
+        "read": lambda: STORAGE.read(fs, path).data,  # type: ignore[union-attr]
+        "link": lambda: STORAGE.link(fs, path, bucket.path("y")),
+        "replace": lambda: STORAGE.replace(fs, path, b"5678", STORAGE.stat(fs, path).token),  # type: ignore[union-attr]
+        "create": lambda: STORAGE.replace(fs, bucket.path("new"), b"first", None),
+        "query": lambda: content(fs, path),
+        "list": lambda: fs.ls(bucket.name, detail=False),
+        "delete": lambda: fs.rm_file(bucket.path("y")),
+    }
+    seen = {}
+    for name, act in acts.items():
+        before = fs.retried
+        methods = {"replace": {"method": "PUT"}, "create": {"method": "PUT"}}.get(name, {})
+        bucket.proxy.fail(fault, **methods)
+        seen[name] = act()
+        bucket.proxy.heal()
+        if fault.status is not None:  # a broken connection may be mended without us
+            assert fs.retried == before + 1, name
+
+    assert (seen["stat"], seen["read"], seen["query"]) == (4, b"1234", b"5678")
+    assert seen["list"] == [bucket.path(name) for name in ("new", "x", "y")]
+    assert (bucket.get("x"), bucket.get("new")) == (b"5678", b"first")
+    assert bucket.listed() == ["new", "x"]
+
+
+def test_an_asset_runs_through_where_every_third_request_fails(based: Any) -> None:
+    number = iter(range(10_000))
+    based.proxy.faults = lambda _: FAULTS[n // 3 % len(FAULTS)] if (n := next(number)) % 3 == 2 else None
+
+    @asset("x.parquet|csv")
+    def numbers() -> Any:
+        yield [{"id": 1}]
+        yield [{"id": 2}]
+
+    assert numbers.query_sync("SELECT sum(id)").fetchall() == [(3,)]
+    based.proxy.heal()
+    assert based.get("lake/x.csv") == b"id\n1\n2\n"
+
+
+def test_attempts_are_bounded_and_the_error_says_what_was_tried(bucket: Any) -> None:
+    fs = bucket.fs(attempts=3)
+    bucket.proxy.fail(Fault(status=503), times=None)
+    started = time.monotonic()
+    with pytest.raises(StorageError, match=r"answered head_object with 503") as raised:
+        STORAGE.stat(fs, bucket.path("x"))
+
+    assert bucket.proxy.count() == 3
+    assert raised.value.path == f"s3://{bucket.path('x')}"
+    assert time.monotonic() - started < 5
+
+
+# -- what is not known -------------------------------------------------------------------------------------------------
+
+
+def test_a_conditional_write_whose_answer_was_lost_is_known_for_ours(any_bucket: Any) -> None:
+    fs, path = any_bucket.fs(conditional_writes="trust"), any_bucket.path("manifest")
+    any_bucket.proxy.fail(Fault(reply_lost=True), method="PUT")
+    token = STORAGE.replace(fs, path, b"1", None)
+    assert STORAGE.read(fs, path).token == token  # type: ignore[union-attr]
+    any_bucket.proxy.fail(Fault(reply_lost=True), method="PUT")
+    token = STORAGE.replace(fs, path, b"2", token)
+    assert STORAGE.read(fs, path).token == token  # type: ignore[union-attr]
+
+
+def test_a_lost_race_is_a_conflict_also_where_the_first_answer_was_lost(any_bucket: Any) -> None:
+    fs, path = any_bucket.fs(conditional_writes="trust"), any_bucket.path("manifest")
+    token = STORAGE.replace(fs, path, b"1", None)
+
+    def rival(request: Request) -> Fault | None:
+        any_bucket.proxy.heal()
+        other = S3Storage().filesystem(any_bucket.url, S3Options(**any_bucket.server.options))[0]
+        STORAGE.replace(other, path, b"rival", token)
+        return Fault()
+
+    any_bucket.proxy.faults = lambda request: rival(request) if request.method == "PUT" else None
+    with pytest.raises(StorageConflictError):
+        STORAGE.replace(fs, path, b"2", token)
+    assert any_bucket.get("manifest") == b"rival"
+
+
+def test_a_write_of_unknown_outcome_says_so_and_is_no_conflict(bucket: Any) -> None:
+    fs, path = bucket.fs(conditional_writes="trust", attempts=2), bucket.path("manifest")
+    token = STORAGE.replace(fs, path, b"1", None)
+
+    def gone_after(request: Request) -> Fault | None:
+        if request.method == "PUT":
+            bucket.proxy.fail(Fault(), times=None)
+            return Fault(reply_lost=True)
+        return None
+
+    bucket.proxy.faults = gone_after
+    with pytest.raises(OutcomeUnknownError, match="Nothing was deleted"):
+        STORAGE.replace(fs, path, b"2", token)
+    assert bucket.get("manifest") == b"2"
+
+
+def test_a_server_that_dies_while_a_run_is_switched_loses_nothing(based: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    value = 1
+
+    @asset("x.json")
+    def numbers() -> Any:
+        return [{"id": value}]
+
+    numbers.query_sync()
+    value = 2
+
+    def dies(request: Request) -> Fault | None:
+        if request.method == "PUT" and request.path.endswith("/manifest.json"):
+            based.proxy.fail(Fault(status=503), times=None)
+            return Fault(reply_lost=True)
+        return None
+
+    based.proxy.faults = dies
+    started = time.monotonic()
+    with pytest.raises(StorageError):
+        numbers.query_sync()
+    assert time.monotonic() - started < 20
+    based.proxy.heal()
+
+    assert numbers.query_sync("SELECT id").fetchall() == [(2,)]
+    assert based.get("lake/x.json").strip() == b'{"id":2}'
+
+
+# -- servers that ignore conditions ------------------------------------------------------------------------------------
+
+
+class Deaf:
+    """A proxy's ear: takes the conditions out of every write, as some servers do."""
+
+    def __init__(self, bucket: Any) -> None:
+        ask = bucket.proxy.ask
+
+        def deaf(method: str, path: str, body: bytes, headers: Any) -> Any:
+            kept = {name: value for name, value in headers.items() if not name.lower().startswith(("if-", "expect"))}
+            return ask(method, path, body, kept if method == "PUT" else headers)
+
+        bucket.proxy.ask = deaf
+
+
+def test_a_server_that_ignores_conditions_is_found_out_once_and_said_plainly(
+    bucket: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    Deaf(bucket)
+    fs, path = bucket.fs(), bucket.path("d/manifest")
+    token = STORAGE.replace(fs, path, b"1", None)
+    with pytest.raises(StorageConflictError):
+        STORAGE.replace(fs, path, b"2", None)
+    token = STORAGE.replace(fs, path, b"2", token)
+    with pytest.raises(StorageConflictError):
+        STORAGE.replace(fs, path, b"3", "stale")
+
+    said = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert len(said) == 1
+    assert "ignores the conditions of writes" in said[0]
+    assert bucket.listed() == ["d/manifest"]
+    assert bucket.get("d/manifest") == b"2"
+
+
+def test_a_server_that_ignores_conditions_is_refused_where_that_is_asked_for(bucket: Any) -> None:
+    Deaf(bucket)
+    fs = bucket.fs(conditional_writes="require")
+    with pytest.raises(StorageError, match="ignores the conditions of writes"):
+        STORAGE.replace(fs, bucket.path("manifest"), b"1", None)
+    assert bucket.listed() == []
+
+
+def test_a_server_that_keeps_conditions_is_asked_once(bucket: Any, caplog: pytest.LogCaptureFixture) -> None:
+    fs = bucket.fs()
+    STORAGE.replace(fs, bucket.path("a"), b"1", None)
+    bucket.proxy.count()
+    STORAGE.replace(fs, bucket.path("b"), b"1", None)
+
+    assert bucket.proxy.count() == 1
+    assert not caplog.records
+    assert bucket.listed() == ["a", "b"]
+
+
+# -- what the user got wrong -------------------------------------------------------------------------------------------
+
+
+def failing(url: str, options: dict[str, Any]) -> StorageError:
+    fs, root = STORAGE.filesystem(url, S3Options(**{"attempts": 2, **options}))
+    with pytest.raises(StorageError) as raised:
+        STORAGE.read(fs, f"{root}/x")
+    with pytest.raises(StorageError):
+        publish(fs, f"{root}/x", b"data")
+    assert raised.value.path == f"{url}/x"
+    return raised.value
+
+
+def test_a_bucket_that_is_not_there_is_an_error_that_names_it(any_server: Any) -> None:
+    error = failing("s3://no-such-bucket/lake", any_server.options)
+    assert "NoSuchBucket" in str(error)
+    assert "Make the bucket" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"secret": "wrong-secret"}, "The secret key does not belong to the access key"),
+        ({"key": "AKIANOBODY"}, "does not know this access key"),
+    ],
+)
+def test_wrong_keys_are_an_error_that_shows_no_secret(any_strict: Any, wrong: dict[str, str], said: str) -> None:
+    error = failing(f"s3://{any_strict.name}", {**any_strict.server.options, **wrong})
+    assert isinstance(error, PermissionError)
+    assert said in str(error)
+    assert any_strict.server.secret not in str(error)
+    assert "wrong-secret" not in str(error)
+
+
+def test_a_server_that_is_not_there_is_an_error_within_seconds() -> None:
+    options = {"endpoint_url": "http://user:hidden@127.0.0.1:9", "key": "k", "secret": "s"}
+    started = time.monotonic()
+    error = failing("s3://bucket/lake", options)
+    assert "did not answer" in str(error)
+    assert "127.0.0.1:9" in str(error)
+    assert "hidden" not in str(error)
+    assert time.monotonic() - started < 10
+
+
+def test_a_certificate_that_nobody_vouches_for_is_refused(strict_server: Any) -> None:
+    error = failing("s3://bucket/lake", {**strict_server.options, "verify": True})
+    assert "certificate" in str(error).lower()
+
+
+def test_no_credentials_at_all_is_an_error_that_says_where_to_put_them(
+    bucket: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    error = failing(bucket.url, {"endpoint_url": bucket.proxy.url})
+    assert "Set AWS_ACCESS_KEY_ID" in str(error)
+
+
+def test_an_asset_says_which_asset_path_and_phase_it_was(based: Any) -> None:
+    @asset("s3://no-such-bucket/x.json")
+    def numbers() -> Any:
+        return [{"id": 1}]
+
+    with pytest.raises(StorageError) as raised:
+        numbers.query_sync()
+    assert "numbers" in str(raised.value.asset)
+    assert "no-such-bucket" in str(raised.value.path)
