@@ -1,0 +1,152 @@
+"""Who asks, and what happens when the server no longer takes his keys."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr, ValidationError
+from s3_server import S3Server
+
+from mad_prefect_core.errors import OptionError, StorageError
+from mad_prefect_core.mounts import mount
+from mad_prefect_core.session import DuckSession
+from mad_prefect_s3 import S3Options, S3Storage
+
+STORAGE = S3Storage()
+
+
+class User:
+    """Somebody the server knows, who may do some things."""
+
+    def __init__(self, server: S3Server, action: str) -> None:
+        self._server = server
+        self._iam = server.client("iam")
+        self._name = f"user-{uuid.uuid4().hex[:8]}"
+        allowed = {"Effect": "Allow", "Action": action, "Resource": "*"}
+        document = json.dumps({"Version": "2012-10-17", "Statement": [allowed]})
+        self._iam.create_user(UserName=self._name)
+        policy = self._iam.create_policy(PolicyName=self._name, PolicyDocument=document)["Policy"]["Arn"]
+        self._iam.attach_user_policy(UserName=self._name, PolicyArn=policy)
+
+    def new_key(self) -> S3Server:
+        made = self._iam.create_access_key(UserName=self._name)["AccessKey"]
+        return S3Server(self._server.url, made["AccessKeyId"], made["SecretAccessKey"], self._server.authorities)
+
+    def revoke(self, who: S3Server) -> None:
+        self._iam.delete_access_key(UserName=self._name, AccessKeyId=who.key)
+
+
+def test_keys_that_the_server_stops_to_take_are_looked_up_anew_in_the_middle_of_a_query(
+    strict_server: S3Server, new_bucket: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bucket = new_bucket(strict_server)
+    file = tmp_path / "credentials"
+
+    def log_in(who: S3Server) -> None:
+        file.write_text(f"[lake]\naws_access_key_id = {who.key}\naws_secret_access_key = {who.secret}\n")
+
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(file))
+    user = User(strict_server, "s3:*")
+    old, new = user.new_key(), user.new_key()
+    log_in(old)
+    options = {"endpoint_url": strict_server.url, "verify": strict_server.authorities, "profile": "lake"}
+    fs, _ = STORAGE.filesystem(bucket.url, S3Options(**options))
+    bucket.put("x.csv", b"n\n" + b"1\n" * 500_000)  # more than is fetched at once
+    path = bucket.path("x.csv")
+
+    with DuckSession() as session:
+        relation = session.sql("FROM read_csv($1)", [STORAGE.duckdb_files(session, fs, [path])])
+        user.revoke(old)
+        with pytest.raises(Exception, match="does not know this access key"):
+            relation.aggregate("sum(n)").fetchall()
+        log_in(new)
+        assert relation.aggregate("sum(n)").fetchall() == [(500_000,)]
+    assert STORAGE.stat(fs, path) is not None
+
+
+def test_a_role_is_taken_on_with_the_other_credentials(bucket: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_STS", bucket.server.url)
+    role = "arn:aws:iam::123456789012:role/lake"
+    fs = bucket.fs(role_arn=role, external_id="partner")
+    bucket.put("x", b"data")
+    assert STORAGE.read(fs, bucket.path("x")).data == b"data"  # type: ignore[union-attr]
+
+    authorization = bucket.proxy.requests[-1].headers["authorization"]
+    assert bucket.server.key not in authorization
+    assert "x-amz-security-token" in bucket.proxy.requests[-1].headers
+
+
+def test_anonymous_requests_are_not_signed(bucket: Any) -> None:
+    bucket.server.client().put_object(Bucket=bucket.name, Key="x", Body=b"data", ACL="public-read")
+    options = {"endpoint_url": bucket.proxy.url, "anonymous": True}
+    fs, _ = STORAGE.filesystem(bucket.url, S3Options(**options))
+    assert STORAGE.read(fs, bucket.path("x")).data == b"data"  # type: ignore[union-attr]
+    assert "authorization" not in bucket.proxy.requests[-1].headers
+
+
+def test_who_pays_is_said_with_each_request(bucket: Any) -> None:
+    fs = bucket.fs(requester_pays=True)
+    bucket.put("x", b"data")
+    STORAGE.stat(fs, bucket.path("x"))
+    STORAGE.read(fs, bucket.path("x"))
+    assert {r.headers.get("x-amz-request-payer") for r in bucket.proxy.requests} == {"requester"}
+
+
+@dataclass
+class AwsCredentials:
+    """With the fields of Prefect's block of this name."""
+
+    aws_access_key_id: str
+    aws_secret_access_key: SecretStr
+    region_name: str
+    aws_client_parameters: Any
+
+
+@dataclass
+class AwsClientParameters:
+    endpoint_url: str
+
+
+def test_a_prefect_block_with_credentials_says_who_asks_and_where(bucket: Any) -> None:
+    block = AwsCredentials("block-key", SecretStr("block-secret"), "eu-west-1", AwsClientParameters(bucket.proxy.url))
+    fs, _ = STORAGE.filesystem(bucket.url, S3Options(credentials=block))
+    STORAGE.stat(fs, bucket.path("x"))
+
+    assert "block-key/" in bucket.proxy.requests[-1].headers["authorization"]
+    assert "/eu-west-1/" in bucket.proxy.requests[-1].headers["authorization"]
+
+
+def test_options_show_no_secret_and_refuse_what_they_do_not_know(bucket: Any) -> None:
+    options = S3Options(key="an-id", secret="very-secret", token="a-token", external_id="partner")
+    assert not any(secret in repr(options) for secret in ("an-id", "very-secret", "a-token", "partner"))
+    with pytest.raises(ValidationError, match="belong together"):
+        S3Options(key="an-id")
+    with pytest.raises(OptionError, match="secrt") as raised:
+        mount(bucket.url, {"key": "an-id", "secrt": "very-secret"})
+    assert "very-secret" not in str(raised.value)
+
+
+def test_a_key_that_may_not_write_is_told_what_it_needs(strict_server: S3Server, new_bucket: Any) -> None:
+    bucket = new_bucket(strict_server)
+    options = User(strict_server, "s3:GetObject").new_key().options
+    fs, _ = STORAGE.filesystem(bucket.url, S3Options(**options))
+    path = bucket.put("x", b"old")
+
+    assert STORAGE.read(fs, path).data == b"old"  # type: ignore[union-attr]
+    for act in (
+        lambda: STORAGE.replace(fs, path, b"new", None),
+        lambda: STORAGE.link(fs, path, f"{path}.copy"),
+        lambda: fs.rm_file(path),
+        lambda: fs.ls(bucket.name),
+    ):
+        with pytest.raises(StorageError, match="The credentials need s3:GetObject, s3:PutObject") as raised:
+            act()
+        assert isinstance(raised.value, PermissionError)
+    assert bucket.get("x") == b"old"
