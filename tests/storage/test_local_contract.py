@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mad_prefect_core.testing.storages import StorageContract
+from mad_prefect_core.testing import StorageContract
 from mad_prefect_local import LocalStorage
 
 

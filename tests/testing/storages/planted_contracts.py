@@ -11,7 +11,7 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 from planted import PLANTED
 
-from mad_prefect_core.testing.storages import StorageContract
+from mad_prefect_core.testing import StorageContract
 from mad_prefect_local import LocalStorage
 
 

@@ -10,7 +10,7 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 from memory_storage import MemoryStorage
 
-from mad_prefect_core.testing.storages import StorageContract
+from mad_prefect_core.testing import StorageContract
 
 
 class TestMemory(StorageContract):

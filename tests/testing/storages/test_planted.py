@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 import pytest
 from planted import PLANTED
 
-from mad_prefect_core.testing.storages import StorageContract
+from mad_prefect_core.testing import StorageContract
 
 CASES = [(test, wrong.__name__) for test, several in PLANTED.items() for wrong in several]
 CONTRACTS = Path(__file__).with_name("planted_contracts.py")

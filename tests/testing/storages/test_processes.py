@@ -1,0 +1,55 @@
+"""Work on a place in other processes: what the races and the killed writers of the contract stand on."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from mad_prefect_core.testing.storages.place import Place
+from mad_prefect_core.testing.storages.processes import apart, fork, forks
+from mad_prefect_local import LocalStorage
+
+
+class StorageOfATestModule(LocalStorage):
+    """What a fresh process could not import."""
+
+    marker = "as here"
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    return Place.of(StorageOfATestModule(), f"file://{tmp_path}", {})
+
+
+def test_a_storage_that_is_defined_in_a_test_works_in_another_process(place: Place) -> None:
+    def task(there: Place, key: str) -> tuple[int, str]:
+        print("what a storage prints is no result")
+        there.publish(key, b"from there")
+        return os.getpid(), there.storage.marker  # type: ignore[attr-defined]
+
+    pid, marker = apart(task, place, "x.bin")
+    assert pid != os.getpid()
+    assert marker == "as here"
+    assert place.bytes_at("x.bin") == b"from there"
+
+
+def test_what_is_raised_there_is_told_here(place: Place) -> None:
+    def task(there: Place) -> None:
+        raise RuntimeError("went wrong there")
+
+    with pytest.raises(AssertionError, match="RuntimeError: went wrong there"):
+        apart(task, place)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_fork_that_was_killed_gives_none_and_those_beside_it_their_results(place: Place) -> None:
+    def task(there: Place) -> list[object]:
+        def die() -> None:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+        return [fork(die), *forks([lambda: 1, die, lambda: 3])]
+
+    assert apart(task, place) == [None, 1, None, 3]
