@@ -14,16 +14,19 @@ from typing import Any, Generic, ParamSpec, TypeVar
 
 from mad_prefect_core.artifacts import DataArtifact
 from mad_prefect_core.artifacts.query import relation_over
-from mad_prefect_core.assets.engine import Plan, execute, latest
+from mad_prefect_core.assets.cache import Explanation, explained, latest
+from mad_prefect_core.assets.engine import execute
 from mad_prefect_core.assets.identity import digest
 from mad_prefect_core.assets.options import UNSET, DataAssetOptions, ManyReadOptions, ManyWriteOptions, OnRunning, Unset
 from mad_prefect_core.assets.past import WithHistory
+from mad_prefect_core.assets.plan import Plan
 from mad_prefect_core.assets.templates import AssetTemplateFormatter, has_fields
 from mad_prefect_core.contracts import Artifact, Asset, ReadOptions
 from mad_prefect_core.errors import ArgumentError, QueryError, located
 from mad_prefect_core.paths import relative_key, split_url
 from mad_prefect_core.plugins import get_host
 from mad_prefect_core.runs.history import History
+from mad_prefect_core.runs.manifest import read_manifest
 from mad_prefect_core.runs.retention import Retention
 from mad_prefect_core.session import DuckSession, Relation, table_names
 from mad_prefect_core.threads import in_thread, run_sync
@@ -186,6 +189,13 @@ class DataAsset(WithHistory, Generic[P, R]):
         """
         asset = self.with_arguments(*args, **kwargs) if args or kwargs else self
         return await execute(asset.plan())
+
+    async def explain(self, *args: Any, **kwargs: Any) -> Explanation:
+        """Whether a call with these arguments would run or be answered from the cache, and why. Nothing is run."""
+        asset = self.with_arguments(*args, **kwargs) if args or kwargs else self
+        plan = asset.plan()
+        with located(asset=plan.name, path=plan.paths[0]):
+            return await in_thread(lambda: explained(plan, read_manifest(plan.name, plan.id)[0])[0])
 
     async def query(
         self, query_str: str | None = None, params: Any = None, *, tables: Mapping[str, Any] | None = None

@@ -7,20 +7,16 @@ import datetime as dt
 import json
 import logging
 import uuid
-from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
 
 from mad_prefect_core.artifacts import DataArtifact, DataArtifactCollector
-from mad_prefect_core.assets.identity import digest
-from mad_prefect_core.assets.options import DataAssetOptions
+from mad_prefect_core.assets.cache import artifact_for, cached
+from mad_prefect_core.assets.plan import Plan
 from mad_prefect_core.assets.privacy import described, redacted
 from mad_prefect_core.assets.templates import written_hive_keys
 from mad_prefect_core.duckdb_files import register_mad
 from mad_prefect_core.errors import (
-    ArgumentError,
     AssetRunningError,
     StorageError,
     located,
@@ -30,49 +26,28 @@ from mad_prefect_core.paths import is_url, relative_key, safe_segment
 from mad_prefect_core.plugins import get_host
 from mad_prefect_core.runs.lease import Holder, Lease
 from mad_prefect_core.runs.lifecycle import Lifecycle
-from mad_prefect_core.runs.manifest import AssetManifest, manifest_location, read_manifest
+from mad_prefect_core.runs.manifest import AssetManifest, read_manifest
 from mad_prefect_core.runs.pins import pin
 from mad_prefect_core.runs.publish import (
     ResultTarget,
     fragment_record,
     lease_on,
-    result_file,
     store_results,
-    whole,
 )
-from mad_prefect_core.runs.record import DataAssetRun, RunStatus
+from mad_prefect_core.runs.record import DataAssetRun
 from mad_prefect_core.threads import in_thread
 
-__all__ = ["Plan", "execute", "latest"]
+__all__ = ["execute"]
 
 logger = logging.getLogger(__name__)
 
 _FIRST_DELAY, _LONGEST_DELAY = 0.02, 0.5  # s, between two looks at a lease that another run holds
 
 
-@dataclass(frozen=True)
-class Plan:
-    """An asset with all its templates filled in."""
-
-    name: str
-    id: str
-    paths: Sequence[str]
-    artifacts_dir: str
-    options: DataAssetOptions
-    call: Callable[[], Any] = field(repr=False)
-    arguments: Mapping[str, Any] = field(repr=False)
-
-    def signature(self) -> str:
-        """Digest of what changes the stored result besides the arguments: a hit needs the same."""
-        formats = self.options.formats()
-        options = [(type(o).__qualname__, o.model_dump(mode="json")) for o in (*formats.read, *formats.write)]
-        return digest(list(self.paths), self.options.artifact_filetype, options)
-
-
 async def execute(plan: Plan) -> DataArtifact:
     """Answer a call: from the cache where it holds, else by a run, of which there is one at a time."""
     with located(asset=plan.name, path=plan.paths[0]):
-        artifact = await in_thread(lambda: _cached(plan, _manifest(plan)))
+        artifact = await in_thread(lambda: cached(plan, _manifest(plan)))
         return _hit(plan, artifact) if artifact else await _run_alone(plan)
 
 
@@ -140,83 +115,11 @@ def _around(lease: Lease, plan: Plan) -> Lease | None:
 
 def _made_meanwhile(plan: Plan, manifest: AssetManifest | None, waited_for: set[str]) -> DataArtifact | None:
     just_made = manifest is not None and manifest.last_run is not None and manifest.last_run.id in waited_for
-    return _cached(plan, manifest, any_age=just_made and plan.options.on_running == "reuse")
+    return cached(plan, manifest, any_age=just_made and plan.options.on_running == "reuse")
 
 
 def _manifest(plan: Plan) -> AssetManifest | None:
     return read_manifest(plan.name, plan.id)[0]
-
-
-async def latest(plan: Plan, missing: Sequence[str]) -> DataArtifact:
-    """The latest result of an asset, whichever arguments it was made with."""
-    manifest = await in_thread(_latest_manifest, plan)
-    if manifest is None:
-        raise ArgumentError(
-            f"The asset needs {', '.join(missing)} and has no result yet",
-            asset=plan.name,
-            path=plan.paths[0],
-            hint="Call it with its arguments first, or bind them with with_arguments(...).",
-        )
-    return _artifact_of(plan, manifest)
-
-
-def _latest_manifest(plan: Plan) -> AssetManifest | None:
-    folder = manifest_location(plan.name, plan.id)
-    above = folder.path.rpartition("/")[0].rpartition("/")[0]
-    try:
-        names = [str(path).rpartition("/")[2] for path in folder.mount.fs.ls(above, detail=False)]
-    except FileNotFoundError:
-        return None
-    ids = [name.removeprefix("asset_id=") for name in names if name.startswith("asset_id=")]
-    manifests = [manifest for asset_id in ids if (manifest := read_manifest(plan.name, asset_id)[0]) is not None]
-    here = [m for m in manifests if m.last_materialized and [r.path for r in m.results] == list(plan.paths)]
-    return max(here, key=lambda m: m.last_materialized or dt.datetime.min.replace(tzinfo=dt.UTC), default=None)
-
-
-def _cached(plan: Plan, manifest: AssetManifest | None, *, any_age: bool = False) -> DataArtifact | None:
-    """The current result, if it answers the call: young enough, same options, and every file whole."""
-    if manifest is None or manifest.last_materialized is None or manifest.last_run is None:
-        return None
-    expiration = plan.options.cache_expiration
-    if not any_age:
-        if expiration is None or expiration <= dt.timedelta(0):
-            return None
-        now = dt.datetime.now(dt.UTC)
-        if not now - expiration < manifest.last_materialized <= now:
-            return None
-    if manifest.asset_signature != plan.signature():
-        return None
-    if manifest.results and [record.path for record in manifest.results] != list(plan.paths):
-        return None
-    artifact = _artifact_of(plan, manifest)  # it holds the run's files, so they are not swept while they are looked at
-    return artifact if all(whole(record) for record in manifest.results) else None
-
-
-def _artifact_of(plan: Plan, manifest: AssetManifest) -> DataArtifact:
-    last = manifest.last_run
-    run = DataAssetRun(
-        id=last.id if last else None,
-        asset_id=manifest.asset_id,
-        asset_name=plan.name,
-        asset_path=plan.paths[0],
-        materialized=manifest.last_materialized,
-        status=RunStatus.SUCCESS,
-        rows=last.rows if last else None,
-        results=list(manifest.results),
-    )
-    return _artifact(plan, run)
-
-
-def _artifact(plan: Plan, run: DataAssetRun) -> DataArtifact:
-    """What a call returns: the first result of a run, or one without a file where the run had none."""
-    formats = plan.options.formats()
-    if run.results:
-        first = run.results[0]
-        artifact = DataArtifact.of_file(first.path, result_file(first), formats)
-    else:
-        artifact = DataArtifact(plan.paths[0], read_options=formats.read, write_options=formats.write)
-    artifact.run = run
-    return artifact
 
 
 class _Run(Lifecycle):
@@ -280,7 +183,7 @@ class _Run(Lifecycle):
             self.record.rows,
             self.record.duration_miliseconds,
         )
-        return _artifact(self.plan, self.record)
+        return artifact_for(self.plan, self.record)
 
     def begin(self, lease: Lease, manifest: AssetManifest | None) -> None:
         super().begin(lease, manifest)

@@ -1,0 +1,31 @@
+"""What a call of an asset is to do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from mad_prefect_core.assets.identity import digest
+from mad_prefect_core.assets.options import DataAssetOptions
+
+__all__ = ["Plan"]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """An asset with all its templates filled in."""
+
+    name: str
+    id: str
+    paths: Sequence[str]
+    artifacts_dir: str
+    options: DataAssetOptions
+    call: Callable[[], Any] = field(repr=False)
+    arguments: Mapping[str, Any] = field(repr=False)
+
+    def signature(self) -> str:
+        """Digest of what changes the stored result besides the arguments: a hit needs the same."""
+        formats = self.options.formats()
+        options = [(type(o).__qualname__, o.model_dump(mode="json")) for o in (*formats.read, *formats.write)]
+        return digest(list(self.paths), self.options.artifact_filetype, options)
