@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
+import os
+import shutil
 import subprocess
 import sys
 import tomllib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,14 +71,76 @@ def all_distributions() -> list[Distribution]:
     return DISTRIBUTIONS
 
 
+def built_wheel(folder: Path, target: Path) -> Path:
+    """The wheel of a project's folder."""
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(target)]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    [wheel] = target.glob("*.whl")
+    return wheel
+
+
 @pytest.fixture(scope="session")
 def wheels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The wheel of each distribution, by the distribution's name."""
-    built = {}
-    for distribution in DISTRIBUTIONS:
-        target = tmp_path_factory.mktemp(distribution.name)
-        command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(target)]
-        done = subprocess.run(command, cwd=distribution.folder, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-        [built[distribution.name]] = target.glob("*.whl")
-    return built
+    return {d.name: built_wheel(d.folder, tmp_path_factory.mktemp(d.name)) for d in DISTRIBUTIONS}
+
+
+@pytest.fixture(scope="session")
+def example_wheels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The wheel of each third party's project among the examples, by the name of its folder."""
+    projects = sorted(path.parent for path in ROOT.glob("examples/mad_prefect_*/pyproject.toml"))
+    return {folder.name: built_wheel(folder, tmp_path_factory.mktemp(folder.name)) for folder in projects}
+
+
+def _uv() -> str:
+    """The uv of this environment, or one that is on the path."""
+    if importlib.util.find_spec("uv"):
+        from uv import find_uv_bin
+
+        return str(find_uv_bin())
+    return shutil.which("uv") or pytest.fail("These tests need uv, which `./dev setup` installs")
+
+
+class CleanEnvironment:
+    """A virtual environment of its own, with the versions of constraints.txt."""
+
+    def __init__(self, root: Path, folder: Path) -> None:
+        self.folder = folder
+        self._environ = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "VIRTUAL_ENV", "MAD_"))}
+        overrides = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["uv"]["override-dependencies"]
+        (folder / "overrides.txt").write_text("\n".join(overrides))
+        self._constraints = root / "constraints.txt"
+        self.uv("venv", "--quiet", "--python", sys.executable, "env")
+
+    def program(self, name: str) -> str:
+        return str(self.folder / "env" / ("Scripts" if os.name == "nt" else "bin") / name)
+
+    @property
+    def python(self) -> str:
+        return self.program("python")
+
+    def run(self, *command: str | Path, status: int = 0, **variables: str) -> str:
+        """What a command prints. It has to end with this status."""
+        done = subprocess.run(
+            list(map(str, command)), cwd=self.folder, env=self._environ | variables, capture_output=True, text=True,
+            stdin=subprocess.DEVNULL, check=False,
+        )  # fmt: skip
+        assert done.returncode == status, done.stdout + done.stderr
+        return done.stdout
+
+    def uv(self, *arguments: str) -> str:
+        """As `run`, of uv."""
+        return self.run(_uv(), *arguments)
+
+    def install(self, *wheels: Path | str) -> None:
+        constraints = ("--constraints", str(self._constraints), "--overrides", "overrides.txt")
+        self.uv("pip", "install", "--quiet", "--python", self.python, *constraints, *map(str, wheels))
+
+    def uninstall(self, *names: str) -> None:
+        self.uv("pip", "uninstall", "--quiet", "--python", self.python, *names)
+
+
+@pytest.fixture(scope="session")
+def new_environment(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[], CleanEnvironment]:
+    return lambda: CleanEnvironment(root, tmp_path_factory.mktemp("clean"))

@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import os
-import shutil
-import subprocess
-import sys
-import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -45,51 +39,11 @@ print(json.dumps(found))
 """
 
 
-def uv() -> str:
-    """The uv of this environment, or one that is on the path."""
-    if importlib.util.find_spec("uv"):
-        from uv import find_uv_bin
-
-        return str(find_uv_bin())
-    return shutil.which("uv") or pytest.fail("These tests need uv, which `./dev setup` installs")
+CleanEnvironment = Any  # of the conftest beside this file
 
 
-class CleanEnvironment:
-    """A virtual environment of its own, with the versions of constraints.txt."""
-
-    def __init__(self, root: Path, folder: Path) -> None:
-        self.folder = folder
-        self._environ = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "VIRTUAL_ENV", "MAD_"))}
-        overrides = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["uv"]["override-dependencies"]
-        (folder / "overrides.txt").write_text("\n".join(overrides))
-        self._constraints = root / "constraints.txt"
-        self.run(uv(), "venv", "--quiet", "--python", sys.executable, "env")
-
-    @property
-    def python(self) -> str:
-        return str(self.folder / "env" / ("Scripts" if os.name == "nt" else "bin") / "python")
-
-    def run(self, *command: str) -> str:
-        done = subprocess.run(
-            command, cwd=self.folder, env=self._environ, capture_output=True, text=True, stdin=subprocess.DEVNULL
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
-    def install(self, *wheels: Path) -> None:
-        constraints = ("--constraints", str(self._constraints), "--overrides", "overrides.txt")
-        self.run(uv(), "pip", "install", "--quiet", "--python", self.python, *constraints, *map(str, wheels))
-
-    def uninstall(self, *names: str) -> None:
-        self.run(uv(), "pip", "uninstall", "--quiet", "--python", self.python, *names)
-
-    def probe(self, script: str = PROBE) -> dict[str, Any]:
-        return dict(json.loads(self.run(self.python, "-I", "-c", script).splitlines()[-1]))
-
-
-@pytest.fixture(scope="module")
-def new_environment(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[], CleanEnvironment]:
-    return lambda: CleanEnvironment(root, tmp_path_factory.mktemp("clean"))
+def probed(clean: CleanEnvironment) -> dict[str, Any]:
+    return dict(json.loads(clean.run(clean.python, "-I", "-c", PROBE).splitlines()[-1]))
 
 
 @pytest.fixture(scope="module")
@@ -102,13 +56,13 @@ def states(environment: CleanEnvironment, wheels: dict[str, Path]) -> dict[str, 
     """What is found with the core alone, with parquet beside it, after parquet is uninstalled, and with everything."""
     found = {}
     environment.install(wheels["mad-prefect-core"])
-    found["core"] = environment.probe()
+    found["core"] = probed(environment)
     environment.install(wheels["mad-prefect-parquet"])
-    found["parquet"] = environment.probe()
+    found["parquet"] = probed(environment)
     environment.uninstall("mad-prefect-parquet")
-    found["uninstalled"] = environment.probe()
+    found["uninstalled"] = probed(environment)
     environment.install(*wheels.values())
-    found["everything"] = environment.probe()
+    found["everything"] = probed(environment)
     return found
 
 
@@ -169,7 +123,7 @@ def test_each_plugin_installs_alone_beside_the_core(
 ) -> None:
     clean = new_environment()
     clean.install(wheels["mad-prefect-core"], wheels[plugin.name])
-    found = clean.probe()
+    found = probed(clean)
 
     assert found["formats"] + found["storages"] == [plugin.folder.name]
     assert found["failed"] == []
@@ -180,7 +134,7 @@ def test_a_resolver_without_our_overrides_never_pairs_prefect_with_a_fastapi_tha
 ) -> None:
     """Plain pip reads the wheel's metadata alone."""
     (environment.folder / "core.txt").write_text(f"mad-prefect-core @ {wheels['mad-prefect-core'].as_uri()}\n")
-    plain = environment.run(uv(), "pip", "compile", "--quiet", "--no-header", "--no-annotate", "core.txt")
+    plain = environment.uv("pip", "compile", "--quiet", "--no-header", "--no-annotate", "core.txt")
     versions = dict(line.split("==") for line in plain.splitlines() if line.count("==") == 1)
 
     assert tuple(map(int, versions["prefect"].split(".")[:2])) >= (3, 8)
