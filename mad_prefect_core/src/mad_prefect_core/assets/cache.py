@@ -10,7 +10,8 @@ from typing import Literal
 from mad_prefect_core.artifacts import DataArtifact
 from mad_prefect_core.assets.plan import Plan
 from mad_prefect_core.errors import ArgumentError
-from mad_prefect_core.runs.manifest import AssetManifest, manifest_location, read_manifest
+from mad_prefect_core.runs.catalogue import stored_assets
+from mad_prefect_core.runs.manifest import AssetManifest
 from mad_prefect_core.runs.publish import result_file, whole
 from mad_prefect_core.runs.record import DataAssetRun, RunStatus
 from mad_prefect_core.threads import in_thread
@@ -54,15 +55,8 @@ async def latest(plan: Plan, missing: Sequence[str]) -> DataArtifact:
 
 
 def _latest_manifest(plan: Plan) -> AssetManifest | None:
-    folder = manifest_location(plan.name, plan.id)
-    above = folder.path.rpartition("/")[0].rpartition("/")[0]
-    try:
-        names = [str(path).rpartition("/")[2] for path in folder.mount.fs.ls(above, detail=False)]
-    except FileNotFoundError:
-        return None
-    ids = [name.removeprefix("asset_id=") for name in names if name.startswith("asset_id=")]
-    manifests = [manifest for asset_id in ids if (manifest := read_manifest(plan.name, asset_id)[0]) is not None]
-    here = [m for m in manifests if m.last_materialized and [r.path for r in m.results] == list(plan.paths)]
+    known = stored_assets(plan.name)
+    here = [m for m in known if m.last_materialized and [r.path for r in m.results] == list(plan.paths)]
     return max(here, key=lambda m: m.last_materialized or dt.datetime.min.replace(tzinfo=dt.UTC), default=None)
 
 

@@ -12,6 +12,7 @@ from typing import Annotated
 
 from cyclopts import App, CycloptsError, Parameter
 
+from mad_prefect_core.cli.assets import add_to
 from mad_prefect_core.cli.output import FINE, INTERRUPTED, PROBLEM, WRONG_USAGE, fail, show
 from mad_prefect_core.cli.plugins import plugins_app
 from mad_prefect_core.errors import MadPrefectError
@@ -25,6 +26,7 @@ app = App(
     version=lambda: version("mad-prefect-core"),
 )
 app.command(plugins_app)
+add_to(app)
 
 
 @app.meta.default

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from mad_prefect_core.errors import ManifestError, StorageConflictError
 from mad_prefect_core.mounts import Location
+from mad_prefect_core.runs.catalogue import names_in
 from mad_prefect_core.runs.manifest import AssetManifest, AssetManifestRun
 from mad_prefect_core.runs.record import DataAssetRun, RunStatus, metadata_location
 
@@ -54,12 +55,7 @@ def change_kept(
 
 def records_of(asset_name: str, asset_id: str) -> list[DataAssetRun]:
     """All run records of an asset that can be read, in no order."""
-    folder = metadata_location(asset_name, asset_id, "x")
-    try:
-        paths = folder.mount.fs.ls(folder.path.rpartition("/")[0], detail=False)
-    except FileNotFoundError:
-        return []
-    names = [str(path).rstrip("/").rpartition("/")[2] for path in paths]
+    names = names_in(metadata_location(asset_name, asset_id))
     ids = [name.removeprefix("asset_run_id=") for name in names if name.startswith("asset_run_id=")]
 
     def read(run_id: str) -> Iterator[DataAssetRun]:

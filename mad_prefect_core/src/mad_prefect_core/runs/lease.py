@@ -26,7 +26,7 @@ from mad_prefect_core.paths import relative_key
 from mad_prefect_core.runs.process import Process
 from mad_prefect_core.settings import get_settings
 
-__all__ = ["Holder", "Lease"]
+__all__ = ["Holder", "Lease", "lease_name"]
 
 logger = logging.getLogger(__name__)
 
@@ -63,21 +63,20 @@ class _Stored(BaseModel):
     """Runs that lost it: what they wrote is to be swept as soon as they can't be at work any more."""
 
 
+def lease_name(addresses: Sequence[str]) -> str:
+    """The name of the lease on these results, each with its storage."""
+    return hashlib.sha256("\0".join(addresses).encode()).hexdigest()[:32]
+
+
 class Lease:
-    """The lease on the paths that an asset's results go to.
+    """The lease on the paths that an asset's results go to, by the name that `lease_name` gives to them."""
 
-    Args:
-        addresses: Of the results, with their storages: what is leased.
-        seconds: How long it lasts without being renewed.
-    """
-
-    def __init__(self, addresses: Sequence[str], seconds: float | None = None) -> None:
-        name = hashlib.sha256("\0".join(addresses).encode()).hexdigest()[:32]
-        base = get_settings().asset_metadata_location
-        self.location: Location = default_mount().at(relative_key(f"{base}/_leases/{name}.json"))
+    def __init__(self, name: str) -> None:
+        folder = self.folder()
+        self.location = folder.beside(f"{folder.key}/{name}.json")
         self.left: tuple[Holder, ...] = ()
         """Runs that had it before and lost it, with what they may have left behind."""
-        self._seconds = get_settings().lease_seconds if seconds is None else seconds
+        self._seconds = get_settings().lease_seconds
         self._holder: Holder | None = None
         self._token: str | None = None
         self._beat = 0
@@ -87,10 +86,21 @@ class Lease:
         self._lock = threading.Lock()
         self._stop = threading.Event()
 
+    @staticmethod
+    def folder() -> Location:
+        """Where all leases of the base are."""
+        return default_mount().at(relative_key(f"{get_settings().asset_metadata_location}/_leases"))
+
     @property
     def held(self) -> bool:
         """Whether it was taken, and not released since."""
         return self._holder is not None
+
+    def look(self) -> tuple[Holder | None, tuple[Holder, ...]]:
+        """Who holds it as it is stored, if anybody, and whom it was taken from."""
+        stored = self.location.read()
+        body = _parse(stored.data) if stored else None
+        return (body.holder, body.left) if body else (None, ())
 
     def take(self, holder: Holder) -> Holder | None:
         """Take it if it can be had. Returns None if so; otherwise who has it. Raises `OSError`."""

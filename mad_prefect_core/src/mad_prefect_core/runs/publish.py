@@ -25,7 +25,7 @@ from mad_prefect_core.errors import (
 from mad_prefect_core.mounts import Location, locate
 from mad_prefect_core.paths import is_url, safe_segment, split_url
 from mad_prefect_core.plugins import get_host
-from mad_prefect_core.runs.lease import Lease
+from mad_prefect_core.runs.lease import Lease, lease_name
 from mad_prefect_core.runs.manifest import AssetManifest, change_manifest, read_manifest
 from mad_prefect_core.runs.pins import pin
 from mad_prefect_core.runs.record import DataAssetRun, FragmentRecord
@@ -76,7 +76,7 @@ class ResultTarget:
 
 def lease_on(targets: Sequence[ResultTarget]) -> Lease:
     """The lease on the paths of an asset's results."""
-    return Lease([f"{target.location.mount.storage.name}:{target.location.path}" for target in targets])
+    return Lease(lease_name([f"{target.location.mount.storage.name}:{target.location.path}" for target in targets]))
 
 
 def address(path: str, location: Location) -> str:

@@ -17,7 +17,7 @@ from mad_prefect_core.runs.publish import settle, show
 from mad_prefect_core.runs.record import DataAssetRun, RunStatus
 from mad_prefect_core.runs.retention import Retention
 
-__all__ = ["files_of", "forget", "not_kept", "sweep_failed", "sweep_left", "sweep_superseded"]
+__all__ = ["files_left", "files_of", "forget", "not_kept", "sweep_failed", "sweep_left", "sweep_superseded"]
 
 logger = logging.getLogger(__name__)
 
@@ -91,7 +91,7 @@ def files_of(run: DataAssetRun) -> list[str]:
 def sweep_failed(run: DataAssetRun, folders: Iterable[str]) -> None:
     """What a failed run wrote: nobody was shown it."""
     for folder in folders:
-        _delete_folder(run, folder)
+        _delete(run, _files_in(str(run.id), folder))
 
 
 def sweep_left(left: Iterable[Holder], *, published: str | None = None) -> tuple[Holder, ...]:
@@ -114,13 +114,23 @@ def sweep_left(left: Iterable[Holder], *, published: str | None = None) -> tuple
     return tuple(later)
 
 
+def files_left(holder: Holder) -> list[str]:
+    """What a run that lost its lease wrote and nobody is shown: nothing, if it is the current one."""
+    manifest, token = read_manifest(holder.asset_name, holder.asset_id)
+    if manifest is None and token is not None:
+        return []
+    if manifest and holder.run in (*manifest.superseded, manifest.last_run.id if manifest.last_run else None):
+        return []
+    return [path for folder in holder.folders for path in _files_in(holder.run, folder)]
+
+
 def _sweep_dead(holder: Holder) -> None:
     run = DataAssetRun(id=holder.run, asset_name=holder.asset_name, asset_id=holder.asset_id)
     if _finish(run):
         return
     logger.info("Run %s of asset %r died; what it left behind is swept.", run.id, run.asset_name)
     for folder in holder.folders:
-        _delete_folder(run, folder)
+        _delete(run, _files_in(str(run.id), folder))
     _tell_dead(run)
 
 
@@ -176,16 +186,18 @@ def _is_own(run: DataAssetRun, path: str) -> bool:
     return f"/{run.id}/" in f"/{path}"
 
 
-def _delete_folder(run: DataAssetRun, folder: str) -> None:
-    if not folder.rstrip("/").endswith(f"/{run.id}"):
-        return
-    location = locate(f"{folder.rstrip('/')}/x")
-    parent = location.path.rpartition("/")[0]
+def _files_in(run_id: str, folder: str) -> list[str]:
+    """The files in a folder that is that run's own, with names that runs give."""
+    folder = folder.rstrip("/")
+    if not folder.endswith(f"/{run_id}"):
+        return []
+    location = locate(f"{folder}/x")
     try:
-        names = [str(path).rpartition("/")[2] for path in location.mount.fs.ls(parent, detail=False)]
+        paths = location.mount.fs.ls(location.path.rpartition("/")[0], detail=False)
     except FileNotFoundError:
-        return
-    _delete(run, [f"{folder.rstrip('/')}/{name}" for name in names if _OURS.fullmatch(name)])
+        return []
+    names = [str(path).rpartition("/")[2] for path in paths]
+    return [f"{folder}/{name}" for name in names if _OURS.fullmatch(name)]
 
 
 def _remove_if_empty(folders: Iterable[str]) -> None:

@@ -1,0 +1,283 @@
+"""`mad-prefect history | diff | rollback | pin | unpin | prune | sweep`: what is stored of assets, from outside."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Annotated, Any
+
+from cyclopts import App, Parameter
+from pydantic import ValidationError
+from rich.console import RenderableType
+from rich.markup import escape
+
+from mad_prefect_core.cli.output import Result, styled, table, words
+from mad_prefect_core.errors import OptionError
+from mad_prefect_core.runs.catalogue import find_asset, stored_assets
+from mad_prefect_core.runs.diff import AssetDiff
+from mad_prefect_core.runs.diff import diff as compare
+from mad_prefect_core.runs.history import AssetVersion, History, PrunedRun, Which
+from mad_prefect_core.runs.recovery import LeftBehind, left_behind
+from mad_prefect_core.runs.recovery import sweep as sweep_all
+from mad_prefect_core.runs.retention import Retention
+from mad_prefect_core.session import quote
+
+__all__ = ["add_to"]
+
+Name = Annotated[str, Parameter(help="Name of the asset, or the last part of it.")]
+Id = Annotated[
+    str | None,
+    Parameter(name="--id", show_default=False, help="First digits of its id, where it has several sets of arguments."),
+]
+Version = Annotated[str, Parameter(help="A run's id or its first digits, a pin, or a moment with a time zone.")]
+DryRun = Annotated[bool, Parameter(negative="", show_default=False, help="Only say what would be deleted.")]
+
+_SAMPLE = 10  # rows of each side of a difference that are shown
+
+
+def add_to(app: App) -> None:
+    """Add the commands to an app."""
+    for command in (assets, history, diff, rollback, pin, unpin, prune, sweep):
+        app.command(command)
+
+
+def assets() -> Result:
+    """Every asset on the base, with its arguments and its current result."""
+    found = sorted(stored_assets(), key=lambda manifest: (manifest.asset_name, manifest.asset_id))
+    data: list[dict[str, Any]] = [
+        {
+            "name": manifest.asset_name,
+            "id": manifest.asset_id,
+            "materialized": _iso(manifest.last_materialized),
+            "rows": manifest.last_run.rows if manifest.last_run else None,
+            "paths": list(manifest.last_artifacts),
+        }
+        for manifest in found
+    ]
+    heads = ("asset", "id", "materialised (UTC)", "rows", "paths")
+    rows = ((a["name"], a["id"][:8], _minute(a["materialized"]), words(a["rows"]), words(a["paths"])) for a in data)
+    return Result({"assets": data}, [_table(heads, rows)] if data else ["There is no asset on this base."])
+
+
+def history(name: Name, *, asset_id: Id = None) -> Result:
+    """All runs of an asset, the newest first."""
+    runs = [_version(version) for version in _history(name, asset_id).versions()]
+    heads = ("run", "time (UTC)", "status", "rows", "bytes", "data", "pins")
+    rows = (
+        (
+            run["id"][:8],
+            _minute(run["materialized"] or run["runtime"]),
+            words(run["status"]) + (f" in {run['phase']}" if run["phase"] else ""),
+            words(run["rows"]),
+            words(run["bytes"]),
+            "current" if run["current"] else "kept" if run["kept"] else "-",
+            words(run["pins"]),
+        )
+        for run in runs
+    )
+    return Result({"runs": runs}, [_table(heads, rows)])
+
+
+def diff(
+    name: Name,
+    before: Version,
+    after: Annotated[str | None, Parameter(help="The other version; the current one if not given.")] = None,
+    *,
+    key: Annotated[
+        tuple[str, ...], Parameter(negative="", show_default=False, help="A column of the key. May be repeated.")
+    ] = (),
+    asset_id: Id = None,
+) -> Result:
+    """What is different between two versions of an asset: columns, and rows added, removed and, by key, changed."""
+    past = _history(name, asset_id)
+    newer = past.at(_which(after)) if after is not None else past.current()
+    found = compare(past.at(_which(before)), newer, key)
+    sides = {side: getattr(found, side) for side in ("added", "removed", "changed")}
+    data: dict[str, Any] = {
+        "before": _version(found.before),
+        "after": _version(found.after),
+        "columns_added": found.columns_added,
+        "columns_removed": found.columns_removed,
+        "columns_changed": {name: list(kinds) for name, kinds in found.columns_changed.items()},
+        "counts": found.counts(),
+        "samples": {side: _sample(relation) for side, relation in sides.items() if relation is not None},
+    }
+    return Result(data, _diff_view(found, data))
+
+
+def rollback(name: Name, to: Version, *, asset_id: Id = None) -> Result:
+    """Make an earlier result the current one at all its paths, by a run of its own."""
+    run = _history(name, asset_id).rollback(_which(to))
+    data = {"run": run.id, "rolled_back_to": run.rolled_back_to, "paths": [result.path for result in run.results]}
+    return Result(data, [f"{escape(words(data['paths']))} as of run {escape(str(run.rolled_back_to or run.id)[:8])}."])
+
+
+def pin(
+    name: Name,
+    under: Annotated[str, Parameter(help="Name of the pin.")],
+    version: Annotated[str | None, Parameter(help="What to pin; the current version if not given.")] = None,
+    *,
+    asset_id: Id = None,
+) -> Result:
+    """Keep a version of an asset, whatever its retention, until it is unpinned."""
+    pinned = _history(name, asset_id).pin(under, None if version is None else _which(version))
+    return Result(_version(pinned), [f"Run {escape(str(pinned.run.id)[:8])} is pinned as {escape(under)}."])
+
+
+def unpin(name: Name, under: Annotated[str, Parameter(help="Name of the pin.")], *, asset_id: Id = None) -> Result:
+    """Let go of a pin. What was kept for it alone is deleted."""
+    _history(name, asset_id).unpin(under)
+    return Result({"unpinned": under}, [f"{escape(under)} is no pin any more."])
+
+
+def prune(
+    name: Name,
+    *,
+    keep_last: Annotated[int | None, Parameter(help="Keep the newest runs, so many.")] = None,
+    keep_daily: Annotated[int | None, Parameter(help="Keep the last run of each of so many days.")] = None,
+    keep_weekly: Annotated[int | None, Parameter(help="Keep the last run of each of so many weeks.")] = None,
+    keep_monthly: Annotated[int | None, Parameter(help="Keep the last run of each of so many months.")] = None,
+    max_age_days: Annotated[float | None, Parameter(help="Keep nothing that is older, in days.")] = None,
+    dry_run: DryRun = False,
+    asset_id: Id = None,
+) -> Result:
+    """Delete the data of earlier runs that no rule keeps. The current run and what is pinned stay, and all records."""
+    past = _history(name, asset_id)
+    retention = _retention(
+        keep_last=keep_last,
+        keep_daily=keep_daily,
+        keep_weekly=keep_weekly,
+        keep_monthly=keep_monthly,
+        max_age=None if max_age_days is None else dt.timedelta(days=max_age_days),
+    )
+    pruned = past.prune(retention, dry_run)
+    data = [_pruned(entry) for entry in pruned]
+    freed = sum(entry.size for entry in pruned)
+    rows = ((p["run"][:8], _minute(p["materialized"]), words(p["rows"]), words(p["bytes"])) for p in data)
+    said = f"{'Would free' if dry_run else 'Freed'} {freed} bytes of {len(data)} runs."
+    view = [_table(("run", "time (UTC)", "rows", "bytes"), rows), f"\n{said}"] if data else ["Nothing is to be pruned."]
+    return Result({"dry_run": dry_run, "freed": freed, "runs": data}, view)
+
+
+def sweep(*, dry_run: DryRun = False) -> Result:
+    """Delete what runs left behind whose process is gone, on the whole base; a run that died when it was published
+    already is finished instead."""
+    found = left_behind() if dry_run else sweep_all()
+    data = [_left(entry) for entry in found]
+    heads = ("asset", "run", "began (UTC)", "process", "files", "bytes")
+    rows = (
+        (
+            entry["asset"],
+            entry["run"][:8],
+            _minute(entry["since"]),
+            "gone" if entry["dead"] else "maybe at work",
+            words(len(entry["files"])),
+            words(entry["bytes"]),
+        )
+        for entry in data
+    )
+    freed = sum(entry["bytes"] for entry in data if entry["dead"])
+    said = f"{'Would free' if dry_run else 'Freed'} {freed} bytes."
+    view = [_table(heads, rows), f"\n{said}"] if data else ["No dead run has left anything behind."]
+    return Result({"dry_run": dry_run, "freed": freed, "runs": data}, view)
+
+
+# -- as data ---------------------------------------------------------------------------------------------------------
+
+
+def _history(name: str, asset_id: str | None) -> History:
+    manifest = find_asset(name, asset_id)
+    return History(manifest.asset_name, manifest.asset_id)
+
+
+def _which(text: str) -> Which:
+    """A moment where it reads as one with a time zone; else a run or pin."""
+    try:
+        moment = dt.datetime.fromisoformat(text)
+    except ValueError:
+        return text
+    return moment if moment.tzinfo is not None else text
+
+
+def _retention(**rules: Any) -> Retention:
+    try:
+        return Retention(**rules)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        where = "".join(f"--{str(part).replace('_', '-')} " for part in problem["loc"])
+        raise OptionError(
+            f"{where}{problem['msg']}", hint="Give at least one of --keep-last, --keep-daily, … and --max-age-days."
+        ) from None
+
+
+def _version(version: AssetVersion) -> dict[str, Any]:
+    run = version.run
+    return {
+        "id": run.id,
+        "runtime": _iso(run.runtime),
+        "materialized": _iso(run.materialized),
+        "status": run.status and str(run.status),
+        "phase": run.phase,
+        "error": run.error,
+        "rows": run.rows,
+        "bytes": sum(result.size for result in run.results) if run.results else None,
+        "parameters": run.parameters,
+        "rolled_back_to": run.rolled_back_to,
+        "current": version.current,
+        "kept": version.kept,
+        "pins": list(version.pins),
+    }
+
+
+def _pruned(entry: PrunedRun) -> dict[str, Any]:
+    made = _iso(entry.run.materialized)
+    files = list(entry.files)
+    return {"run": entry.run.id, "materialized": made, "rows": entry.run.rows, "bytes": entry.size, "files": files}
+
+
+def _left(entry: LeftBehind) -> dict[str, Any]:
+    return {
+        "asset": entry.holder.asset_name,
+        "asset_id": entry.holder.asset_id,
+        "run": entry.holder.run,
+        "since": _iso(entry.holder.since),
+        "dead": entry.dead,
+        "files": list(entry.files),
+        "bytes": entry.size,
+    }
+
+
+def _sample(relation: Any) -> list[dict[str, str | None]]:
+    """The first rows, each value as text: JSON has no other form that all of them fit into."""
+    texts = ", ".join(f"CAST({quote(name)} AS VARCHAR)" for name in relation.columns)
+    rows = relation.limit(_SAMPLE).project(texts).fetchall()
+    return [dict(zip(relation.columns, row, strict=True)) for row in rows]
+
+
+def _iso(moment: dt.datetime | None) -> str | None:
+    return None if moment is None else moment.astimezone(dt.UTC).isoformat()
+
+
+# -- for people ------------------------------------------------------------------------------------------------------
+
+
+def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> RenderableType:
+    return table(heads, ([escape(cell) for cell in row] for row in rows))
+
+
+def _minute(moment: str | None) -> str:
+    return "-" if moment is None else f"{dt.datetime.fromisoformat(moment):%Y-%m-%d %H:%M:%S}"
+
+
+def _diff_view(found: AssetDiff, data: dict[str, Any]) -> Iterator[RenderableType]:
+    for sign, columns in (("+", found.columns_added), ("-", found.columns_removed)):
+        for name, kind in columns.items():
+            yield f"column {sign} {escape(name)} {escape(kind)}"
+    for name, (old, new) in found.columns_changed.items():
+        yield f"column ~ {escape(name)} {escape(old)} -> {escape(new)}"
+    for side, count in data["counts"].items():
+        yield styled(f"{side}: {count}", "bold")
+        if rows := data["samples"][side]:
+            yield _table(list(rows[0]), ([words(value) for value in row.values()] for row in rows))
+        if count > len(rows):
+            yield f"… and {count - len(rows)} more"

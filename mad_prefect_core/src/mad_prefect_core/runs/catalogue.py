@@ -1,0 +1,59 @@
+"""The assets that a base holds, by what is stored of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from mad_prefect_core.errors import ManifestError, VersionError
+from mad_prefect_core.mounts import Location, default_mount
+from mad_prefect_core.paths import relative_key
+from mad_prefect_core.runs.manifest import AssetManifest, read_manifest
+from mad_prefect_core.settings import get_settings
+
+__all__ = ["find_asset", "names_in", "stored_assets"]
+
+
+def names_in(folder: Location) -> list[str]:
+    """The names in a folder, sorted; none where there is no such folder."""
+    try:
+        found = folder.mount.fs.ls(folder.path, detail=False)
+    except FileNotFoundError:
+        return []
+    return sorted(str(path).rstrip("/").rpartition("/")[2] for path in found)
+
+
+def stored_assets(name: str | None = None) -> Iterator[AssetManifest]:
+    """The manifests of all assets, or of those with this name, one for each set of arguments. One that can't be read
+    is left out."""
+    base = default_mount().at(relative_key(get_settings().asset_metadata_location))
+    for folder in names_in(base):
+        asset_name = folder.removeprefix("asset_name=")
+        if asset_name == folder or name not in (None, asset_name):
+            continue
+        for inner in names_in(base.beside(f"{base.key}/{folder}")):
+            try:
+                manifest, _ = read_manifest(asset_name, inner.removeprefix("asset_id="))
+            except ManifestError:
+                continue
+            if manifest is not None:
+                yield manifest
+
+
+def find_asset(name: str, asset_id: str | None = None) -> AssetManifest:
+    """The manifest of an asset, by its full name or the last part of it, and by the first digits of its id where there
+    are several sets of arguments. Raises `VersionError` where that is none or several."""
+    known = [m for m in stored_assets() if m.asset_name == name or m.asset_name.rpartition(".")[2] == name]
+    found = [manifest for manifest in known if manifest.asset_id.startswith(asset_id or "")]
+    if len(found) == 1:
+        return found[0]
+    if not known:
+        names = sorted({manifest.asset_name for manifest in stored_assets()})
+        raise VersionError(f"There is no asset {name!r} on this base", hint=f"There are: {', '.join(names) or 'none'}.")
+    ids = ", ".join(f"{m.asset_name} {m.asset_id[:8]}" for m in known)
+    raise VersionError(
+        f"There are {len(found)} assets {name!r} with an id that begins with {asset_id!r}"
+        if asset_id
+        else f"The asset {name!r} was run with {len(found)} sets of arguments",
+        asset=name,
+        hint=f"Say which by its id: {ids}.",
+    )

@@ -1,0 +1,72 @@
+"""What dead runs left behind, on the whole base: found by the leases alone, so nothing else is ever touched."""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from mad_prefect_core.mounts import locate
+from mad_prefect_core.runs.catalogue import names_in
+from mad_prefect_core.runs.lease import Holder, Lease
+from mad_prefect_core.runs.process import Process
+from mad_prefect_core.runs.sweep import files_left, sweep_left
+
+__all__ = ["LeftBehind", "left_behind", "sweep"]
+
+
+@dataclass(frozen=True)
+class LeftBehind:
+    """A run that lost its lease, or whose process is gone, and what it wrote."""
+
+    holder: Holder
+    dead: bool
+    """Whether it is certainly not at work. One of another machine may be, until a newer run is published."""
+    files: tuple[str, ...]
+    size: int
+    """Of the files, in bytes."""
+
+
+def left_behind() -> list[LeftBehind]:
+    """All that there is. Runs that are under way are none of it."""
+    return [found for _, found in _found()]
+
+
+def sweep() -> list[LeftBehind]:
+    """Delete what dead runs left; a run that died when it was published already is finished instead.
+
+    Returns those that were swept. A lease that somebody has taken meanwhile is his to sweep.
+    """
+    swept = []
+    for lease, found in _found():
+        if found.dead and lease.take(_sweeper(found.holder)) is None:
+            try:
+                lease.left = sweep_left(lease.left)
+                if all(holder.run != found.holder.run for holder in lease.left):
+                    swept.append(found)
+            finally:
+                lease.release()
+    return swept
+
+
+def _found() -> Iterator[tuple[Lease, LeftBehind]]:
+    for name in names_in(Lease.folder()):
+        if not name.endswith(".json"):
+            continue
+        lease = Lease(name.removesuffix(".json"))
+        holder, left = lease.look()
+        gone = [holder] if holder is not None and holder.is_gone() else []
+        for each in (*left, *gone):
+            sizes = {path: stat.size for path in files_left(each) if (stat := locate(path).stat()) is not None}
+            yield lease, LeftBehind(each, each.is_gone(), tuple(sizes), sum(sizes.values()))
+
+
+def _sweeper(of: Holder) -> Holder:
+    return Holder(
+        run=f"sweep-{uuid.uuid4().hex}",
+        asset_name=of.asset_name,
+        asset_id=of.asset_id,
+        process=Process.this(),
+        since=dt.datetime.now(dt.UTC),
+    )
