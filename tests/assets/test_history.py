@@ -187,6 +187,11 @@ async def test_a_pin_keeps_a_version_of_an_asset_without_history_and_unpinning_d
         await x()
     assert await rows(await x.at("audit 2026/Q3")) == [(0, 1)]
     assert results_on_disk(base) == 3
+    await x.pin("audit 2026/Q3")
+    assert results_on_disk(base) == 2, "a pin that moves lets go of what it kept"
+    await x()
+    await x()
+    assert results_on_disk(base) == 3
     await x.unpin("audit 2026/Q3")
     assert results_on_disk(base) == 2
 

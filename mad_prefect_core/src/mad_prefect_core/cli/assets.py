@@ -55,7 +55,7 @@ def assets() -> Result:
         for manifest in found
     ]
     heads = ("asset", "id", "materialised (UTC)", "rows", "paths")
-    rows = ((a["name"], a["id"][:8], _minute(a["materialized"]), words(a["rows"]), words(a["paths"])) for a in data)
+    rows = ((a["name"], a["id"][:8], _minute(a["materialized"]), words(a["rows"]), _short(a["paths"])) for a in data)
     return Result({"assets": data}, [_table(heads, rows)] if data else ["There is no asset on this base."])
 
 
@@ -108,8 +108,9 @@ def diff(
 def rollback(name: Name, to: Version, *, asset_id: Id = None) -> Result:
     """Make an earlier result the current one at all its paths, by a run of its own."""
     run = _history(name, asset_id).rollback(_which(to))
-    data = {"run": run.id, "rolled_back_to": run.rolled_back_to, "paths": [result.path for result in run.results]}
-    return Result(data, [f"{escape(words(data['paths']))} as of run {escape(str(run.rolled_back_to or run.id)[:8])}."])
+    paths = [result.path for result in run.results]
+    data = {"run": run.id, "rolled_back_to": run.rolled_back_to, "paths": paths}
+    return Result(data, [f"{escape(_short(paths))} as of run {escape(str(run.rolled_back_to or run.id)[:8])}."])
 
 
 def pin(
@@ -206,7 +207,8 @@ def _retention(**rules: Any) -> Retention:
         problem = error.errors()[0]
         where = "".join(f"--{str(part).replace('_', '-')} " for part in problem["loc"])
         raise OptionError(
-            f"{where}{problem['msg']}", hint="Give at least one of --keep-last, --keep-daily, … and --max-age-days."
+            f"{where}{problem['msg'].removeprefix('Value error, ')}",
+            hint="Give at least one of --keep-last, --keep-daily, … and --max-age-days.",
         ) from None
 
 
@@ -267,6 +269,12 @@ def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> RenderableTyp
 
 def _minute(moment: str | None) -> str:
     return "-" if moment is None else f"{dt.datetime.fromisoformat(moment):%Y-%m-%d %H:%M:%S}"
+
+
+def _short(paths: Sequence[str]) -> str:
+    """Paths that differ in their suffix alone as the asset's decorator has them."""
+    stems = {path.rpartition(".")[0] for path in paths}
+    return "|".join([*paths[:1], *(path.rpartition(".")[2] for path in paths[1:])]) if len(stems) == 1 else words(paths)
 
 
 def _diff_view(found: AssetDiff, data: dict[str, Any]) -> Iterator[RenderableType]:

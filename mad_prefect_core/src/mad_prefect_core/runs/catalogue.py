@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 
 from mad_prefect_core.errors import ManifestError, VersionError
 from mad_prefect_core.mounts import Location, default_mount
@@ -23,20 +24,20 @@ def names_in(folder: Location) -> list[str]:
 
 
 def stored_assets(name: str | None = None) -> Iterator[AssetManifest]:
-    """The manifests of all assets, or of those with this name, one for each set of arguments. One that can't be read
-    is left out."""
+    """The manifests of all assets, or of those with this name, one for each set of arguments: an empty one where no run
+    has been published yet, or where it can't be read."""
     base = default_mount().at(relative_key(get_settings().asset_metadata_location))
     for folder in names_in(base):
         asset_name = folder.removeprefix("asset_name=")
         if asset_name == folder or name not in (None, asset_name):
             continue
         for inner in names_in(base.beside(f"{base.key}/{folder}")):
-            try:
-                manifest, _ = read_manifest(asset_name, inner.removeprefix("asset_id="))
-            except ManifestError:
-                continue
-            if manifest is not None:
-                yield manifest
+            asset_id = inner.removeprefix("asset_id=")
+            if asset_id != inner:
+                manifest = None
+                with suppress(ManifestError):
+                    manifest, _ = read_manifest(asset_name, asset_id)
+                yield manifest or AssetManifest(asset_name=asset_name, asset_id=asset_id)
 
 
 def find_asset(name: str, asset_id: str | None = None) -> AssetManifest:
@@ -49,11 +50,11 @@ def find_asset(name: str, asset_id: str | None = None) -> AssetManifest:
     if not known:
         names = sorted({manifest.asset_name for manifest in stored_assets()})
         raise VersionError(f"There is no asset {name!r} on this base", hint=f"There are: {', '.join(names) or 'none'}.")
-    ids = ", ".join(f"{m.asset_name} {m.asset_id[:8]}" for m in known)
+    ids = ", ".join(f"{m.asset_id[:8]} ({m.asset_name}, {', '.join(m.last_artifacts)})" for m in known)
     raise VersionError(
         f"There are {len(found)} assets {name!r} with an id that begins with {asset_id!r}"
         if asset_id
         else f"The asset {name!r} was run with {len(found)} sets of arguments",
         asset=name,
-        hint=f"Say which by its id: {ids}.",
+        hint=f"Say which by the first digits of its id: {ids}.",
     )

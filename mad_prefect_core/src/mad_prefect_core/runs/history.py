@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -135,14 +135,10 @@ class History:
         )
 
     def pin(self, name: str, which: Which | None = None) -> AssetVersion:
-        """Keep a version, the current one if none is named, until it is unpinned."""
+        """Keep a version, the current one if none is named, until it is unpinned. A pin of that name moves."""
         version = self.at(which) if which is not None else self.current()
         version.file()
-
-        def change(manifest: AssetManifest) -> AssetManifest:
-            return manifest.model_copy(update={"pins": manifest.pins | {name: str(version.run.id)}})
-
-        change_manifest(self.asset_name, self.asset_id, change)
+        self._change_pins(lambda pins: pins | {name: str(version.run.id)})
         return self.at(str(version.run.id))
 
     def unpin(self, name: str) -> None:
@@ -151,13 +147,7 @@ class History:
         if name not in version.pins:
             raise VersionError(f"There is no pin {name!r}", asset=self.asset_name)
 
-        def change(manifest: AssetManifest) -> AssetManifest:
-            return manifest.model_copy(update={"pins": {n: run for n, run in manifest.pins.items() if n != name}})
-
-        _, manifest = change_manifest(self.asset_name, self.asset_id, change)
-        if not version.run.keeps_results and version.run.id not in manifest.pins.values():
-            with _Alone(self, version.run, "unpin"):
-                forget(manifest, [run for run in read_kept(manifest) if run.id == version.run.id])
+        self._change_pins(lambda pins: {other: run for other, run in pins.items() if other != name})
 
     def prune(self, retention: Retention, dry_run: bool = False) -> list[PrunedRun]:
         """Delete the data of the runs that a retention does not want, the oldest first; with `dry_run` only say
@@ -182,6 +172,18 @@ class History:
             run = _Rollback(version.run)
             run.execute(lease, self._manifest())
         return run.record
+
+    def _change_pins(self, change: Callable[[dict[str, str]], dict[str, str]]) -> None:
+        """And let go of the runs that were kept for a pin alone and have none any more."""
+        before, after = change_manifest(
+            self.asset_name, self.asset_id, lambda manifest: manifest.model_copy(update={"pins": change(manifest.pins)})
+        )
+        lost = set(before.pins.values()) - set(after.pins.values()) if before else set()
+        for run in [run for run in read_kept(after) if run.id in lost]:
+            record = DataAssetRun.read(self.asset_name, self.asset_id, run.id)
+            if record is not None and not record.keeps_results:
+                with _Alone(self, record, "unpin"):
+                    forget(after, [run])
 
     def _manifest(self) -> AssetManifest | None:
         return read_manifest(self.asset_name, self.asset_id)[0]
