@@ -67,10 +67,10 @@ class S3Options(Options):
         "write and warn, then compare before each write, which keeps apart all but the closest rivals; 'require': find "
         "out, and refuse to write; 'trust': do not find out.",
     )
-    duckdb: Literal["auto", "httpfs", "python"] = Field(
-        "auto",
-        description="How DuckDB reads: by its httpfs extension where that can be loaded, or through Python. 'auto' "
-        "takes httpfs where it is loaded already or installed, and never downloads it.",
+    duckdb: Literal["pinned", "httpfs"] = Field(
+        "pinned",
+        description="How DuckDB reads. 'pinned': through this client, each object at the version that it had when the "
+        "query was made. 'httpfs': by DuckDB's own extension, which must be installed.",
     )
 
     @model_validator(mode="after")

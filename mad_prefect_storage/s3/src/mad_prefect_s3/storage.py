@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from mad_prefect_core.contracts import FileStat, Options, Session, StorageCapabilities, Versioned
 from mad_prefect_core.objects import staged_file
 from mad_prefect_core.paths import split_url
+from mad_prefect_s3.native import native_urls
 from mad_prefect_s3.options import S3Options
 
 if TYPE_CHECKING:
@@ -49,8 +50,10 @@ class S3Storage:
         return _client(options), split_url(url)[1].strip("/")
 
     def duckdb_files(self, session: Session, fs: Any, paths: Sequence[str]) -> list[str]:
-        """As the contract says. A relation over them sees the versions of this moment, or raises. A file that is not
-        there is a `FileNotFoundError`."""
+        """As the contract says. Pinned, a relation over them sees the versions of this moment, or raises, and a file
+        that is not there is a `FileNotFoundError`."""
+        if fs.options.duckdb == "httpfs":
+            return native_urls(session, fs, paths)
         return [fs.pinned.url(session, path) for path in paths]
 
     def stage(self, fs: Any, path: str) -> Path:

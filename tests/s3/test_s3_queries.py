@@ -1,0 +1,110 @@
+"""How DuckDB reads S3: few requests, whichever way."""
+
+from __future__ import annotations
+
+import datetime as dt
+import importlib.util
+import shutil
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from mad_prefect_core import asset
+from mad_prefect_core.errors import OptionError
+from mad_prefect_core.session import DuckSession
+from mad_prefect_s3 import S3Storage
+
+STORAGE = S3Storage()
+
+
+def stored(bucket: Any, fs: Any, query: str) -> str:
+    with DuckSession() as session:
+        staged = STORAGE.stage(fs, bucket.path("x.parquet"))
+        session.execute(f"COPY ({query}) TO $path (FORMAT parquet)", {"path": str(staged)})
+        STORAGE.publish(fs, staged, bucket.path("x.parquet"))
+        bucket.proxy.count()
+        return str(bucket.path("x.parquet"))
+
+
+def asked(bucket: Any) -> Counter[str]:
+    seen = Counter(request.method for request in bucket.proxy.requests)
+    bucket.proxy.count()
+    return seen
+
+
+def test_a_small_object_is_read_by_one_request_and_again_by_one_without_a_body(bucket: Any) -> None:
+    fs = bucket.fs()
+    path = stored(bucket, fs, "SELECT range AS n FROM range(1000)")
+    for _ in range(2):
+        with DuckSession() as session:
+            files = STORAGE.duckdb_files(session, fs, [path])
+            assert session.sql("SELECT sum(n) FROM read_parquet($1)", [files]).fetchall() == [(499500,)]
+            assert asked(bucket) == {"GET": 1}
+
+
+def test_a_point_query_of_a_large_object_reads_its_end_and_little_more(bucket: Any) -> None:
+    fs = bucket.fs()
+    path = stored(bucket, fs, "SELECT range AS n, hash(range) AS h FROM range(1000000)")
+    with DuckSession() as session:
+        files = STORAGE.duckdb_files(session, fs, [path])
+        found = session.sql("SELECT h FROM read_parquet($1) WHERE n = 654321", [files]).fetchall()
+    assert found == [(duckdb.sql("SELECT hash(654321::BIGINT)").fetchall()[0][0],)]
+    seen = asked(bucket)
+    assert set(seen) == {"GET"}
+    assert seen["GET"] <= 3
+
+
+def test_a_cached_call_takes_three_requests_and_a_query_of_it_few_more(based: Any) -> None:
+    @asset("x.parquet", cache_expiration=dt.timedelta(hours=1))
+    def numbers() -> Any:
+        return [{"id": n} for n in range(10)]
+
+    numbers.query_sync()
+    asked(based)
+    assert numbers.query_sync("WHERE id = 3").fetchall() == [(3,)]
+    assert sum(asked(based).values()) <= 5
+
+
+# -- by DuckDB's own extension -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def httpfs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The extension, where a package has brought it: nothing is downloaded."""
+    found = importlib.util.find_spec("duckdb_extension_httpfs")
+    if found is None or found.origin is None:
+        pytest.skip("the package duckdb-extension-httpfs is not installed")
+    binary = Path(found.origin).parent / f"extensions/v{duckdb.__version__}/httpfs.duckdb_extension"
+    if not binary.is_file():
+        pytest.skip(f"the package duckdb-extension-httpfs has no extension for DuckDB {duckdb.__version__}")
+    platform = duckdb.sql("PRAGMA platform").fetchall()[0][0]
+    folder = tmp_path / f".duckdb/extensions/v{duckdb.__version__}/{platform}"
+    folder.mkdir(parents=True)
+    shutil.copyfile(binary, folder / binary.name)
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+
+def test_httpfs_reads_with_a_secret_for_the_bucket_that_nobody_else_sees_in_clear(httpfs: None, bucket: Any) -> None:
+    fs = bucket.fs(duckdb="httpfs")
+    path = stored(bucket, fs, "SELECT range AS n FROM range(1000)")
+    with DuckSession() as session:
+        files = STORAGE.duckdb_files(session, fs, [path])
+        assert files == [f"s3://{path}"]
+        assert session.sql("SELECT sum(n) FROM read_parquet($1)", [files]).fetchall() == [(499500,)]
+        secrets = str(session.sql("SELECT secret_string FROM duckdb_secrets()").fetchall())
+    assert bucket.name in secrets
+    assert bucket.server.secret not in secrets
+
+
+def test_httpfs_that_is_not_installed_is_an_error_that_says_what_to_do(
+    bucket: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with DuckSession() as session:
+        if session.sql("FROM duckdb_extensions() WHERE extension_name = 'httpfs' AND loaded").fetchall():
+            pytest.skip("httpfs is loaded in this process")
+        monkeypatch.setenv("HOME", str(tmp_path))
+        with pytest.raises(OptionError, match="INSTALL httpfs"):
+            STORAGE.duckdb_files(session, bucket.fs(duckdb="httpfs"), [bucket.path("x")])
