@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from mad_prefect_core.batch.growth import settled, unify
-from mad_prefect_core.contracts import Batch, Format, FormatWriter, Session
+from mad_prefect_core.contracts import Batch, Format, FormatWriter, Schema, Session
 from mad_prefect_core.paths import escape_glob
 from mad_prefect_core.session import cast_to, schema_of, union_all
 
@@ -37,18 +37,26 @@ class ExportWriter(FormatWriter):
         self._options = options
         self._suffix = suffix
         self._schema = pa.schema([])
-        self._parts: list[tuple[Path, dict[str, str]]] = []
+        self._parts: list[tuple[Path, Schema]] = []
 
     def write(self, batch: Batch) -> None:
         self._schema = unify(self._schema, batch.schema)
         part = self._path.with_name(f"{self._path.name}.{len(self._parts)}")
+        self._parts.append((part, {}))
+        self._parts[-1] = part, self.write_part(batch, part)
+
+    def write_part(self, batch: Batch, path: Path) -> Schema:
+        """Write one batch to a file of its own, and say what is in it.
+
+        A format that has a faster way for some batches overrides this, and leaves the others to it.
+        """
         view = self._session.view(batch.arrow())
         try:
             schema = schema_of(self._session.sql(f"FROM {view}"))
-            self._parts.append((part, schema))
-            self._format.export(self._session, view, schema, part, self._options, suffix=self._suffix)
+            self._format.export(self._session, view, schema, path, self._options, suffix=self._suffix)
         finally:
             self._session.forget(view)
+        return schema
 
     def close(self) -> None:
         if len(self._parts) == 1:
