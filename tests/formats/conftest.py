@@ -7,6 +7,7 @@ from typing import Any
 import duckdb
 import pytest
 
+from mad_prefect_avro import AvroFormat
 from mad_prefect_core.contracts import Format
 from mad_prefect_core.paths import escape_glob
 from mad_prefect_core.session import DuckSession, schema_of
@@ -14,7 +15,12 @@ from mad_prefect_csv import CsvFormat
 from mad_prefect_json import JsonFormat
 from mad_prefect_parquet import ParquetFormat
 
-FORMATS: dict[str, Format] = {"json": JsonFormat(), "parquet": ParquetFormat(), "csv": CsvFormat()}
+FORMATS: dict[str, Format] = {
+    "json": JsonFormat(),
+    "parquet": ParquetFormat(),
+    "csv": CsvFormat(),
+    "avro": AvroFormat(),
+}
 
 
 @pytest.fixture(scope="session")

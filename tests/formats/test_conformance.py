@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from mad_prefect_avro import AvroFormat, WriteAvroOptions
 from mad_prefect_core.contracts import Format, Options
 from mad_prefect_core.testing import FormatContract
 from mad_prefect_csv import CsvFormat, WriteCSVOptions
@@ -52,4 +53,22 @@ class TestCsv(FormatContract):
             WriteCSVOptions(header=False),
             WriteCSVOptions(nullstr="-"),
             WriteCSVOptions(quote="'", escape="\\"),
+        ]
+
+
+class TestAvro(FormatContract):
+    @pytest.fixture
+    def format(self) -> Format:
+        return AvroFormat()
+
+    @pytest.fixture
+    def written_before(self) -> Path:
+        return WRITTEN_BEFORE / "avro"
+
+    @pytest.fixture
+    def write_variants(self) -> list[Options]:
+        return [
+            WriteAvroOptions(),
+            WriteAvroOptions(compression="zstandard", block_size=100),
+            WriteAvroOptions(namespace=""),
         ]

@@ -66,7 +66,7 @@ def test_how_files_read_back_says_nothing_of_folders_and_names(format):
     assert not back.explicit().keys() & ReadOptions.model_fields.keys()
 
 
-@pytest.mark.parametrize("name", ["json", "parquet", "csv"])
+@pytest.mark.parametrize("name", ["json", "parquet", "csv", "avro"])
 def test_each_plugin_has_the_same_surface(name):
     package = importlib.import_module(f"mad_prefect_{name}")
     assert package.__all__ == sorted(package.__all__)

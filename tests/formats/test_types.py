@@ -83,6 +83,16 @@ KEPT_BY = {
         "MAP with nested keys": ["MAP {{'a': 1}: ['x']}"],
         "TIME WITH TIME ZONE": ["'01:02:03-12:45'::TIMETZ"],
     },
+    "avro": {
+        "HUGEINT": ["170141183460469231731687303715884105727", "340282366920938463463374607431768211455::UHUGEINT"],
+        "ENUM of names": ["'a'::ENUM('a', 'B_2')"],
+        "INTERVAL within": ["[INTERVAL '1 day', NULL]", "{'i': INTERVAL '1 month 2 days 00:00:00.003'}"],
+        "JSON": ["'1.50'::JSON", "'null'::JSON", """'{"a": 1}'::JSON"""],
+        "LIST of HUGEINT": ["[170141183460469231731687303715884105727]", "{'h': [-1::HUGEINT, NULL]}"],
+        "MAP with nested keys": ["MAP {{'a': 1}: ['x']}"],
+        "TIME WITH TIME ZONE": ["'01:02:03-12:45'::TIMETZ"],
+        "UBIGINT within": ["[18446744073709551615::UBIGINT, 0, NULL]"],
+    },
 }
 
 REFUSED_BY = {
@@ -105,11 +115,18 @@ REFUSED_BY = {
         "union_value(i := 1)": "text does not say which member a value is of",
         "[1::VARIANT]": "each value has a type of its own, which text does not tell",
     },
+    "avro": {
+        "INTERVAL '1 month -1 day'": "1 months, -1 days and 0 nanoseconds",
+        "INTERVAL '00:00:00.000001'": "0 months, 0 days and 1000 nanoseconds",
+        "[INTERVAL '-1 day']": "0 months, -1 days and 0 nanoseconds",
+        "union_value(i := 1)": "Avro knows a value's member by its type, not by its name",
+        "[1::VARIANT]": "each value has a type of its own",
+    },
 }
 
 
 def kept():
-    for format in ("json", "parquet", "csv"):
+    for format in ("json", "parquet", "csv", "avro"):
         for table in (KEPT, KEPT_BY[format]):
             for kind, values in table.items():
                 yield pytest.param(format, values, id=f"{format}-{kind}")

@@ -74,7 +74,7 @@ def read(relation):
 
 @given(rows=ROWS)
 @settings(deadline=None, max_examples=60)
-@pytest.mark.parametrize("name", ["json", "parquet", "csv"])
+@pytest.mark.parametrize("name", ["json", "parquet", "csv", "avro"])
 def test_python_rows_come_back_exactly(name, rows, formats, session, scan, folder):
     batch = RowBatch(rows)
     schema = duckdb_schema(session, batch.schema)
@@ -135,7 +135,7 @@ ARROW = pa.schema(
 
 @given(rows=TABLES)
 @settings(deadline=None, max_examples=100)
-@pytest.mark.parametrize("name", ["json", "parquet", "csv"])
+@pytest.mark.parametrize("name", ["json", "parquet", "csv", "avro"])
 def test_arrow_columns_come_back_exactly(name, rows, formats, session, scan, folder):
     table = pa.Table.from_pylist(rows, ARROW)
     schema = duckdb_schema(session, ARROW)

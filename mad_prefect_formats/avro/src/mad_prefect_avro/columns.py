@@ -1,0 +1,259 @@
+"""Values of columns: from what a reader of Avro gives to Arrow, and from Arrow to what the writer takes.
+
+Readers and writer handle plain values alone: numbers, bytes and text. What logical types make of them is here, once,
+for whole columns, so that it is the same whoever read them.
+"""
+
+from __future__ import annotations
+
+import decimal
+import itertools
+import struct
+import uuid
+from collections.abc import Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mad_prefect_avro.schema import MAX_DIGITS, Node
+from mad_prefect_core.errors import UnsupportedValueError
+
+__all__ = ["from_objects", "from_stored", "to_objects"]
+
+_WIDE = decimal.Context(prec=10_000)
+_INTERVAL = struct.Struct("=iiq")  # months, days, nanoseconds, as Arrow has them
+_DURATION = struct.Struct("<III")  # months, days, milliseconds, as Avro has them
+_MILLISECOND = 1_000_000  # nanoseconds
+
+
+def from_objects(node: Node, values: Sequence[Any], tagged: bool) -> pa.Array:
+    """A column of Python objects, as fastavro reads them under `node.physical()`.
+
+    `tagged`: in unions, a value of a type that has a name is a tuple of that and the value.
+    """
+    if node.kind == "union":
+        return _union(node, values)
+    if tagged and node.union and node.label:
+        values = [value and value[1] for value in values]
+    if node.kind == "record":
+        members = [
+            from_objects(member.node, [value and value[member.name] for value in values], tagged)
+            for member in node.members
+        ]
+        return pa.StructArray.from_arrays(members, fields=list(node.arrow), mask=_missing(values))
+    if node.logical == "map":
+        key, item = (member.node for member in node.members[0].node.members)
+        entries = list(itertools.chain.from_iterable(filter(None, values)))
+        keys = from_objects(key, [entry["key"] for entry in entries], tagged)
+        items = from_objects(item, [entry["value"] for entry in entries], tagged)
+        return pa.MapArray.from_arrays(_offsets(values), keys, items)
+    if node.kind == "array":
+        inner = from_objects(node.members[0].node, list(itertools.chain.from_iterable(filter(None, values))), tagged)
+        return pa.ListArray.from_arrays(_offsets(values), inner, type=node.arrow)
+    if node.kind == "map":
+        present = [value for value in values if value]
+        keys = pa.array(itertools.chain.from_iterable(present), pa.string())
+        flat = list(itertools.chain.from_iterable(value.values() for value in present))
+        return pa.MapArray.from_arrays(_offsets(values), keys, from_objects(node.members[0].node, flat, tagged))
+    return _logical(node, pa.array(values, node.stored))
+
+
+def from_stored(node: Node, array: pa.Array) -> pa.Array:
+    """A column of plain values in Arrow, enums as numbers. Neither maps nor unions."""
+    if node.kind == "record":
+        members = [from_stored(member.node, array.field(index)) for index, member in enumerate(node.members)]
+        return pa.StructArray.from_arrays(members, fields=list(node.arrow), mask=array.is_null())
+    if node.kind == "array":
+        # Of null lists, as of all others, the values are between the offsets.
+        values = array.values.slice(array.offsets[0].as_py(), array.offsets[-1].as_py() - array.offsets[0].as_py())
+        offsets = pc.subtract(array.offsets, array.offsets[0]).cast(pa.int32())
+        inner = from_stored(node.members[0].node, values)
+        return pa.ListArray.from_arrays(offsets, inner, type=node.arrow, mask=array.is_null())
+    if node.kind == "enum":
+        symbols = pa.array(node.symbols, pa.string())
+        return pa.DictionaryArray.from_arrays(array.cast(pa.int32()), symbols).cast(pa.string())
+    return _logical(node, array.cast(node.stored))
+
+
+def to_objects(node: Node, array: Any, column: str) -> list[Any]:
+    """A column as the objects that the writer takes. Raises `UnsupportedValueError` naming the column."""
+    stored = _stored(node, array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array, column)
+    # Duplicate keys, which no map of DuckDB's has, would be an error.
+    return list(stored.to_pylist(maps_as_pydicts="strict"))
+
+
+def _missing(values: Sequence[Any]) -> pa.Array:
+    return pa.array([value is None for value in values], pa.bool_())
+
+
+def _offsets(values: Sequence[Any]) -> pa.Array:
+    """Where the items of each list begin; null where there is none."""
+    ends = list(itertools.accumulate((len(value) if value else 0 for value in values), initial=0))
+    starts = [None if value is None else start for value, start in zip(values, ends, strict=False)]
+    return pa.array([*starts, ends[-1]], pa.int32())
+
+
+def _union(node: Node, values: Sequence[Any]) -> pa.Array:
+    """Null, which DuckDB keeps in no place of its own, is a null of the first member."""
+    branches = [member.node for member in node.members]
+    named = {branch.label: index for index, branch in enumerate(branches) if branch.label}
+    kinds = {branch.kind: index for index, branch in enumerate(branches) if not branch.label}
+    members: list[list[Any]] = [[None] * len(values) for _ in branches]
+    tags = []
+    for place, value in enumerate(values):
+        if type(value) is tuple:
+            tag, value = named[value[0]], value[1]
+            # Members of a union are no unions themselves, so nothing in them is a tuple.
+        else:
+            tag = 0 if value is None else _tag(kinds, value)
+        tags.append(tag)
+        members[tag][place] = value
+    arrays = [from_objects(branch, member, True) for branch, member in zip(branches, members, strict=True)]
+    return pa.UnionArray.from_sparse(pa.array(tags, pa.int8()), arrays, [member.column for member in node.members])
+
+
+_INT = range(-(2**31), 2**31)
+
+
+def _tag(kinds: dict[str, int], value: Any) -> int:
+    """The branch that a value without a name is of. Of two that hold the same numbers, it is the one that fits."""
+    if type(value) is int:
+        return kinds["int"] if "int" in kinds and (value in _INT or "long" not in kinds) else kinds["long"]
+    if type(value) is float:
+        return kinds["double"] if "double" in kinds else kinds["float"]
+    return kinds[{bool: "boolean", str: "string", bytes: "bytes", list: "array", dict: "map"}[type(value)]]
+
+
+def _logical(node: Node, array: pa.Array) -> pa.Array:
+    if node.logical == "decimal":
+        return _decimals(node, array)
+    if node.logical == "uuid":
+        return _uuids(array)
+    if node.logical == "duration":
+        parts = (_DURATION.unpack(value) if value else (0, 0, 0) for value in array.to_pylist())
+        data = b"".join(_INTERVAL.pack(months, days, ms * _MILLISECOND) for months, days, ms in parts)
+        return _of_buffer(node.arrow, array, data)
+    if node.logical.endswith("timestamp-nanos"):
+        return array.view(pa.timestamp("ns", tz=node.arrow.tz)).cast(node.arrow)
+    if node.logical:
+        return array.view(node.arrow)
+    return array.cast(pa.binary()) if node.kind == "fixed" else array
+
+
+def _decimals(node: Node, array: pa.Array) -> pa.Array:
+    numbers = [None if value is None else int.from_bytes(value, "big", signed=True) for value in array.to_pylist()]
+    most = 10**node.precision
+    if any(number is not None and abs(number) >= most for number in numbers):
+        raise ValueError(f"a decimal of {node.precision} digits has more")
+    if node.precision > MAX_DIGITS:
+        texts = [
+            None if number is None else format(decimal.Decimal(number).scaleb(-node.scale, _WIDE), "f")
+            for number in numbers
+        ]
+        return pa.array(texts, pa.string())
+    data = b"".join((number or 0).to_bytes(16, "little", signed=True) for number in numbers)
+    return _of_buffer(node.arrow, array, data)
+
+
+def _uuids(array: pa.Array) -> pa.Array:
+    if pa.types.is_string(array.type):
+        found = [None if value is None else uuid.UUID(value).bytes for value in array.to_pylist()]
+        array = pa.array(found, pa.binary(16))
+    return pa.ExtensionArray.from_storage(pa.uuid(), array)
+
+
+def _of_buffer(kind: pa.DataType, like: pa.Array, data: bytes) -> pa.Array:
+    """An array of fixed-size values, null where `like` is."""
+    valid = pa.array(like.is_valid()).buffers()[1] if like.null_count else None
+    return pa.Array.from_buffers(kind, len(like), [valid, pa.py_buffer(data)])
+
+
+def _stored(node: Node, array: pa.Array, column: str) -> pa.Array:
+    """Arrow values as plain ones."""
+    if node.kind == "record":
+        members = [_stored(member.node, array.field(index), column) for index, member in enumerate(node.members)]
+        names = [member.name for member in node.members]
+        return pa.StructArray.from_arrays(members, names, mask=array.is_null())
+    if node.kind in ("array", "map"):
+        return _stored_lists(node, array, column)
+    if node.logical == "decimal":
+        return _stored_decimals(node, array, column)
+    if node.logical == "duration":
+        return _stored_durations(array, column)
+    if node.logical and node.logical != "uuid":
+        return array.view(node.stored)
+    return array.cast(pa.string() if node.logical else node.stored)
+
+
+def _stored_lists(node: Node, array: pa.Array, column: str) -> pa.Array:
+    offsets = array.offsets
+    first, last = offsets[0].as_py(), offsets[-1].as_py()
+    offsets = pc.subtract(offsets, first).cast(pa.int32())
+    inner = node.members[0].node
+    if node.kind == "map":
+        keys = array.keys.slice(first, last - first)
+        items = _stored(inner, array.items.slice(first, last - first), column)
+        return pa.MapArray.from_arrays(_null_where(array, offsets), keys.cast(pa.string()), items)
+    if node.logical == "map":
+        key, item = (member.node for member in inner.members)
+        values = pa.StructArray.from_arrays(
+            [
+                _stored(key, array.keys.slice(first, last - first), column),
+                _stored(item, array.items.slice(first, last - first), column),
+            ],
+            ["key", "value"],
+        )
+    else:
+        values = _stored(inner, array.values.slice(first, last - first), column)
+    return pa.ListArray.from_arrays(_null_where(array, offsets), values)
+
+
+def _null_where(array: pa.Array, offsets: pa.Array) -> pa.Array:
+    """Offsets that are null where a list is."""
+    missing = pa.concat_arrays([array.is_null(), pa.array([False])])
+    return pc.if_else(missing, pa.scalar(None, pa.int32()), offsets)
+
+
+def _stored_decimals(node: Node, array: pa.Array, column: str) -> pa.Array:
+    if pa.types.is_decimal128(array.type) and node.kind == "fixed" and node.size <= 16:
+        # Arrow has 16 bytes for each, the lowest first.
+        data = memoryview(array.buffers()[1])[array.offset * 16 :][: len(array) * 16]
+        parts = [bytes(data[end - 16 : end][::-1][16 - node.size :]) for end in range(16, len(data) + 16, 16)]
+        return _of_buffer(node.stored, array, b"".join(parts))
+    found: list[bytes | None] = []
+    for value in array.to_pylist():
+        if value is None:
+            found.append(None)
+            continue
+        scaled = decimal.Decimal(value).scaleb(node.scale, _WIDE)
+        if scaled != scaled.to_integral_value() or abs(scaled) >= 10**node.precision:
+            raise UnsupportedValueError(
+                f"The value {value} is not one of {node.precision} digits, {node.scale} of them after the point",
+                column=column,
+            )
+        size = node.size or int(scaled).bit_length() // 8 + 1
+        found.append(int(scaled).to_bytes(size, "big", signed=True))
+    return pa.array(found, node.stored)
+
+
+def _stored_durations(array: pa.Array, column: str) -> pa.Array:
+    found: list[bytes | None] = []
+    for value in array:
+        if not value.is_valid:
+            found.append(None)
+            continue
+        months, days, nanoseconds = value.as_py()
+        milliseconds, rest = divmod(nanoseconds, _MILLISECOND)
+        try:
+            if rest:
+                raise struct.error
+            found.append(_DURATION.pack(months, days, milliseconds))
+        except struct.error:
+            raise UnsupportedValueError(
+                "Avro's durations are whole milliseconds and not negative, and there is one of "
+                f"{months} months, {days} days and {nanoseconds} nanoseconds",
+                column=column,
+                hint="Cast the column to VARCHAR, or choose another format.",
+            ) from None
+    return pa.array(found, pa.binary(12))

@@ -1,0 +1,139 @@
+"""Writes a DuckDB relation to an Avro file: by a schema made of its columns' types, or by one that the user gives."""
+
+from __future__ import annotations
+
+import decimal
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from mad_prefect_avro.columns import to_objects
+from mad_prefect_avro.container import ContainerWriter
+from mad_prefect_avro.options import WriteAvroOptions
+from mad_prefect_avro.schema import Member, Node, as_record, parse
+from mad_prefect_avro.sqltypes import avro_schema, duckdb_type, wire_type
+from mad_prefect_core.contracts import Schema, Session
+from mad_prefect_core.errors import UnsupportedValueError
+from mad_prefect_core.session import quote
+
+__all__ = ["export"]
+
+_ROWS = 20_000  # that are Python objects at once
+_VIOLATION = re.compile(r"mad_prefect_avro: column (\d+) holds (.*)")
+
+
+@dataclass(frozen=True)
+class _Field:
+    """Where a column goes."""
+
+    column: str
+    name: str
+    node: Node
+    sql: str
+    """For its values, as they go through Arrow."""
+
+
+def export(session: Session, relation: str, schema: Schema, path: Path, options: WriteAvroOptions) -> None:
+    """As `Format.export`."""
+    if options.avro_schema is None:
+        avro = avro_schema(session, schema, options)
+        fields = _by_types(session, schema, parse(avro))
+    else:
+        avro = options.avro_schema
+        fields = _by_schema(session, schema, avro)
+    columns = ", ".join(f"{field.sql} AS {quote(field.column)}" for field in fields)
+    query = f"SELECT {columns} FROM {relation} AS source"  # noqa: S608  identifiers are quoted
+    with path.open("wb") as file:
+        container = ContainerWriter(file, avro, options.compression, options.compression_level, options.block_size)
+        try:
+            for batch in session.sql(query).to_arrow_reader(_ROWS):
+                _write(container, fields, batch.columns)
+            container.finish()
+        except (duckdb.Error, OSError) as error:
+            if found := _VIOLATION.search(str(error)):
+                raise _refused(list(schema)[int(found[1])], f"the value {found[2]!r}") from error
+            raise
+
+
+def _write(container: ContainerWriter, fields: Sequence[_Field], arrays: Sequence[Any]) -> None:
+    values = [to_objects(field.node, array, field.column) for field, array in zip(fields, arrays, strict=True)]
+    names = [field.name for field in fields]
+    try:
+        container.write(dict(zip(names, row, strict=True)) for row in zip(*values, strict=True))
+    except (ValueError, TypeError, OverflowError, decimal.DecimalException) as error:
+        raise UnsupportedValueError(
+            f"A value does not fit its Avro type: {error}", column=_named_in(str(error), fields)
+        ) from error
+
+
+def _named_in(message: str, fields: Sequence[_Field]) -> str | None:
+    """The column that fastavro speaks of."""
+    found = re.search(r"on field (\w+)", message)
+    return next((field.column for field in fields if found and field.name == found[1]), None)
+
+
+def _by_types(session: Session, schema: Schema, node: Node) -> list[_Field]:
+    fields = []
+    for member, (column, kind) in zip(node.members, schema.items(), strict=True):
+        wire = wire_type(session.connection.type(kind))
+        value = f"source.{quote(column)}"
+        fields.append(_Field(column, member.name, member.node, value if wire == kind else f"CAST({value} AS {wire})"))
+    return fields
+
+
+def _by_schema(session: Session, schema: Schema, avro: Any) -> list[_Field]:
+    """Raises `UnsupportedValueError` for a column without a field, and a field without a column or a default."""
+    columns = {column.lower(): column for column in schema}
+    fields, left = [], dict(schema)
+    for member, field in zip(parse(avro).members, as_record(avro)["fields"], strict=True):
+        names = (member.column, member.name, *member.aliases)
+        column = next((columns[name.lower()] for name in names if name.lower() in columns), None)
+        if column is not None:
+            kind = left.pop(column)
+            fields.append(_fitting(session, list(schema).index(column), column, kind, member))
+        elif not member.node.nullable and "default" not in field:
+            raise UnsupportedValueError(
+                f"The Avro schema has a field {member.name!r}, which has no default, and there is no such column",
+                column=member.name,
+                hint="Add the column, or give the field a default.",
+            )
+    for column in left:
+        raise UnsupportedValueError(
+            "The Avro schema has no field for a column", column=column, hint="Add the field, or drop the column."
+        )
+    return fields
+
+
+def _fitting(session: Session, index: int, column: str, kind: str, member: Member) -> _Field:
+    """A column as a field that the user has described: each value is kept exactly, or refused as it passes."""
+    node, value = member.node, f"source.{quote(column)}"
+    if node.kind == "union":
+        nodes = {duckdb_type(branch.node): branch.node for branch in node.members}
+        if kind not in nodes:
+            raise _refused(column, f"{kind}: its field is a union of {', '.join(nodes)}")
+        node = nodes[kind]
+    if any(part.kind == "union" for part in node.walk()):
+        raise _refused(column, f"{kind}: its field has a union of several types within")
+    wanted = duckdb_type(node)
+    problems = [] if member.node.nullable else [f"{value} IS NULL"]
+    cast = value
+    if wanted != kind:
+        cast = f"TRY_CAST({value} AS {wanted})"
+        problems.append(f"({value} IS NOT NULL AND TRY_CAST({cast} AS {kind}) IS DISTINCT FROM {value})")
+    wire = wire_type(session.connection.type(wanted))
+    if wire != wanted:
+        cast = f"CAST({cast} AS {wire})"
+    if problems:
+        message = f"'mad_prefect_avro: column {index} holds ' || coalesce(CAST({value} AS VARCHAR), 'NULL')"
+        cast = f"CASE WHEN {' OR '.join(problems)} THEN error({message}) ELSE {cast} END"
+    return _Field(column, member.name, node, cast)
+
+
+def _refused(column: str, what: str) -> UnsupportedValueError:
+    return UnsupportedValueError(
+        f"The Avro schema can't hold {what}", column=column, hint="Cast the column, or widen the field's type."
+    )

@@ -1,0 +1,19 @@
+"""What mad-prefect's entry point loads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from mad_prefect_avro.format import AvroFormat
+from mad_prefect_core import hookimpl
+from mad_prefect_core.contracts import Format
+
+__all__ = ["mad_prefect_formats", "requires_plugin_api"]
+
+requires_plugin_api = (1, 1)
+
+
+@hookimpl
+def mad_prefect_formats() -> Iterable[Format]:
+    """The format of this plugin."""
+    return [AvroFormat()]

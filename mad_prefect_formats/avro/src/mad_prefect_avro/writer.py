@@ -1,0 +1,114 @@
+"""Writes batches of Python rows straight to Avro, and all others by way of DuckDB."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from mad_prefect_avro.container import ContainerWriter
+from mad_prefect_avro.options import WriteAvroOptions
+from mad_prefect_avro.sqltypes import avro_schema
+from mad_prefect_core.contracts import Batch, Format, Schema, Session
+from mad_prefect_core.errors import UnsupportedValueError
+from mad_prefect_core.writing import ExportWriter, duckdb_schema
+
+__all__ = ["AvroWriter"]
+
+
+class AvroWriter(ExportWriter):
+    """As `ExportWriter`, except: rows whose types Avro has go to the file as they are, and batches that have equal
+    schemas go to one part."""
+
+    def __init__(self, format: Format, session: Session, path: Path, options: WriteAvroOptions, *, suffix: str) -> None:
+        super().__init__(format, session, path, options, suffix=suffix)
+        self._own_session = session
+        self._own_options = options
+        self._open: _OpenPart | None = None
+
+    def write(self, batch: Batch) -> None:
+        if self._open is not None and _is_direct(batch) and batch.schema.equals(self._open.schema):
+            self._open.write(batch)
+            return
+        self._finish_part()
+        super().write(batch)
+
+    def write_part(self, batch: Batch, path: Path) -> Schema:
+        if self._own_options.avro_schema is not None or not _is_direct(batch):
+            return super().write_part(batch, path)
+        schema = duckdb_schema(self._own_session, batch.schema)
+        avro = avro_schema(self._own_session, schema, self._own_options)
+        if [field["name"] for field in avro["fields"]] != list(schema):
+            return super().write_part(batch, path)
+        self._open = _OpenPart(path, batch.schema, avro, self._own_options)
+        self._open.write(batch)
+        return schema
+
+    def close(self) -> None:
+        self._finish_part()
+        super().close()
+
+    def abort(self) -> None:
+        if self._open is not None:
+            self._open.file.close()
+            self._open = None
+        super().abort()
+
+    def _finish_part(self) -> None:
+        if self._open is not None:
+            self._open.finish()
+            self._open = None
+
+
+class _OpenPart:
+    """A file of batches that have one schema."""
+
+    def __init__(self, path: Path, schema: pa.Schema, avro: Any, options: WriteAvroOptions) -> None:
+        self.schema = schema
+        self.file = path.open("wb")
+        self._container = ContainerWriter(
+            self.file, avro, options.compression, options.compression_level, options.block_size
+        )
+
+    def write(self, batch: Batch) -> None:
+        try:
+            self._container.write(batch.rows())
+        except (ValueError, TypeError, OverflowError) as error:
+            raise UnsupportedValueError(
+                f"Avro can't hold a value: {error}", hint="Cast it to text, or choose another format."
+            ) from error
+
+    def finish(self) -> None:
+        self._container.finish()
+        self.file.close()
+
+
+_DIRECT = (
+    pa.types.is_boolean,
+    pa.types.is_int64,
+    pa.types.is_float64,
+    pa.types.is_string,
+    pa.types.is_binary,
+    pa.types.is_date32,
+    pa.types.is_time64,
+    pa.types.is_timestamp,
+    lambda kind: isinstance(kind, pa.UuidType),
+)
+
+
+def _is_direct(batch: Batch) -> bool:
+    """Whether a batch is rows of values that fastavro takes as they are."""
+    if batch.is_columnar or not all(pa.types.is_null(field.type) or _direct(field.type) for field in batch.schema):
+        return False
+    # A column whose type the user has named may hold a mix, and says so by the type of no values.
+    empty = [field.name for field in batch.schema if pa.types.is_null(field.type)]
+    return all(row.get(name) is None for row in batch.rows() for name in empty)
+
+
+def _direct(kind: Any) -> bool:
+    if pa.types.is_struct(kind):
+        return kind.num_fields > 0 and all(_direct(member.type) for member in kind)
+    if pa.types.is_list(kind):
+        return _direct(kind.value_type)
+    return any(is_kind(kind) for is_kind in _DIRECT)
