@@ -8,7 +8,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from mad_prefect_core.batch import ColumnBatch, RowBatch
@@ -84,6 +84,7 @@ _EXAMPLES = settings(
     derandomize=True,  # the same examples each time: a failure is one of the plugin, not of the day
     database=None,
     max_examples=50,
+    phases=(Phase.explicit, Phase.generate, Phase.shrink),
     suppress_health_check=list(HealthCheck),
 )
 

@@ -1,0 +1,456 @@
+"""Wrong formats: for each test of a format's contract one with the fault that the test is there to find."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+from pydantic import ConfigDict
+
+from mad_prefect_core.batch import ColumnBatch, RowBatch
+from mad_prefect_core.contracts import Batch, Format, FormatWriter
+from mad_prefect_core.errors import UnsupportedValueError
+from mad_prefect_core.paths import unescape_glob
+from mad_prefect_core.session import DuckSession, quote, schema_of
+from mad_prefect_csv import CsvFormat
+from mad_prefect_json import JsonFormat, ReadJsonOptions, WriteJsonOptions
+from mad_prefect_parquet import ParquetFormat
+
+__all__ = ["FAULTS"]
+
+FAULTS: dict[str, tuple[type[Format], str]] = {}
+"""By the contract test that finds it: the wrong format, and what the failure says."""
+
+
+def found_by(test: str, saying: str) -> Callable[[type], type]:
+    def add(wrong: type) -> type:
+        assert test not in FAULTS
+        FAULTS[test] = (wrong, saying)
+        return wrong
+
+    return add
+
+
+class Writer(FormatWriter):
+    """A writer that does as another does."""
+
+    def __init__(self, sound: FormatWriter) -> None:
+        self.sound = sound
+
+    def write(self, batch: Batch) -> None:
+        self.sound.write(batch)
+
+    def close(self) -> None:
+        self.sound.close()
+
+    def abort(self) -> None:
+        self.sound.abort()
+
+
+def columns(relation: Any, change: Callable[[str, str], str]) -> Any:
+    """The relation with each column as `change` says, given its quoted name and type."""
+    kinds = schema_of(relation)
+    return relation.project(", ".join(f"{change(quote(name), kind)} AS {quote(name)}" for name, kind in kinds.items()))
+
+
+def stripped(relation: Any, kind: str) -> Any:
+    """The relation with the names of columns of this type stripped."""
+    names = schema_of(relation).items()
+    return relation.project(", ".join(f"{quote(n)} AS {quote(n.strip() if k == kind else n)}" for n, k in names))
+
+
+def nothing(session: DuckSession, schema: Any, rows: int = 0) -> Any:
+    """Rows of NULL."""
+    names = ", ".join(f"NULL::{kind} AS {quote(name)}" for name, kind in schema.items())
+    return session.sql(f"SELECT {names} FROM range({rows})")
+
+
+def sizes(files: Sequence[str]) -> list[int]:
+    return [os.path.getsize(unescape_glob(file)) for file in files]
+
+
+# -- what the core is told -------------------------------------------------------------------------------------------
+
+
+@found_by("test_it_has_what_the_contract_asks_for", "suffix.lower()")
+class ShoutedSuffix(JsonFormat):
+    suffixes = (".JSON",)
+
+
+class LaxOptions(WriteJsonOptions):
+    model_config = ConfigDict(extra="ignore")
+
+
+@found_by("test_a_misspelt_option_is_refused", "DID NOT RAISE")
+class OptionsThatTakeAnything(JsonFormat):
+    write_options = LaxOptions
+
+
+class SilentOptions(WriteJsonOptions):
+    indent: int = 0
+
+
+@found_by("test_every_option_is_optional_and_described", "SilentOptions.indent")
+class OptionsThatSayNothing(JsonFormat):
+    write_options = SilentOptions
+
+
+@found_by("test_how_files_read_back_leaves_folders_and_names_to_the_user", "hive_partitioning")
+class DecidesOnFolders(JsonFormat):
+    def read_back(self, options: Any) -> ReadJsonOptions:
+        return ReadJsonOptions(hive_partitioning=False)
+
+
+@found_by("test_a_file_reads_back_whatever_it_was_written_with", "header=False")
+class ForgetsItsDialect(CsvFormat):
+    def read_back(self, options: Any) -> Any:
+        return super().read_back(self.write_options())
+
+
+@found_by("test_every_codec_that_it_declares_can_be_written", "compression")
+class DeclaresACodecThatItHasNot(ParquetFormat):
+    capabilities = replace(ParquetFormat.capabilities, compression=("snappy", "lzma"))
+
+
+# -- values ----------------------------------------------------------------------------------------------------------
+
+
+@found_by("test_a_value_of_any_type_comes_back_exactly_or_is_refused_by_column", "'': [(1, '', False)")
+class EmptyTextIsNull(JsonFormat):
+    def scan(self, *args: Any, **kwargs: Any) -> Any:
+        found = super().scan(*args, **kwargs)
+        return columns(found, lambda name, kind: f"nullif({name}, '')" if kind == "VARCHAR" else name)
+
+
+@found_by("test_what_earlier_releases_wrote_is_read", "'.json'")
+class ReadsWhatEarlierReleasesWroteInAnotherWay(EmptyTextIsNull):
+    pass
+
+
+@found_by("test_it_refuses_no_type_but_those_it_names", "(UUID)")
+class RefusesInSilence(JsonFormat):
+    def export(self, session: Any, relation: Any, schema: Any, path: Any, options: Any, *, suffix: str) -> None:
+        for name, kind in schema.items():
+            if kind == "UUID":
+                raise UnsupportedValueError("No", column=name)
+        super().export(session, relation, schema, path, options, suffix=suffix)
+
+
+@found_by("test_python_rows_come_back_exactly", "'text': ")
+class NoTextOfRowsIsEmptyText(JsonFormat):
+    def writer(self, *args: Any, **kwargs: Any) -> FormatWriter:
+        class Wrong(Writer):
+            def write(self, batch: Any) -> None:
+                super().write(RowBatch([{**row, "text": row["text"] or ""} for row in batch.rows()]))
+
+        return Wrong(super().writer(*args, **kwargs))
+
+
+@found_by("test_arrow_columns_come_back_exactly", "'text': None")
+class EndsColumnsWithARowOfNull(JsonFormat):
+    def writer(self, *args: Any, **kwargs: Any) -> FormatWriter:
+        class Wrong(Writer):
+            def write(self, batch: Any) -> None:
+                table = pa.table(batch.arrow())
+                last = pa.table({name: pa.nulls(1, table.field(name).type) for name in table.column_names})
+                super().write(ColumnBatch(pa.concat_tables([table, last])))
+
+        return Wrong(super().writer(*args, **kwargs))
+
+
+@found_by("test_instants_are_the_same_in_every_time_zone", "America/New_York")
+class ReadsInstantsInTheZoneOfTheSession(JsonFormat):
+    def scan(self, session: Any, files: Any, options: Any, *, suffix: str, schema: Any = None) -> Any:
+        local = {name: kind.removesuffix(" WITH TIME ZONE") for name, kind in schema.items()}
+        found = super().scan(session, files, options, suffix=suffix, schema=local)
+        return columns(found, lambda name, kind: f"{name}::{kind} WITH TIME ZONE")
+
+
+@found_by("test_text_stays_text_where_its_type_is_recorded", "'NULL'")
+class TextNullIsNull(JsonFormat):
+    def scan(self, *args: Any, **kwargs: Any) -> Any:
+        return columns(super().scan(*args, **kwargs), lambda name, kind: f"nullif({name}, 'NULL')")
+
+
+@found_by("test_lists_and_structs_have_their_shape_in_the_file", "[{'a': 1, 'b': [x, NULL]}]")
+class SaysThatTextIsNested(CsvFormat):
+    capabilities = replace(CsvFormat.capabilities, nested=True)
+
+
+@found_by("test_a_file_alone_tells_its_types", "is {'v': ")
+class SaysThatTextHasTypes(JsonFormat):
+    capabilities = replace(JsonFormat.capabilities, schema_in_file=True)
+
+
+@found_by("test_text_can_be_read_as_what_it_looks_like", "UUID")
+class TakesTextForWhatItCantRead(JsonFormat):
+    def scan(self, *args: Any, **kwargs: Any) -> Any:
+        found = super().scan(*args, **kwargs)
+        return columns(found, lambda name, kind: f"NULL::{kind}" if kind == "UUID" else name)
+
+
+# -- files as they are written -----------------------------------------------------------------------------------------
+
+
+@found_by("test_batches_may_bring_drop_and_widen_columns", "None, None")
+class KeepsTheColumnsOfItsFirstBatch(JsonFormat):
+    def writer(self, *args: Any, **kwargs: Any) -> FormatWriter:
+        class Wrong(Writer):
+            first: Any = None
+
+            def write(self, batch: Any) -> None:
+                self.first = self.first or batch.schema.names
+                table = pa.table(batch.arrow())
+                super().write(ColumnBatch(table.select([name for name in self.first if name in table.column_names])))
+
+        return Wrong(super().writer(*args, **kwargs))
+
+
+@found_by("test_an_empty_batch_ends_nothing", "assert [] == [(1,), (2,)]")
+class EndsAtAnEmptyBatch(JsonFormat):
+    def writer(self, *args: Any, **kwargs: Any) -> FormatWriter:
+        class Wrong(Writer):
+            ended = False
+
+            def write(self, batch: Any) -> None:
+                self.ended = self.ended or not batch.rows()
+                if not self.ended:
+                    super().write(batch)
+
+        return Wrong(super().writer(*args, **kwargs))
+
+
+@found_by("test_no_rows_keep_their_columns", "'nothing'")
+class LosesTheColumnsOfNoRows(JsonFormat):
+    def scan(self, session: Any, files: Any, *args: Any, **kwargs: Any) -> Any:
+        if not any(sizes(files)):
+            return session.sql("SELECT 1 AS nothing WHERE false")
+        return super().scan(session, files, *args, **kwargs)
+
+
+@found_by("test_a_column_without_values_comes_back", "[(1, None), (2, 'x')]")
+class LosesColumnsWithoutValues(JsonFormat):
+    def scan(self, *args: Any, **kwargs: Any) -> Any:
+        found = super().scan(*args, **kwargs)
+        return found.project(", ".join(quote(name) for name, kind in schema_of(found).items() if kind != "JSON"))
+
+
+@found_by("test_rows_keep_their_order", "(150000, 0)")
+class WritesInAnotherOrder(JsonFormat):
+    def export(self, session: Any, relation: Any, schema: Any, path: Any, options: Any, *, suffix: str) -> None:
+        turned = session.view(session.sql(f"FROM {relation} ORDER BY 1 DESC"))
+        super().export(session, turned, schema, path, options, suffix=suffix)
+
+
+@found_by("test_batches_keep_their_order", "(390,)")
+class WritesTheLastBatchFirst(JsonFormat):
+    def writer(self, *args: Any, **kwargs: Any) -> FormatWriter:
+        return Hoarder(super().writer(*args, **kwargs), turned=True)
+
+
+class Hoarder(Writer):
+    """Keeps all batches until the end."""
+
+    def __init__(self, sound: FormatWriter, *, turned: bool = False) -> None:
+        super().__init__(sound)
+        self.turned = turned
+        self.batches: list[Any] = []
+
+    def write(self, batch: Any) -> None:
+        batch.arrow()
+        self.batches.append(batch)
+
+    def close(self) -> None:
+        for batch in reversed(self.batches) if self.turned else self.batches:
+            super().write(batch)
+        super().close()
+
+
+@found_by("test_memory_is_bounded_by_a_batch", "writing: ")
+class KeepsAllBatchesInMemory(JsonFormat):
+    def writer(self, *args: Any, **kwargs: Any) -> FormatWriter:
+        return Hoarder(super().writer(*args, **kwargs))
+
+
+@found_by("test_long_values_fit", "max_line_size")
+class LimitsItsRows(CsvFormat):
+    def scan(self, session: Any, files: Any, options: Any, **kwargs: Any) -> Any:
+        return super().scan(session, files, options.model_copy(update={"max_line_size": 1 << 20}), **kwargs)
+
+
+@found_by("test_every_suffix_is_written_in_its_compression_and_read", ".json.gz")
+class DoesNotCompress(JsonFormat):
+    def writer(self, session: Any, path: Any, options: Any, *, suffix: str) -> FormatWriter:
+        return super().writer(session, path, options, suffix=".json")
+
+
+@found_by("test_an_aborted_writer_leaves_no_file", "PosixPath")
+class LeavesAFileWhenItGivesUp(JsonFormat):
+    def writer(self, *args: Any, **kwargs: Any) -> FormatWriter:
+        class Wrong(Writer):
+            def abort(self) -> None:
+                self.sound.close()
+
+        return Wrong(super().writer(*args, **kwargs))
+
+
+@found_by("test_a_finished_file_is_one_file", "one.index")
+class LeavesAFileBesideItsOwn(JsonFormat):
+    def writer(self, session: Any, path: Any, options: Any, *, suffix: str) -> FormatWriter:
+        path.with_name(f"{path.name}.index").touch()
+        return super().writer(session, path, options, suffix=suffix)
+
+
+# -- files as they are read --------------------------------------------------------------------------------------------
+
+
+@found_by("test_files_are_united_by_column_name", "['a', 'b'] == ")
+class UnitesByPosition(ParquetFormat):
+    def scan(self, session: Any, files: Any, options: Any, **kwargs: Any) -> Any:
+        return super().scan(session, files, options.model_copy(update={"union_by_name": False}), **kwargs)
+
+
+@found_by("test_files_are_read_in_the_order_given", "[(0,), (1,), (2,)]")
+class SortsFiles(JsonFormat):
+    def scan(self, session: Any, files: Any, *args: Any, **kwargs: Any) -> Any:
+        return super().scan(session, sorted(files), *args, **kwargs)
+
+
+@found_by("test_hundreds_of_files_are_read", "(100, ")
+class ReadsAHundredFiles(JsonFormat):
+    def scan(self, session: Any, files: Any, *args: Any, **kwargs: Any) -> Any:
+        return super().scan(session, files[:100], *args, **kwargs)
+
+
+@found_by("test_a_schema_fills_columns_that_files_lack_with_null", "CSV Error")
+class SaysThatItFillsColumns(CsvFormat):
+    capabilities = replace(CsvFormat.capabilities, schema_on_read=True)
+
+
+@found_by("test_a_recorded_schema_says_which_columns_there_are", "'a': 'BIGINT'")
+class ForgetsTheRecordedSchema(JsonFormat):
+    def scan(self, session: Any, files: Any, options: Any, *, suffix: str, schema: Any = None) -> Any:
+        return super().scan(session, files, options, suffix=suffix)
+
+
+@found_by("test_folders_make_columns_only_where_asked", "(1, 2024)")
+class AlwaysMakesColumnsOfFolders(ParquetFormat):
+    def scan(self, session: Any, files: Any, options: Any, **kwargs: Any) -> Any:
+        return super().scan(session, files, options.model_copy(update={"hive_partitioning": True}), **kwargs)
+
+
+@found_by("test_a_folder_does_not_replace_a_column_of_its_name", "(2024,)")
+class PrefersFolders(ParquetFormat):
+    def scan(self, session: Any, files: Any, *args: Any, **kwargs: Any) -> Any:
+        return session.sql("FROM read_parquet($files, hive_partitioning = true)", {"files": files})
+
+
+@found_by("test_columns_of_any_name_come_back", "'lead'")
+class StripsNames(JsonFormat):
+    def scan(self, *args: Any, **kwargs: Any) -> Any:
+        return stripped(super().scan(*args, **kwargs), "INTEGER")
+
+
+@found_by("test_columns_of_any_name_come_back_where_their_values_need_another_form", "'lead'")
+class StripsNamesOfBytes(JsonFormat):
+    def scan(self, *args: Any, **kwargs: Any) -> Any:
+        return stripped(super().scan(*args, **kwargs), "BLOB")
+
+
+@found_by("test_a_file_of_any_name_is_read_alone", "[ab]")
+class TakesPathsForPatterns(JsonFormat):
+    def scan(self, session: Any, files: Any, *args: Any, **kwargs: Any) -> Any:
+        return super().scan(session, [unescape_glob(file) for file in files], *args, **kwargs)
+
+
+@found_by("test_a_relation_can_be_read_again", "")
+class CanBeReadOnce(JsonFormat):
+    def scan(self, session: Any, *args: Any, **kwargs: Any) -> Any:
+        found = super().scan(session, *args, **kwargs)
+        return session.sql(f"FROM {session.view(found.to_arrow_table().to_reader())}")
+
+
+@found_by("test_readers_at_once_see_what_each_sees_alone", "")
+class SharesOneConnection(JsonFormat):
+    def __init__(self) -> None:
+        self.session = DuckSession()
+
+    def scan(self, session: Any, *args: Any, **kwargs: Any) -> Any:
+        return super().scan(self.session, *args, **kwargs)
+
+
+class Lenient(JsonFormat):
+    """Gives rows of NULL for what it can't read."""
+
+    rows = 0
+
+    def scan(self, session: Any, files: Any, options: Any, *, suffix: str, schema: Any = None) -> Any:
+        found = super().scan(session, files, options, suffix=suffix, schema=schema)
+        try:
+            found.fetchall()
+        except duckdb.Error:
+            return nothing(session, schema, self.rows)
+        return found
+
+
+@found_by("test_a_file_of_another_kind_is_an_error", "DID NOT RAISE")
+class ReadsAnythingAsNoRows(Lenient):
+    pass
+
+
+@found_by("test_a_truncated_file_gives_no_row_that_nobody_wrote", "bytes")
+class MakesUpRows(Lenient):
+    rows = 3
+
+
+@found_by("test_a_missing_file_is_an_error", "DID NOT RAISE")
+class ReadsMissingFilesAsNoRows(JsonFormat):
+    def scan(self, session: Any, files: Any, *args: Any, schema: Any = None, **kwargs: Any) -> Any:
+        if not all(os.path.exists(unescape_glob(file)) for file in files):
+            return nothing(session, schema)
+        return super().scan(session, files, *args, schema=schema, **kwargs)
+
+
+@found_by("test_a_file_without_a_byte_has_no_rows_or_is_an_error", "(None, None)")
+class ReadsNothingAsARow(JsonFormat):
+    def scan(self, session: Any, files: Any, *args: Any, schema: Any = None, **kwargs: Any) -> Any:
+        if not any(sizes(files)):
+            return nothing(session, schema, 1)
+        return super().scan(session, files, *args, schema=schema, **kwargs)
+
+
+@found_by("test_a_damaged_file_is_an_error_or_rows_and_never_a_crash", "ZeroDivisionError")
+class CrashesOnDamage(JsonFormat):
+    def scan(self, *args: Any, **kwargs: Any) -> Any:
+        found = super().scan(*args, **kwargs)
+        try:
+            found.fetchall()
+        except duckdb.Error as error:
+            raise ZeroDivisionError from error
+        return found
+
+
+# -- whole assets ------------------------------------------------------------------------------------------------------
+
+
+@found_by("test_the_plugin_host_takes_it", "suffixes")
+class HasASuffixThatNoPathHas(JsonFormat):
+    suffixes = (".json", ".js n")
+
+
+@found_by("test_an_asset_is_stored_cached_and_queried", "(2, None")
+class LosesRows(JsonFormat):
+    def scan(self, *args: Any, **kwargs: Any) -> Any:
+        return super().scan(*args, **kwargs).limit(1)
+
+
+@found_by("test_an_empty_run_is_a_result", "no rows")
+class CantReadNoRows(JsonFormat):
+    def scan(self, session: Any, files: Any, *args: Any, **kwargs: Any) -> Any:
+        if not any(sizes(files)):
+            raise duckdb.InvalidInputException("no rows")
+        return super().scan(session, files, *args, **kwargs)

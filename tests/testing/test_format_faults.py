@@ -1,0 +1,48 @@
+"""The kit for formats finds faults: each of its tests fails on a format that has the fault it is there for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from format_faults import FAULTS
+
+from mad_prefect_core.testing import FormatContract
+
+WRITTEN_BEFORE = Path(__file__).resolve().parents[1] / "formats" / "written_before" / "json"
+
+AUTHORS_TESTS = """
+from pathlib import Path
+
+import pytest
+from format_faults import FAULTS
+
+from mad_prefect_core.testing import FormatContract
+
+
+class TestWrong(FormatContract):
+    @pytest.fixture
+    def format(self):
+        return FAULTS[{test!r}][0]()
+
+    @pytest.fixture
+    def written_before(self):
+        return Path({written_before!r})
+"""
+
+
+def test_there_is_a_fault_for_every_contract_test() -> None:
+    assert set(FAULTS) == set(FormatContract.contract_tests)
+
+
+@pytest.mark.parametrize("test", FAULTS)
+def test_a_planted_fault_is_found(test: str, pytester: pytest.Pytester) -> None:
+    _, saying = FAULTS[test]
+    pytester.makeconftest('pytest_plugins = ["mad_prefect_core.testing.pytest_plugin"]')
+    path = pytester.makepyfile(AUTHORS_TESTS.format(test=test, written_before=str(WRITTEN_BEFORE)))
+
+    result = pytester.inline_run(f"{path}::TestWrong::{test}", "-qq", "-p", "no:asyncio", "-p", "no:cacheprovider")
+
+    [failed] = [report for report in result.getreports("pytest_runtest_logreport") if report.failed]
+    assert failed.when == "call", failed.longreprtext
+    assert saying in failed.longreprtext
