@@ -65,6 +65,7 @@ def test_what_is_done_to_an_open_file_counts(memory: DirFileSystem) -> None:
             except OSError:
                 assert injected.failed
     assert {"open", "read"} <= {operation.name for operation in injected.operations}
+    assert {operation.path for operation in injected.operations} == {"x"}
     with memory.open("x") as file:
         assert file.read() == b"old"
 
@@ -85,19 +86,22 @@ def test_a_class_stands_for_all_its_filesystems_also_those_made_later() -> None:
         for fs in (before, MemoryFileSystem(skip_instance_cache=True)):
             with pytest.raises(OSError, match="Injected fault"):
                 fs.info("/")
+    with faults(MemoryFileSystem) as injected:
+        before.info("/")
+    assert [operation.name for operation in injected.operations] == ["info"], "each call counts once"
     assert before.info("/")["type"] == "directory"
 
 
 def test_any_client_can_be_made_to_fail_by_the_names_of_its_methods() -> None:
     class Client:
-        def call(self, path: str) -> str:
+        def call(self, fs: object, path: str) -> str:
             return path
 
     client = Client()
     with faults((client, ["call"]), fail_at=1) as injected:
         with pytest.raises(OSError, match="Injected fault"):
-            client.call("x")
-        assert client.call("y") == "y"
+            client.call(None, "x")
+        assert client.call(None, "y") == "y"
     assert [operation.path for operation in injected.operations] == ["x", "y"]
     assert "call" not in vars(client)
 
@@ -143,6 +147,16 @@ def test_every_call_to_the_system_below_a_folder_can_fail(tmp_path: Path, name: 
                 assert injected.failed
         failed |= {operation.name for operation in injected.failed}
     assert name in failed
+
+
+def test_what_is_done_to_a_file_names_its_path_and_never_its_bytes(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    with faults(tmp_path) as injected:
+        path.write_bytes(b"data")
+        path.read_bytes()
+        fsync(path)
+    assert {operation.name for operation in injected.operations} >= {"open", "read", "write", "fsync"}
+    assert {operation.path for operation in injected.operations} == {str(path)}
 
 
 def test_files_elsewhere_are_not_touched(tmp_path: Path) -> None:

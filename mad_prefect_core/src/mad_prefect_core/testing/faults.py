@@ -121,11 +121,11 @@ class Faults:
             self._action(operation)
         return operation
 
-    def handle(self, opened: Any, names: Sequence[str]) -> Any:
+    def handle(self, opened: Any, names: Sequence[str], path: object) -> Any:
         """Count what is done to a file as well."""
         if id(opened) not in self._handles:  # some filesystems give the same object to all who open a file
             self._handles[id(opened)] = opened
-            _patch_methods(self, self._patches, opened, names)
+            _patch_methods(self, self._patches, opened, names, path)
         return opened
 
     def end(self, operation: Operation | None) -> None:
@@ -194,18 +194,25 @@ def _patch_filesystem(injected: Faults, patches: contextlib.ExitStack, target: A
             for name in dir(kind)
             if not name.startswith("__") and inspect.iscoroutinefunction(inspect.getattr_static(kind, name))
         }
-        _patch_methods(injected, patches, owner, [*_SURFACE, *sorted(asynchronous - set(_SURFACE))])
+        names = [*_SURFACE, *sorted(asynchronous - set(_SURFACE))]
+        if owner is not target:  # the class counts for it, but for methods that it has for itself
+            names = [name for name in names if name in vars(owner)]
+        _patch_methods(injected, patches, owner, names)
 
 
-def _patch_methods(injected: Faults, patches: contextlib.ExitStack, owner: Any, names: Sequence[str]) -> None:
+def _patch_methods(
+    injected: Faults, patches: contextlib.ExitStack, owner: Any, names: Sequence[str], path: object = None
+) -> None:
     for name in names:
         if callable(found := getattr(owner, name, None)):
-            _patch(patches, owner, name, _counting(injected, name, found, bound=not isinstance(owner, type)))
+            _patch(patches, owner, name, _counting(injected, name, found, int(isinstance(owner, type)), path))
 
 
-def _counting(injected: Faults, name: str, found: Any, *, bound: bool) -> Any:
+def _counting(injected: Faults, name: str, found: Any, first: int, path: object) -> Any:
+    """`found`, counted as an operation on `path`, or on its argument number `first`."""
+
     def path_of(args: Sequence[Any]) -> object:
-        return next(iter(args if bound else args[1:]), "")
+        return path if path is not None else next(iter(args[first:]), "")
 
     if inspect.iscoroutinefunction(found):
 
@@ -223,7 +230,7 @@ def _counting(injected: Faults, name: str, found: Any, *, bound: bool) -> Any:
             injected.end(operation)  # before: opening has no effect, and nobody would close the file
         result = found(*args, **kwargs)
         if name == "open":
-            return injected.handle(result, _HANDLE)
+            return injected.handle(result, _HANDLE, path_of(args))
         injected.end(operation)
         return result
 
@@ -261,7 +268,7 @@ class _Below:
     def __init__(self, folder: Path) -> None:
         self._folder = os.path.realpath(folder)
         self._stat = os.fstat
-        self._opened: set[tuple[int, int]] = set()
+        self._opened: dict[tuple[int, int], str] = {}
 
     def path(self, path: object) -> bool:
         if not isinstance(path, str | bytes | os.PathLike):
@@ -269,18 +276,19 @@ class _Below:
         full = os.path.abspath(os.fsdecode(path))
         return full == self._folder or full.startswith(self._folder.rstrip(os.sep) + os.sep)
 
-    def note(self, descriptor: int) -> None:
+    def note(self, descriptor: int, path: object) -> None:
         found = self._stat(descriptor)
-        self._opened.add((found.st_dev, found.st_ino))
+        self._opened[found.st_dev, found.st_ino] = _text(path)
 
-    def descriptor(self, descriptor: object) -> bool:
+    def opened(self, descriptor: object) -> str | None:
+        """The path that a descriptor was opened by; None for one that is not of the folder."""
         if not isinstance(descriptor, int):
-            return False
+            return None
         try:
             found = self._stat(descriptor)
         except OSError:
-            return False
-        return (found.st_dev, found.st_ino) in self._opened
+            return None
+        return self._opened.get((found.st_dev, found.st_ino))
 
 
 def _patch_system(injected: Faults, patches: contextlib.ExitStack, folder: Path) -> None:
@@ -294,7 +302,7 @@ def _patch_system(injected: Faults, patches: contextlib.ExitStack, folder: Path)
             operation = injected.begin(name, path)
             result = call(*args, **kwargs)
             if name == "open":
-                below.note(result)
+                below.note(result, path)
             try:
                 injected.end(operation)
             except BaseException:
@@ -309,9 +317,10 @@ def _patch_system(injected: Faults, patches: contextlib.ExitStack, folder: Path)
 
     def by_descriptor(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
         def counted(*args: Any, **kwargs: Any) -> Any:
-            if not any(below.descriptor(arg) for arg in args[:2]):
+            path = next((found for arg in args[:2] if (found := below.opened(arg)) is not None), None)
+            if path is None:
                 return call(*args, **kwargs)
-            operation = injected.begin(name, "")
+            operation = injected.begin(name, path)
             result = call(*args, **kwargs)
             injected.end(operation)
             return result
@@ -323,13 +332,13 @@ def _patch_system(injected: Faults, patches: contextlib.ExitStack, folder: Path)
             return really_open(file, *args, **kwargs)
         operation = injected.begin("open", file)
         opened = really_open(file, *args, **kwargs)
-        below.note(opened.fileno())
+        below.note(opened.fileno(), file)
         try:
             injected.end(operation)
         except BaseException:
             opened.close()
             raise
-        return injected.handle(opened, _FILE)
+        return injected.handle(opened, _FILE, file)
 
     really_open = builtins.open
     for name in _BY_PATH:
