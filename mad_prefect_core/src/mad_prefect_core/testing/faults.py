@@ -205,14 +205,14 @@ def _patch_methods(
 ) -> None:
     for name in names:
         if callable(found := getattr(owner, name, None)):
-            _patch(patches, owner, name, _counting(injected, name, found, int(isinstance(owner, type)), path))
+            _patch(patches, owner, name, _counting(injected, name, found, path))
 
 
-def _counting(injected: Faults, name: str, found: Any, first: int, path: object) -> Any:
-    """`found`, counted as an operation on `path`, or on its argument number `first`."""
+def _counting(injected: Faults, name: str, found: Any, path: object) -> Any:
+    """`found`, counted as an operation on `path`, or on its first argument that can be one."""
 
     def path_of(args: Sequence[Any]) -> object:
-        return path if path is not None else next(iter(args[first:]), "")
+        return path if path is not None else next((arg for arg in args if isinstance(arg, str | os.PathLike)), "")
 
     if inspect.iscoroutinefunction(found):
 
