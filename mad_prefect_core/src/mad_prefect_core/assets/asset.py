@@ -15,9 +15,17 @@ from typing import Any, Generic, ParamSpec, TypeVar
 from mad_prefect_core.artifacts import DataArtifact
 from mad_prefect_core.artifacts.query import relation_over
 from mad_prefect_core.assets.cache import Explanation, explained, latest
-from mad_prefect_core.assets.engine import execute
+from mad_prefect_core.assets.engine import execute, note_read
 from mad_prefect_core.assets.identity import digest
-from mad_prefect_core.assets.options import UNSET, DataAssetOptions, ManyReadOptions, ManyWriteOptions, OnRunning, Unset
+from mad_prefect_core.assets.options import (
+    UNSET,
+    CacheOn,
+    DataAssetOptions,
+    ManyReadOptions,
+    ManyWriteOptions,
+    OnRunning,
+    Unset,
+)
 from mad_prefect_core.assets.past import WithHistory
 from mad_prefect_core.assets.plan import Plan
 from mad_prefect_core.assets.templates import AssetTemplateFormatter, has_fields
@@ -153,6 +161,7 @@ class DataAsset(WithHistory, Generic[P, R]):
         write_options: ManyWriteOptions | Unset = UNSET,
         on_running: OnRunning | Unset = UNSET,
         retention: Retention | Unset | None = UNSET,
+        cache_on: tuple[CacheOn, ...] | Unset = UNSET,
     ) -> DataAsset[P, R]:
         """The asset with other options; those not given stay."""
         given: dict[str, Any] = {
@@ -166,6 +175,7 @@ class DataAsset(WithHistory, Generic[P, R]):
             "write_options": write_options,
             "on_running": on_running,
             "retention": retention,
+            "cache_on": cache_on,
         }
         options = replace(self.options, **{key: value for key, value in given.items() if not isinstance(value, Unset)})
         return type(self)(
@@ -228,7 +238,9 @@ class DataAsset(WithHistory, Generic[P, R]):
                 path=self.path,
                 hint="Bind all of them, or none for the latest result whichever it was made with.",
             )
-        return await latest(self.plan(), self._missing)
+        artifact = await latest(self.plan(), self._missing)
+        note_read(artifact)
+        return artifact
 
     async def _history(self) -> History:
         run = (await self._latest()).run if self._missing else None

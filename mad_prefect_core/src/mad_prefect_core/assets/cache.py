@@ -11,14 +11,14 @@ from mad_prefect_core.artifacts import DataArtifact
 from mad_prefect_core.assets.plan import Plan
 from mad_prefect_core.errors import ArgumentError
 from mad_prefect_core.runs.catalogue import stored_assets
-from mad_prefect_core.runs.manifest import AssetManifest
+from mad_prefect_core.runs.manifest import AssetManifest, read_manifest
 from mad_prefect_core.runs.publish import result_file, whole
 from mad_prefect_core.runs.record import DataAssetRun, RunStatus
 from mad_prefect_core.threads import in_thread
 
 __all__ = ["Explanation", "Reason", "artifact_for", "artifact_of", "cached", "explained", "latest"]
 
-Reason = Literal["hit", "no_expiration", "no_result", "expired", "future", "options", "paths", "files"]
+Reason = Literal["hit", "no_expiration", "no_result", "expired", "future", "options", "paths", "upstream", "files"]
 
 
 @dataclass(frozen=True)
@@ -91,10 +91,23 @@ def explained(
     stored = [record.path for record in manifest.results]
     if stored and stored != list(plan.paths):
         return because("paths", f"It runs: the result is at {', '.join(stored)}."), None
+    if "upstream" in plan.options.cache_on and (newer := _newer_upstream(plan, last.id)):
+        return because("upstream", f"It runs: {', '.join(newer)} has a newer result than it read."), None
     artifact = artifact_of(plan, manifest)  # it holds the run's files: they are not swept while they are looked at
     if broken := [record.path for record in manifest.results if not whole(record)]:
         return because("files", f"It runs: {', '.join(broken)} is gone, or not as its run wrote it."), None
     return because("hit", f"It hits: the result of {made:%Y-%m-%d %H:%M:%S} UTC answers it."), artifact
+
+
+def _newer_upstream(plan: Plan, run_id: str) -> list[str]:
+    """The assets that a run read and that have another result by now."""
+    record = DataAssetRun.read(plan.name, plan.id, run_id)
+    newer = []
+    for read in record.upstream if record else ():
+        manifest, _ = read_manifest(read.asset_name, read.asset_id)
+        if manifest is None or manifest.last_run is None or manifest.last_run.id != read.run:
+            newer.append(read.asset_name)
+    return newer
 
 
 def artifact_of(plan: Plan, manifest: AssetManifest) -> DataArtifact:

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any, ParamSpec, TypeVar
 
 from mad_prefect_core.assets.asset import DataAsset, define
-from mad_prefect_core.assets.options import DataAssetOptions, ManyReadOptions, ManyWriteOptions, OnRunning
+from mad_prefect_core.assets.options import CacheOn, DataAssetOptions, ManyReadOptions, ManyWriteOptions, OnRunning
 from mad_prefect_core.contracts import ReadOptions
 from mad_prefect_core.errors import OptionError
 from mad_prefect_core.runs.retention import Retention
@@ -36,6 +36,7 @@ class AssetDecorator:
         write_options: ManyWriteOptions = None,
         on_running: OnRunning = "wait",
         retention: Retention | None = None,
+        cache_on: tuple[CacheOn, ...] = (),
     ) -> Callable[[Callable[P, R]], DataAsset[P, R]]:
         """Make a function a data asset.
 
@@ -54,6 +55,8 @@ class AssetDecorator:
                 is over, then find its result in the cache or run; "reuse" its result, whatever `cache_expiration`
                 says; or "fail" with `AssetRunningError`.
             retention: Keep the results of earlier runs as history, those that it wants.
+            cache_on: What else makes a cached call run again: "code", when the function or a helper of it has changed;
+                "upstream", when an asset that the function read has a newer result.
 
         Raises:
             UnknownFormatError: No installed plugin brings a suffix of the path, or the fragments' format.
@@ -70,6 +73,7 @@ class AssetDecorator:
             write_options=write_options,
             on_running=on_running,
             retention=retention,
+            cache_on=cache_on,
         )
 
         def decorate(fn: Callable[P, R]) -> DataAsset[P, R]:

@@ -12,6 +12,7 @@ from functools import partial
 
 from mad_prefect_core.artifacts import DataArtifact, DataArtifactCollector
 from mad_prefect_core.assets.cache import artifact_for, cached
+from mad_prefect_core.assets.identity import secret_digest
 from mad_prefect_core.assets.plan import Plan
 from mad_prefect_core.assets.privacy import described, redacted
 from mad_prefect_core.assets.templates import written_hive_keys
@@ -34,10 +35,10 @@ from mad_prefect_core.runs.publish import (
     lease_on,
     store_results,
 )
-from mad_prefect_core.runs.record import DataAssetRun
+from mad_prefect_core.runs.record import DataAssetRun, UpstreamRun
 from mad_prefect_core.threads import in_thread
 
-__all__ = ["execute"]
+__all__ = ["execute", "note_read"]
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +49,9 @@ async def execute(plan: Plan) -> DataArtifact:
     """Answer a call: from the cache where it holds, else by a run, of which there is one at a time."""
     with located(asset=plan.name, path=plan.paths[0]):
         artifact = await in_thread(lambda: cached(plan, _manifest(plan)))
-        return _hit(plan, artifact) if artifact else await _run_alone(plan)
+        artifact = _hit(plan, artifact) if artifact else await _run_alone(plan)
+    note_read(artifact)
+    return artifact
 
 
 def _hit(plan: Plan, artifact: DataArtifact) -> DataArtifact:
@@ -60,6 +63,10 @@ def _hit(plan: Plan, artifact: DataArtifact) -> DataArtifact:
 
 _calls: ContextVar[tuple[tuple[str, Lease], ...]] = ContextVar("mad_prefect_calls", default=())
 """The asset ids of the runs around this call, each with the lease it runs under."""
+
+
+_reads: ContextVar[list[UpstreamRun] | None] = ContextVar("mad_prefect_reads", default=None)
+"""What the run around this call has read so far."""
 
 
 async def _run_alone(plan: Plan) -> DataArtifact:
@@ -93,11 +100,21 @@ async def _run_alone(plan: Plan) -> DataArtifact:
 
 
 async def _run_under(lease: Lease, run: _Run, manifest: AssetManifest | None) -> DataArtifact:
-    token = _calls.set((*_calls.get(), (run.plan.id, lease)))
+    calls = _calls.set((*_calls.get(), (run.plan.id, lease)))
+    reads = _reads.set(run.record.upstream)
     try:
         return await run.execute(lease, manifest)
     finally:
-        _calls.reset(token)
+        _calls.reset(calls)
+        _reads.reset(reads)
+
+
+def note_read(artifact: DataArtifact) -> None:
+    """Have the run around this call, if there is one, record that it read this result."""
+    reads = _reads.get()
+    read = UpstreamRun(asset_name=artifact.run.asset_name, asset_id=artifact.run.asset_id, run=artifact.run.id)
+    if reads is not None and read not in reads:
+        reads.append(read)
 
 
 def _where(holder: Holder) -> str:
@@ -135,7 +152,7 @@ class _Run(Lifecycle):
             asset_id=plan.id,
             asset_name=plan.name,
             asset_path=plan.paths[0],
-            parameters=json.dumps(described(plan.arguments)),
+            parameters=json.dumps(described(plan.arguments, secret_digest)),
             keeps_fragments=plan.options.snapshot_artifacts,
             keeps_results=plan.options.snapshot_artifacts or plan.options.retention is not None,
             signature=plan.signature(),

@@ -31,7 +31,7 @@ from mad_prefect_core.mounts import default_mount
 from mad_prefect_core.paths import relative_key
 from mad_prefect_core.settings import get_settings
 
-__all__ = ["digest", "encode"]
+__all__ = ["digest", "encode", "secret_digest"]
 
 
 def digest(*parts: object, **arguments: object) -> str:
@@ -60,6 +60,15 @@ def encode(value: object, name: str = "") -> bytes:
     if isinstance(value, Mapping):
         return _piece("dict", *sorted(encode(key, name) + encode(item, name) for key, item in value.items()))
     return _encode_object(value, kind, name)
+
+
+def secret_digest(value: object) -> str:
+    """16 hexadecimal digits by which equal secrets are known to be equal, with the key that only the storage has; ""
+    where there is no value to tell."""
+    try:
+        return hmac.digest(_secret_key(), encode(value), "sha256").hex()[:16]
+    except ArgumentError:
+        return ""
 
 
 def _encode_object(value: Any, kind: type, name: str) -> bytes:

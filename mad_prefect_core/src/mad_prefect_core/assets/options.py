@@ -11,10 +11,11 @@ from mad_prefect_core.contracts import Options, ReadOptions
 from mad_prefect_core.errors import OptionError
 from mad_prefect_core.runs.retention import Retention
 
-__all__ = ["UNSET", "DataAssetOptions", "ManyReadOptions", "ManyWriteOptions", "OnRunning", "Unset"]
+__all__ = ["UNSET", "CacheOn", "DataAssetOptions", "ManyReadOptions", "ManyWriteOptions", "OnRunning", "Unset"]
 
 ManyReadOptions = ReadOptions | list[ReadOptions] | tuple[ReadOptions, ...] | None
 ManyWriteOptions = Options | list[Options] | tuple[Options, ...] | None
+CacheOn = Literal["code", "upstream"]
 OnRunning = Literal["wait", "reuse", "fail"]
 
 
@@ -46,11 +47,17 @@ class DataAssetOptions:
 
     retention: Retention | None = None
     """Which runs' results are kept as history."""
+    cache_on: tuple[CacheOn, ...] = ()
+    """What makes a call run again, besides age, arguments and options."""
 
     def __post_init__(self) -> None:
         if self.on_running not in get_args(OnRunning):
             raise OptionError(
                 f"on_running can't be {self.on_running!r}", hint=f"It is one of: {', '.join(get_args(OnRunning))}."
+            )
+        if isinstance(self.cache_on, str) or set(self.cache_on) - set(get_args(CacheOn)):
+            raise OptionError(
+                f"cache_on can't be {self.cache_on!r}", hint=f"It is a tuple of: {', '.join(get_args(CacheOn))}."
             )
 
     def formats(self) -> FormatOptions:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from mad_prefect_core.assets.code import code_digest
 from mad_prefect_core.assets.identity import digest
 from mad_prefect_core.assets.options import DataAssetOptions
 
@@ -28,4 +29,5 @@ class Plan:
         """Digest of what changes the stored result besides the arguments: a hit needs the same."""
         formats = self.options.formats()
         options = [(type(o).__qualname__, o.model_dump(mode="json")) for o in (*formats.read, *formats.write)]
-        return digest(list(self.paths), self.options.artifact_filetype, options)
+        code = [code_digest(self.call)] if "code" in self.options.cache_on else []
+        return digest(list(self.paths), self.options.artifact_filetype, options, *code)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from pydantic import BaseModel, SecretBytes, SecretStr
@@ -31,9 +31,15 @@ _MAX = 200  # characters of one argument
 _SHORT = 4  # characters; fewer are masked as whole words only, or nothing of a text would remain
 
 
-def described(arguments: Mapping[str, Any]) -> dict[str, str]:
-    """Each argument as a short text; those whose name or type says that they are secret are masked."""
-    return {name: _MASK if is_secret_name(name) else _short(value) for name, value in arguments.items()}
+def described(arguments: Mapping[str, Any], secret_digest: Callable[[object], str]) -> dict[str, str]:
+    """Each argument as a short text; of those whose name or type says that they are secret, a digest with a key."""
+
+    def text(name: str, value: object) -> str:
+        if is_secret_name(name) or isinstance(value, SecretStr | SecretBytes):
+            return f"{_MASK} {secret_digest(value)}".rstrip()
+        return _short(value)
+
+    return {name: text(name, value) for name, value in arguments.items()}
 
 
 def _short(value: object) -> str:

@@ -20,7 +20,15 @@ from mad_prefect_core.session import DuckSession, Relation
 from mad_prefect_core.settings import get_settings
 from mad_prefect_core.threads import in_thread
 
-__all__ = ["DataAssetRun", "FragmentRecord", "ResultRecord", "RunStatus", "get_asset_metadata", "metadata_location"]
+__all__ = [
+    "DataAssetRun",
+    "FragmentRecord",
+    "ResultRecord",
+    "RunStatus",
+    "UpstreamRun",
+    "get_asset_metadata",
+    "metadata_location",
+]
 
 
 class RunStatus(enum.StrEnum):
@@ -43,6 +51,16 @@ class FragmentRecord(BaseModel):
     sha256: str | None = None
     columns: dict[str, str] | None = None
     """DuckDB types by column, in order."""
+
+
+class UpstreamRun(BaseModel):
+    """A run of another asset, whose result a run read."""
+
+    model_config = ConfigDict(frozen=True)
+
+    asset_name: str
+    asset_id: str
+    run: str | None
 
 
 def metadata_location(asset_name: str, asset_id: str, *below: str) -> Location:
@@ -81,6 +99,8 @@ class DataAssetRun(BaseModel):
     """Digest of the options that change what is stored."""
     rolled_back_to: str | None = None
     """The run whose results these are, where `rollback` made it."""
+    upstream: list[UpstreamRun] = Field(default_factory=list)
+    """The assets that its function read, each with the run that was current then."""
     versions: dict[str, str] = Field(default_factory=dict)
     """Of the distributions whose plugins wrote its files, and of the core."""
     results: list[ResultRecord] = Field(default_factory=list)
