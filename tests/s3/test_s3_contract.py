@@ -26,6 +26,10 @@ class S3Contract(StorageContract, contract=True):
 
 class TestMoto(S3Contract):
     @pytest.fixture
+    def options(self, held: Any) -> dict[str, Any]:
+        return {**held.server.options, "token": "token-of-a-session"}
+
+    @pytest.fixture
     def held(self, bucket: Any) -> Any:
         return bucket
 

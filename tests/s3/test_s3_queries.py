@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import importlib.util
 import shutil
+import threading
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,30 @@ def test_a_cached_call_takes_three_requests_and_a_query_of_it_few_more(based: An
     asked(based)
     assert numbers.query_sync("WHERE id = 3").fetchall() == [(3,)]
     assert sum(asked(based).values()) <= 5
+
+
+def test_many_fragments_are_looked_up_beside_each_other(based: Any) -> None:
+    under_way, most = [0], [0]
+    ask, lock = based.proxy.ask, threading.Lock()
+
+    def counting(*request: Any) -> Any:
+        with lock:
+            under_way[0] += 1
+            most[0] = max(most[0], under_way[0])
+        try:
+            return ask(*request)
+        finally:
+            with lock:
+                under_way[0] -= 1
+
+    @asset("x.parquet")
+    def numbers() -> Any:
+        for n in range(40):
+            yield [{"id": n}]
+        based.proxy.ask = counting
+
+    assert numbers.query_sync("SELECT sum(id)").fetchall() == [(780,)]
+    assert most[0] > 1
 
 
 # -- by DuckDB's own extension -----------------------------------------------------------------------------------------

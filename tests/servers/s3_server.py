@@ -28,8 +28,8 @@ class S3Server:
     """Where a server is, and who may use it."""
 
     url: str
-    key: str = "testing"
-    secret: str = field(default="testing123", repr=False)
+    key: str = "AKIDOFNOBODY"
+    secret: str = field(default="opens-nothing-else", repr=False)
     authorities: str | None = None
     """A file with the certificate, where it speaks TLS."""
 

@@ -15,7 +15,8 @@ import shutil
 import tempfile
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -33,6 +34,7 @@ __all__ = ["ObjectReader", "PinnedFiles", "StagedUpload", "Tail", "staged_file"]
 _TAIL = 512 * 2**10  # bytes; small objects whole, and the footers of large ones, in the request that looks them up
 _AHEAD = 8 * 2**20
 _KEPT = 64 * 2**20
+_PARALLEL = 8
 _registering = threading.Lock()
 _numbers = itertools.count(1)
 
@@ -129,13 +131,18 @@ class PinnedFiles(AbstractFileSystem):  # type: ignore[misc]  # fsspec is not ty
         self._tails: OrderedDict[str, Tail] = OrderedDict()
         self._bytes = 0
 
-    def url(self, session: Session, path: str) -> str:
-        """What DuckDB on this session reads the object by, as it is now. Raises `FileNotFoundError`."""
-        tail = self._look(path)
+    def urls(self, session: Session, paths: Sequence[str]) -> list[str]:
+        """What DuckDB on this session reads the objects by, as they are now. Raises `FileNotFoundError`."""
+        if len(paths) == 1:
+            tails = [self._look(paths[0])]
+        else:
+            with ThreadPoolExecutor(_PARALLEL) as threads:
+                tails = list(threads.map(self._look, paths))
         with _registering:
             if not session.connection.filesystem_is_registered(self.protocol):
                 session.connection.register_filesystem(self)
-        return f"{self.protocol}://{quote(tail.version, safe='')}.{tail.size}/{path}"
+        pinned = zip(paths, tails, strict=True)
+        return [f"{self.protocol}://{quote(tail.version, safe='')}.{tail.size}/{path}" for path, tail in pinned]
 
     def open_now(self, path: str) -> SharedFile:
         """The object as it is now, for reading. Raises `FileNotFoundError`."""

@@ -15,6 +15,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import groupby
 from typing import Any, BinaryIO, TypeAlias, cast
 
 import duckdb
@@ -108,11 +109,13 @@ class DuckSession:
 
     def files(self, locations: Sequence[Location]) -> list[str]:
         """What this connection reads these by; they may be on several mounts."""
-        files = []
-        for location in locations:
-            for file in location.duckdb_files(self):
-                self._locations[file] = location
-                files.append(file)
+        files: list[str] = []
+        for _, group in groupby(locations, key=lambda location: id(location.mount.fs)):
+            alike = list(group)  # a storage that has to look each up can do so for all of them at once
+            mount = alike[0].mount
+            found = mount.storage.duckdb_files(self, mount.fs, [location.path for location in alike])
+            self._locations.update(zip(found, alike, strict=True))
+            files += found
         return files
 
     def opener(self, file: str) -> Callable[[], BinaryIO]:

@@ -26,6 +26,7 @@ from mad_prefect_core.errors import OptionError, StorageError
 from mad_prefect_core.objects import PinnedFiles, StagedUpload, Tail
 from mad_prefect_s3 import conditional, transfers
 from mad_prefect_s3.answers import UNANSWERED, Failure, code_of, etag_of, place, said, token_of, told
+from mad_prefect_s3.logs import hide_keys
 from mad_prefect_s3.options import S3Options
 
 __all__ = ["S3Files"]
@@ -114,6 +115,7 @@ class S3Files(S3FileSystem):  # type: ignore[misc]  # s3fs is not typed
     default_block_size = _PART
 
     def __init__(self, options: S3Options) -> None:
+        hide_keys()
         self.options = options
         self.retried = 0
         self._down: float | None = None
@@ -121,6 +123,7 @@ class S3Files(S3FileSystem):  # type: ignore[misc]  # s3fs is not typed
         self.quotes_etags = True  # whether the server wants quotes around the ETags of conditions
         self.conditions: dict[str, bool] = {}  # by bucket, whether the server keeps them
         self.probing = asyncio.Lock()
+        self.history: dict[str, tuple[str, list[str]]] = {}  # of `conditional`
         access = _Access.of(options)
         client = {"verify": options.verify, **options.client_kwargs.get_secret_value()}
         if access.region:
@@ -285,11 +288,14 @@ class S3Files(S3FileSystem):  # type: ignore[misc]  # s3fs is not typed
             answer = await self.call("get_object", path, **parameters)
             try:
                 async with answer["Body"] as body:
-                    return await body.read(), answer
+                    data = await body.read()
             except UNANSWERED as error:
                 if attempt == attempts:
                     raise told(error, self.server(), "get_object", place(path), attempt) from error
                 await self.pause(attempt, error)
+            else:
+                conditional.remember(self, path, answer)
+                return data, answer
         raise AssertionError("not reached")
 
     async def upload(self, local: Path, path: str, create: bool = False) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 from typing import TYPE_CHECKING, Any
@@ -12,12 +13,16 @@ from mad_prefect_s3.answers import MARK, Failure, etag_of, md5, token_of
 if TYPE_CHECKING:
     from mad_prefect_s3.client import S3Files
 
-__all__ = ["replace"]
+__all__ = ["remember", "replace"]
 
 logger = logging.getLogger(__name__)
 
 _AFTER = "mad-prefect-after"
-"""The name of the metadata that tells which version a write replaced."""
+"""The name of the metadata that tells which versions an object had before, by their marks, the last one first."""
+_NONE = "-"
+"""What was there before the first version."""
+_HISTORY = 16  # versions
+_KNOWN = 256  # objects
 _NOBODYS_ETAG = "0" * 32
 _NOT_NOW = (404, 409, 412)  # the object is another one, or there is none, or another write to it is under way
 
@@ -28,11 +33,12 @@ async def replace(fs: S3Files, path: str, data: bytes, expected: str | None) -> 
         return await _replace_unprotected(fs, path, data, expected)
     mark = os.urandom(16).hex()  # by which our own write is known where its answer was lost
     before = etag_of(expected) if expected else ""
+    replaced = _names(fs, path, before)
     unclear = False
     attempts = fs.attempts()
     for attempt in range(1, attempts + 1):
         try:
-            return await _put(fs, path, data, mark, expected)
+            return await _put(fs, path, data, mark, expected, replaced)
         except OSError as error:
             failure = Failure.of(error)
             unclear |= failure.unclear
@@ -41,9 +47,13 @@ async def replace(fs: S3Files, path: str, data: bytes, expected: str | None) -> 
             found = await _after(fs, path, error, unclear)
             if found is not None and found["Metadata"].get(MARK) == mark:
                 return token_of(found)
-            current, followed = (etag_of(token_of(found)), found["Metadata"].get(_AFTER)) if found else ("", None)
-            if followed == before or (current == before and not failure.unanswered):
-                unclear = False  # nobody has replaced that version, or somebody else has: ours did not
+            current, since = (
+                (etag_of(token_of(found)), found["Metadata"].get(_AFTER, "").split()) if found else ("", [])
+            )
+            if mark in since:  # it came through, and was replaced already
+                return hashlib.md5(data, usedforsecurity=False).hexdigest()
+            if replaced[0] in since or (current == before and not failure.unanswered):
+                unclear = False  # somebody else replaced that version, or nobody did
             if failure.passes or failure.code == "ConditionalRequestConflict":
                 if attempt < attempts:
                     await fs.pause(attempt, error)
@@ -60,11 +70,32 @@ async def replace(fs: S3Files, path: str, data: bytes, expected: str | None) -> 
     raise StorageConflictError(f"Others wrote {attempts} times in a row", path=f"s3://{path}")
 
 
-async def _put(fs: S3Files, path: str, data: bytes, mark: str, expected: str | None) -> str:
+async def _put(fs: S3Files, path: str, data: bytes, mark: str, expected: str | None, replaced: list[str]) -> str:
     etag = etag_of(expected) if expected else ""
     condition = {"IfMatch": f'"{etag}"' if fs.quotes_etags else etag} if expected else {"IfNoneMatch": "*"}
-    more: dict[str, Any] = {"Metadata": {MARK: mark, _AFTER: etag}, **condition}
-    return token_of(await fs.once("put_object", path, Body=data, ContentMD5=await md5(data), **more))
+    metadata = {MARK: mark, _AFTER: " ".join(replaced)}
+    more: dict[str, Any] = {"Metadata": metadata, **condition}
+    answer = await fs.once("put_object", path, Body=data, ContentMD5=await md5(data), **more)
+    remember(fs, path, {**answer, "Metadata": metadata})
+    return token_of(answer)
+
+
+def remember(fs: S3Files, path: str, answer: dict[str, Any]) -> None:
+    """Note which versions the object had before the one in an answer."""
+    if mark := answer["Metadata"].get(MARK):
+        names = [mark, *answer["Metadata"].get(_AFTER, "").split()][:_HISTORY]
+        fs.history.pop(path, None)
+        fs.history[path] = etag_of(token_of(answer)), names
+        if len(fs.history) > _KNOWN:
+            fs.history.pop(next(iter(fs.history)))
+
+
+def _names(fs: S3Files, path: str, etag: str) -> list[str]:
+    """The marks of a version and those before it, as far as they are known."""
+    if not etag:
+        return [_NONE]
+    known, names = fs.history.get(path, ("", []))
+    return names if known == etag else [etag]
 
 
 async def _after(fs: S3Files, path: str, failed: OSError, unclear: bool) -> dict[str, Any] | None:
@@ -136,7 +167,7 @@ async def _refused(fs: S3Files, path: str, mark: str, expected: str | None, *, f
     """Whether a write is refused; the first of all must not be, unless the server knows no conditions."""
     for attempt in range(1, fs.options.attempts + 1):
         try:
-            await _put(fs, path, b"", mark, expected)
+            await _put(fs, path, b"", mark, expected, [_NONE])
         except OSError as error:
             failure = Failure.of(error)
             if failure.status in (404, 409, 412) and failure.code != "NoSuchBucket":

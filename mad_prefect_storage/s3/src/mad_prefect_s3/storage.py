@@ -54,7 +54,7 @@ class S3Storage:
         that is not there is a `FileNotFoundError`."""
         if fs.options.duckdb == "httpfs":
             return native_urls(session, fs, paths)
-        return [fs.pinned.url(session, path) for path in paths]
+        return list(fs.pinned.urls(session, paths))
 
     def stage(self, fs: Any, path: str) -> Path:
         """As the contract says: in a temporary folder of this process, which goes when it ends."""
