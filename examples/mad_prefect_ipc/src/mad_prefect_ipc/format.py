@@ -19,8 +19,8 @@ from mad_prefect_ipc.options import ReadIpcOptions, WriteIpcOptions
 
 __all__ = ["IpcFormat"]
 
-# DuckDB gives these to Arrow as another type that does not hold all of their values.
-_REFUSED = frozenset({"bit", "hugeint", "uhugeint", "time with time zone"})
+# DuckDB gives these to Arrow as another type that does not hold all of their values, or not at all.
+_REFUSED = frozenset({"bit", "hugeint", "uhugeint", "time with time zone", "variant"})
 
 
 class IpcFormat(Format):
@@ -40,6 +40,7 @@ class IpcFormat(Format):
             "TIME WITH TIME ZONE": "refused",
             "UHUGEINT": "refused",
             "UUID": "text in the file; the recorded schema gives the type back",
+            "VARIANT": "refused",
         },
         compression=("uncompressed", "lz4", "zstd"),
     )
