@@ -23,7 +23,7 @@ from mad_prefect_json import ReadJsonOptions
 
 __all__ = ["COMBINATIONS", "PAGE", "Outcome", "differences", "frame", "outcomes", "row"]
 
-FORMATS = ("json", "parquet", "csv")
+FORMATS = ("json", "parquet", "csv", "avro")
 COMBINATIONS = list(product(FORMATS, FORMATS))
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "explanation" / "types.md"
 

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from mad_prefect_avro.container import ContainerWriter
 from mad_prefect_avro.options import WriteAvroOptions
+from mad_prefect_avro.schema import parse
 from mad_prefect_avro.sqltypes import avro_schema
 from mad_prefect_core.contracts import Batch, Format, Schema, Session
 from mad_prefect_core.errors import UnsupportedValueError
@@ -39,7 +40,7 @@ class AvroWriter(ExportWriter):
             return super().write_part(batch, path)
         schema = duckdb_schema(self._own_session, batch.schema)
         avro = avro_schema(self._own_session, schema, self._own_options)
-        if [field["name"] for field in avro["fields"]] != list(schema):
+        if any(member.name != member.column for node in parse(avro).walk() for member in node.members):
             return super().write_part(batch, path)
         self._open = _OpenPart(path, batch.schema, avro, self._own_options)
         self._open.write(batch)

@@ -1,0 +1,302 @@
+"""Avro of others and for others: real files, independent readers, schemas given by the user, damage."""
+
+from __future__ import annotations
+
+import datetime as dt
+import io
+import json
+import uuid
+from decimal import Decimal
+from pathlib import Path
+
+import avro.datafile
+import avro.io
+import duckdb
+import fastavro
+import polars as pl
+import pytest
+
+from mad_prefect_avro import AvroFormat, reader
+from mad_prefect_avro.container import read_blocks
+from mad_prefect_avro.schema import parse
+from mad_prefect_core.errors import (
+    ConfigurationError,
+    CorruptFileError,
+    SchemaError,
+    UnsupportedDataError,
+    UnsupportedValueError,
+)
+from mad_prefect_core.session import schema_of
+
+FORMAT = AvroFormat()
+ROOT = Path(__file__).parents[3] / "shared" / "corpus"
+FILES = sorted(ROOT.glob("avro/*.avro"))
+CODECS = FORMAT.capabilities.compression
+
+
+def rows_of(relation):
+    return [dict(zip(relation.columns, row, strict=True)) for row in relation.fetchall()]
+
+
+def by_fastavro(path):
+    with Path(path).open("rb") as file:
+        rows = list(fastavro.reader(file))
+    return [row if isinstance(row, dict) else {"value": row} for row in rows]
+
+
+def record(*fields, name="r"):
+    return {"type": "record", "name": name, "fields": [{"name": n, "type": t, **rest} for n, t, rest in fields]}
+
+
+def written(path, schema, rows, **options):
+    with path.open("wb") as file:
+        fastavro.writer(file, fastavro.parse_schema(schema), rows, **options)
+    return path
+
+
+NANOSECONDS = {"timestamp_logical_types.avro"}  # plain numbers to fastavro
+
+
+@pytest.mark.parametrize("path", [p for p in FILES if p.name not in NANOSECONDS | {"fastavro-recursive.avro"}], ids=str)
+@pytest.mark.parametrize("decoder", ["fastest", "fastavro"])
+def test_files_of_others_are_read_as_fastavro_reads_them(decoder, path, corpus, scan, monkeypatch):
+    if decoder == "fastavro":
+        monkeypatch.setattr(reader, "fastest", lambda node: reader.decode_by_fastavro)
+    assert rows_of(scan(FORMAT, path)) == by_fastavro(path)
+
+
+def test_instants_and_local_times_of_all_units_are_read(corpus, scan):
+    found = scan(FORMAT, corpus / "avro/timestamp_logical_types.avro")
+    numbers = found.project(
+        "epoch_ms(ts_millis), epoch_us(ts_micros), epoch_ns(local_ts_nanos), epoch_us(local_ts_micros)"
+    )
+    plain = [
+        (int(r["ts_millis"].timestamp() * 1000), round(r["ts_micros"].timestamp() * 10**6), r["local_ts_nanos"],
+         (r["local_ts_micros"] - dt.datetime(1970, 1, 1)) // dt.timedelta(microseconds=1))
+        for r in by_fastavro(corpus / "avro/timestamp_logical_types.avro")
+    ]  # fmt: skip
+    assert numbers.fetchall() == plain
+
+
+@pytest.mark.parametrize("path", [p for p in FILES if (ROOT / "parquet" / f"{p.stem}.parquet").exists()], ids=str)
+def test_a_file_with_a_parquet_twin_has_its_values(path, corpus, scan, session):
+    twin = (
+        duckdb.connect()
+        .execute("SET TimeZone = 'UTC'")
+        .sql("FROM read_parquet($1)", params=[str(corpus / "parquet" / f"{path.stem}.parquet")])
+    )
+    found = scan(FORMAT, path)
+    names = [name for name in twin.columns if name in found.columns]
+    assert names
+    kinds = {n: str(k) for n, k in zip(found.columns, found.types, strict=True)}
+    others = {n: str(k) for n, k in zip(twin.columns, twin.types, strict=True)}
+    # An instant of one is a local time of the other, and the twin has maps as Parquet's writers of old had them.
+    compared = [n for n in names if kinds[n] == others[n] or not kinds[n].startswith(("TIMESTAMP", "STRUCT", "MAP"))]
+    columns = ", ".join(f'"{name}"' for name in compared)
+    if compared:
+        ours, theirs = found.project(columns).fetchall(), twin.project(columns).fetchall()
+        # Of one file the twin has some of the rows.
+        assert ours == theirs or (path.stem == "alltypes_plain.snappy" and theirs and set(theirs) < set(ours))
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_the_same_people_are_in_avro_and_parquet(number, corpus, scan):
+    from mad_prefect_parquet import ParquetFormat
+
+    query = "last_name, ip_address"
+    avro_rows = scan(FORMAT, corpus / f"userdata/userdata{number}.avro").project(query).fetchall()
+    assert len(avro_rows) in (998, 1000)
+    parquet_rows = scan(ParquetFormat(), corpus / f"userdata/userdata{number}.parquet").project(query).fetchall()
+    assert set(avro_rows) <= set(parquet_rows)
+
+
+def test_a_type_that_contains_itself_is_one_clear_error(corpus, scan):
+    with pytest.raises(UnsupportedDataError, match="'LongList' contains itself") as caught:
+        scan(FORMAT, corpus / "avro/fastavro-recursive.avro")
+    assert (caught.value.column, "fastavro-recursive" in caught.value.path) == ("next", True)
+
+
+EVERYTHING = """
+    SELECT i::BIGINT AS id, 'é ' || i AS text, i * 0.5 AS amount, (i * 1.25)::DECIMAL(9, 2) AS money,
+    i % 2 = 0 AS flag, DATE '2020-02-29' + i::INTEGER AS day, [i, NULL] AS numbers, {'a': i, 'b': ['x']} AS nested,
+    CASE WHEN i % 3 > 0 THEN encode('b' || i) END AS raw, (['x', 'y'])[1 + i % 2]::ENUM('x', 'y') AS kind,
+    '01234567-89ab-cdef-0123-456789abcdef'::UUID AS uid, TIMESTAMPTZ '2024-02-29 12:00:00.000001+00' AS at
+    FROM range(100) AS r(i)
+"""
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_what_is_written_is_read_by_fastavro_polars_and_apache_avro(codec, export, scan, tmp_path):
+    schema = export(FORMAT, EVERYTHING, tmp_path / "x.avro", compression=codec, block_size=500)
+    expected = rows_of(scan(FORMAT, tmp_path / "x.avro", schema=schema))
+    assert by_fastavro(tmp_path / "x.avro") == expected
+    if codec in ("null", "deflate", "bzip2"):
+        with (tmp_path / "x.avro").open("rb") as file:
+            for row, other in zip(expected, avro.datafile.DataFileReader(file, avro.io.DatumReader()), strict=True):
+                assert other == {**row, "uid": other["uid"]}
+                assert str(other["uid"]) == str(row["uid"])
+    if codec in ("null", "deflate", "snappy"):
+        export(FORMAT, f"SELECT * EXCLUDE (kind) FROM ({EVERYTHING})", tmp_path / "p.avro", compression=codec)
+        frame = pl.read_avro(tmp_path / "p.avro", columns=["id", "text", "amount", "flag", "day", "numbers", "raw"])
+        assert frame.to_dicts() == [{n: row[n] for n in frame.columns} for row in expected]
+
+
+TYPES = record(
+    ("u", ["null", "int", "string", {"type": "enum", "name": "E", "symbols": ["A", "B"]}], {}),
+    ("m", {"type": "map", "values": ["null", "long"]}, {}),
+    ("f", {"type": "fixed", "name": "F", "size": 3}, {}),
+    ("wide", {"type": "bytes", "logicalType": "decimal", "precision": 70, "scale": 3}, {}),
+    ("t", {"type": "int", "logicalType": "time-millis"}, {}),
+    ("d", {"type": "fixed", "name": "D", "size": 12, "logicalType": "duration"}, {}),
+    ("one", ["string"], {}),
+    ("uid", {"type": "string", "logicalType": "uuid"}, {}),
+    ("mid", ["int", "null", "string"], {}),
+)
+
+
+def test_types_that_few_writers_use_are_read(scan, tmp_path):
+    row = {"u": ("E", "B"), "m": {"k": None, "l": 2**40}, "f": b"abc", "wide": Decimal(f"1{'0' * 60}.125"),
+           "t": dt.time(1, 2, 3, 4000), "d": bytes([1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0]), "one": "x",
+           "uid": uuid.UUID(int=7), "mid": "y"}  # fmt: skip
+    found = scan(FORMAT, written(tmp_path / "x.avro", TYPES, [row, {**row, "u": 1, "mid": None}, {**row, "u": None}]))
+    assert found.project("u").fetchall() == [("B",), (1,), (None,)]
+    assert found.project("union_tag(u)::VARCHAR").fetchall()[:2] == [("E",), ("int",)]
+    assert found.project("mid").fetchall() == [("y",), (None,), ("y",)]
+    first = rows_of(found)[0]
+    assert {**first, "d": None} == {**row, "u": "B", "wide": f"1{'0' * 60}.125", "d": None}
+    assert found.project("d::VARCHAR").fetchall()[0] == ("1 month 2 days 00:00:00.003",)
+
+
+def test_only_what_a_query_needs_is_decoded_and_a_scan_can_be_repeated(scan, export, tmp_path, monkeypatch):
+    seen = []
+    real = reader.decode_by_polars
+    monkeypatch.setattr(
+        reader,
+        "fastest",
+        lambda node: lambda whole, node, blocks: seen.append(node.schema.names) or real(whole, node, blocks),
+    )
+    export(FORMAT, "SELECT i AS a, i AS b, i AS c FROM range(10) AS r(i)", tmp_path / "x.avro")
+    relation = scan(FORMAT, tmp_path / "x.avro")
+    assert relation.filter("b > 7").project("a").fetchall() == [(8,), (9,)]
+    assert sorted(set().union(*seen)) == ["a", "b"]
+    assert relation.aggregate("sum(c), count(*)").fetchall() == [(45, 10)]
+
+
+def test_files_with_other_columns_types_and_codecs_are_united_by_name(scan, tmp_path):
+    one = written(tmp_path / "1.avro", record(("a", "int", {}), ("b", "string", {})), [{"a": 1, "b": "x"}])
+    two = written(
+        tmp_path / "2.avro", record(("c", "double", {}), ("a", "long", {})), [{"a": 2**40, "c": 0.5}], codec="xz"
+    )
+    found = scan(FORMAT, one, two)
+    assert schema_of(found) == {"a": "BIGINT", "b": "VARCHAR", "c": "DOUBLE"}
+    assert found.fetchall() == [(1, "x", None), (2**40, None, 0.5)]
+
+
+def test_a_schema_to_read_by_brings_aliases_defaults_and_promotions(scan, tmp_path):
+    path = written(tmp_path / "x.avro", record(("old", "int", {}), ("gone", "string", {})), [{"old": 1, "gone": "x"}])
+    schema = record(("new", "long", {"aliases": ["old"]}), ("more", "string", {"default": "d"}))
+    found = scan(FORMAT, path, avro_schema=json.dumps(schema))
+    assert (schema_of(found), found.fetchall()) == ({"new": "BIGINT", "more": "VARCHAR"}, [(1, "d")])
+
+
+def test_numbers_of_one_unit_are_not_read_as_another(scan, tmp_path):
+    def stamp(unit):
+        return record(("at", {"type": "long", "logicalType": f"timestamp-{unit}"}, {}))
+
+    path = written(tmp_path / "x.avro", stamp("millis"), [{"at": 1}])
+    with pytest.raises(SchemaError, match="timestamp-millis where the schema to read by has a timestamp-micros"):
+        scan(FORMAT, path, avro_schema=stamp("micros"))
+
+
+def test_a_users_schema_is_written_as_it_is(export, tmp_path):
+    schema = {
+        "type": "record", "name": "Order", "namespace": "shop", "doc": "An order.",
+        "fields": [
+            {"name": "number", "type": "int", "aliases": ["id"], "doc": "Its number."},
+            {"name": "state", "type": {"type": "enum", "name": "State", "symbols": ["NEW", "OLD"]}},
+            {"name": "note", "type": "string", "default": "none"},
+        ],
+    }  # fmt: skip
+    (tmp_path / "order.avsc").write_text(json.dumps(schema))
+    export(FORMAT, "SELECT 7::BIGINT AS id, 'NEW' AS state", tmp_path / "x", avro_schema=tmp_path / "order.avsc")
+    with (tmp_path / "x").open("rb") as file:
+        found = fastavro.reader(file)
+        assert json.loads(found.metadata["avro.schema"]) == schema
+        assert list(found) == [{"number": 7, "state": "NEW", "note": "none"}]
+
+
+@pytest.mark.parametrize(
+    ("query", "column"),
+    [
+        ("SELECT 2**40::BIGINT AS a", "a"),
+        ("SELECT 1.5 AS a", "a"),
+        ("SELECT NULL::INTEGER AS a", "a"),
+        ("SELECT '07' AS a", "a"),
+        ("SELECT 1 AS a, 2 AS b", "b"),
+        ("SELECT 1 AS b", "a"),
+    ],
+)
+def test_a_value_that_a_users_schema_would_change_is_refused_by_column(query, column, export, tmp_path):
+    with pytest.raises(UnsupportedValueError) as caught:
+        export(FORMAT, query, tmp_path / "x", avro_schema=record(("a", "int", {})))
+    assert caught.value.column == column
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_a_file_cut_off_anywhere_is_an_error_that_names_it_or_its_whole_blocks(codec, export, scan, tmp_path):
+    export(FORMAT, "SELECT i, 'x' || i AS t FROM range(50) AS r(i)", tmp_path / "x", compression=codec, block_size=100)
+    whole = (tmp_path / "x").read_bytes()
+    rows = scan(FORMAT, tmp_path / "x").fetchall()
+    cut = tmp_path / "cut.avro"
+    said = set()
+    for end in range(0, len(whole), 37):
+        cut.write_bytes(whole[:end])
+        try:
+            found = scan(FORMAT, cut).fetchall()
+        except (CorruptFileError, duckdb.Error) as error:
+            said.add("cut.avro" in str(error))
+        else:
+            assert found == rows[: len(found)]
+    assert said == {True}
+
+
+def test_a_codec_that_nobody_knows_is_an_error_that_lists_those_known(export, scan, tmp_path):
+    export(FORMAT, "SELECT 1 AS a", tmp_path / "x", compression="null")
+    (tmp_path / "x").write_bytes((tmp_path / "x").read_bytes().replace(b"\x08null", b"\x08zopf"))
+    with pytest.raises(ConfigurationError, match="'zopf' is unknown here"):
+        scan(FORMAT, tmp_path / "x")
+
+
+@pytest.mark.parametrize("path", FILES, ids=str)
+def test_every_decoder_gives_equal_columns(path, corpus):
+    if path.name == "fastavro-recursive.avro":
+        return
+    source = reader.Source.of(str(path), lambda: path.open("rb"))
+    node = parse(source.header.schema)
+    blocks = list(source.blocks())
+    if reader.fastest(node) is reader.decode_by_polars:
+        assert reader.decode_by_polars(node, node, blocks) == reader.decode_by_fastavro(node, node, blocks)
+
+
+def test_blocks_are_what_fastavro_finds(export, tmp_path):
+    export(FORMAT, "FROM range(1000)", tmp_path / "x", block_size=300)
+    data = (tmp_path / "x").read_bytes()
+    source = reader.Source.of("x", lambda: io.BytesIO(data))
+    file = source.open()
+    header = reader.read_header(file, "x")
+    assert [b.rows for b in read_blocks(file, header, "x")] == [
+        b.num_records for b in fastavro.block_reader(io.BytesIO(data))
+    ]
+
+
+async def test_members_of_rows_have_any_name(base):
+    from mad_prefect_core import asset
+
+    row = {"id": 1, "v": {"a b": 1, "é": [{"x.y": 2}]}}
+
+    @asset("x.avro", artifact_filetype="avro")
+    def named():
+        return [row]
+
+    relation = await named.query()
+    assert rows_of(relation) == [row]
