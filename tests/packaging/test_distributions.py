@@ -22,7 +22,10 @@ CORE = "mad_prefect_core"
 # What a plugin may import of the core, ours or a stranger's.
 PUBLIC = {
     CORE,
-    *(f"{CORE}.{name}" for name in ("contracts", "errors", "objects", "paths", "session", "testing", "writing")),
+    *(
+        f"{CORE}.{name}"
+        for name in ("contracts", "errors", "objects", "paths", "retries", "session", "testing", "writing")
+    ),
 }
 
 

@@ -1,0 +1,47 @@
+"""Requests that fail are sent again, a bounded number of times, and not all at once."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from mad_prefect_core.retries import Retries
+
+
+async def slept(monkeypatch: pytest.MonkeyPatch, attempts: int) -> list[float]:
+    seconds: list[float] = []
+
+    async def sleep(for_: float) -> None:
+        seconds.append(for_)
+
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    retries = Retries(attempts)
+    for attempt in range(1, attempts):
+        await retries.pause(attempt, "busy")
+    assert retries.retried == attempts - 1
+    return seconds
+
+
+async def test_pauses_grow_differ_and_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    one, other = await slept(monkeypatch, 20), await slept(monkeypatch, 20)
+    limits = [min(0.25 * 2**number, 20) for number in range(19)]
+    assert all(0 <= seconds <= limit for seconds, limit in zip(one, limits, strict=True))
+    assert max(one) > 5
+    assert one != other
+
+
+def test_where_all_attempts_failed_the_next_requests_are_tried_once_until_one_is_answered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = 100.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    retries = Retries(6)
+    assert retries.attempts() == 6
+    retries.gave_up()
+    assert retries.attempts() == 1
+    retries.answered()
+    assert retries.attempts() == 6
+    retries.gave_up()
+    now += 31
+    assert retries.attempts() == 6
