@@ -1,0 +1,53 @@
+"""What can be said about Google Cloud Storage beside the URL."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import AliasChoices, ConfigDict, Field, SecretStr
+
+from mad_prefect_core.contracts import Options
+
+__all__ = ["GCSOptions"]
+
+
+class GCSOptions(Options):
+    """Options of the storage `gcs`. What is not given comes from where Google's own tools take it: the environment
+    variables named below, what `gcloud auth application-default login` has written, and the metadata server of
+    machines and containers at Google."""
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    token: SecretStr | None = Field(
+        None,
+        description="Who asks: the JSON of a service account or of an authorised user, the path of a file with it, an "
+        "access token, 'anon' for unsigned requests to public buckets, or 'google_default' for Google's default "
+        "credentials. These are used also if nothing is given, unless the server speaks plain HTTP: it is asked "
+        "anonymously then. Environment: GOOGLE_APPLICATION_CREDENTIALS, a path.",
+    )
+    credentials: Any = Field(
+        None,
+        description="A Prefect block with Google credentials, or its type and name as text: "
+        "'gcp-credentials/production'. Loaded anew when the server refuses the old ones.",
+    )
+    project: str | None = Field(
+        None,
+        description="The project that is billed for requests and whose buckets are listed; the credentials' own if not "
+        "given. Environment: GOOGLE_CLOUD_PROJECT.",
+    )
+    endpoint_url: str | None = Field(
+        None,
+        validation_alias=AliasChoices("endpoint_url", "endpoint"),
+        pattern="^https?://",
+        description="Another server than Google's, such as an emulator. Environment: STORAGE_EMULATOR_HOST.",
+    )
+    requester_pays: bool = Field(False, description="Have the project pay for requests to somebody else's bucket.")
+    attempts: int = Field(6, ge=1, description="How often a request is tried, the first time included.")
+    connect_timeout: float = Field(5, gt=0, description="Seconds.")
+    read_timeout: float = Field(60, gt=0, description="Seconds without a byte from the server.")
+    conditional_writes: Literal["probe", "require", "trust"] = Field(
+        "probe",
+        description="What to do about a server that is not Google's and ignores ifGenerationMatch. 'probe': find out "
+        "at the first write and warn, then compare before each write, which keeps apart all but the closest rivals; "
+        "'require': find out, and refuse to write; 'trust': do not find out.",
+    )

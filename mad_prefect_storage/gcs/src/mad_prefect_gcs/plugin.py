@@ -1,0 +1,16 @@
+"""The plugin: what the entry point `gcs` of the group `mad_prefect` names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from mad_prefect_core import hookimpl
+from mad_prefect_core.contracts import Storage
+from mad_prefect_gcs.storage import GCSStorage
+
+requires_plugin_api = (1, 1)
+
+
+@hookimpl
+def mad_prefect_storages() -> Iterable[Storage]:
+    return [GCSStorage()]

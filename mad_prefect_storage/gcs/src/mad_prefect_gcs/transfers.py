@@ -1,0 +1,128 @@
+"""Whole objects to the server and within it: in one request where they are small, else by a resumable upload."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from mad_prefect_core.errors import StorageError
+
+if TYPE_CHECKING:
+    from mad_prefect_gcs.answers import Answer
+    from mad_prefect_gcs.client import GCSFiles
+
+__all__ = ["copy", "insertion", "upload"]
+
+logger = logging.getLogger(__name__)
+
+_SINGLE = 8 * 2**20  # bytes; what is larger can be resumed
+_CHUNK = 16 * 2**20  # a multiple of 256 KiB
+
+
+async def upload(fs: GCSFiles, local: Path, path: str, create: bool = False) -> None:
+    """Bring a local file to a key: whole, or not at all. The server checks the bytes by their MD5."""
+    size = local.stat().st_size
+    condition = {"ifGenerationMatch": "0"} if create else {}
+    if size <= _SINGLE:
+        data = await asyncio.to_thread(local.read_bytes)
+        await fs.ask(path=path, **insertion(fs, path, data), params={"uploadType": "multipart", **condition})
+        return
+    with local.open("rb") as file:
+        digest = await asyncio.to_thread(hashlib.file_digest, file, _md5)
+        resource = json.dumps(_resource(path, digest.digest())).encode()
+        begun = await fs.ask(
+            "POST", fs.upload_url(path), path, params={"uploadType": "resumable", **condition}, data=resource,
+            headers={"Content-Type": "application/json", "X-Upload-Content-Length": str(size)},
+        )  # fmt: skip
+        session = begun.headers["Location"]
+        try:
+            start = 0
+            while start < size:
+                data = await asyncio.to_thread(_read, file, start)
+                start = await _send(fs, session, path, data, start, size)
+        except BaseException:
+            await _discard(fs, session, path)
+            raise
+
+
+async def _send(fs: GCSFiles, session: str, path: str, data: bytes, start: int, size: int) -> int:
+    """Send bytes of a resumable upload. Returns where those begin that the server has not got yet."""
+    if not data:
+        raise StorageError("The staged file became shorter while it was uploaded", path=f"gs://{path}")
+    said = f"bytes {start}-{start + len(data) - 1}/{size}"
+    attempts = fs.retries.attempts()
+    for attempt in range(1, attempts + 1):
+        answer = await fs.once("PUT", session, headers={"Content-Range": said}, data=data)
+        if answer.status == 308:
+            fs.retries.answered()
+            return _received(answer)
+        if answer.good:
+            fs.retries.answered()
+            return size
+        if not answer.passes or attempt == attempts:
+            raise fs.failure(answer, "an upload", path, attempt)
+        await fs.retries.pause(attempt, f"gs://{path}: {answer}")
+        said, data = f"bytes */{size}", b""  # how much it has got is known to the server alone
+    raise AssertionError("not reached")
+
+
+def _read(file: BinaryIO, start: int) -> bytes:
+    file.seek(start)
+    return file.read(_CHUNK)
+
+
+def _received(answer: Answer) -> int:
+    said = answer.headers.get("Range")
+    return int(said.rpartition("-")[2]) + 1 if said else 0
+
+
+async def _discard(fs: GCSFiles, session: str, path: str) -> None:
+    answer = await fs.once("DELETE", session)
+    if answer.status != 499 and not answer.good:  # 499 is how the server says that it is discarded
+        logger.warning("An upload to gs://%s could not be discarded; it ends by itself after a week.", path)
+
+
+def insertion(fs: GCSFiles, path: str, data: bytes, metadata: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """Method, URL, headers and body of the one request that writes a whole object."""
+    resource = _resource(path, _md5(data).digest(), metadata)
+    boundary = os.urandom(16).hex()
+    body = b"\r\n".join(
+        (
+            f"--{boundary}\r\nContent-Type: application/json\r\n".encode(),
+            json.dumps(resource).encode(),
+            f"--{boundary}\r\nContent-Type: application/octet-stream\r\n".encode(),
+            data,
+            f"--{boundary}--\r\n".encode(),
+        )
+    )
+    headers = {"Content-Type": f"multipart/related; boundary={boundary}"}
+    return {"method": "POST", "url": fs.upload_url(path), "headers": headers, "data": body}
+
+
+def _md5(data: bytes = b"") -> Any:
+    return hashlib.md5(data, usedforsecurity=False)
+
+
+def _resource(path: str, digest: bytes, metadata: Mapping[str, str] | None = None) -> dict[str, Any]:
+    said = {"name": path.partition("/")[2], "md5Hash": base64.b64encode(digest).decode()}
+    return {**said, "contentType": "application/octet-stream", **({"metadata": metadata} if metadata else {})}
+
+
+async def copy(fs: GCSFiles, source: str, path: str) -> None:
+    """Copy an object on the server. Raises `FileNotFoundError`."""
+    if source == path:
+        if await fs.resource(path) is None:
+            raise FileNotFoundError(path)
+        return
+    url = f"{fs.object_url(source)}/rewriteTo/{fs.object_url(path).partition('/storage/v1/')[2]}"
+    said: dict[str, Any] = {"done": False}
+    while not said["done"]:  # large objects between places take several requests
+        token = {"rewriteToken": said["rewriteToken"]} if "rewriteToken" in said else {}
+        said = (await fs.ask("POST", url, source, params=token)).json
