@@ -136,6 +136,7 @@ def test_a_write_of_unknown_outcome_says_so_and_is_no_conflict(bucket: Any) -> N
 
 
 def test_a_server_that_dies_while_a_run_is_switched_loses_nothing(based: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MAD_PREFECT_LEASE_SECONDS", "3")  # the next run waits for that of the one that failed
     value = 1
 
     @asset("x.json")
@@ -258,6 +259,19 @@ def test_a_server_that_is_not_there_is_an_error_within_seconds() -> None:
     assert "127.0.0.1:9" in str(error)
     assert "hidden" not in str(error)
     assert time.monotonic() - started < 10
+
+
+def test_a_server_that_is_no_s3_is_an_error(bucket: Any) -> None:
+    fs, path = bucket.fs(conditional_writes="trust"), bucket.path("x")
+    bucket.proxy.fail(Fault(status=200), times=None)
+    for act in (
+        lambda: STORAGE.stat(fs, path),
+        lambda: STORAGE.read(fs, path),
+        lambda: STORAGE.replace(fs, path, b"1", None),
+        lambda: content(fs, path),
+    ):
+        with pytest.raises(StorageError, match="does not answer as S3 does"):
+            act()
 
 
 def test_a_certificate_that_nobody_vouches_for_is_refused(strict_server: Any) -> None:

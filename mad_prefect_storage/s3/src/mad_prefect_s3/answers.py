@@ -64,7 +64,11 @@ def place(path: str) -> dict[str, str]:
 
 
 def token_of(answer: dict[str, Any]) -> str:
-    """The version token in an answer: the ETag, and the version's id where the bucket keeps versions."""
+    """The version token in an answer: the ETag, and the version's id where the bucket keeps versions.
+
+    Raises `StorageError` where there is none."""
+    if not answer.get("ETag"):
+        raise StorageError("The server does not answer as S3 does: there is no ETag", hint="Check the endpoint.")
     version = answer.get("VersionId")
     etag = str(answer["ETag"]).strip('"')
     return f"{etag}@{version}" if version and version != "null" else etag

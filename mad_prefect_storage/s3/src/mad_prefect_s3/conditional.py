@@ -82,7 +82,7 @@ async def _put(fs: S3Files, path: str, data: bytes, mark: str, expected: str | N
 
 def remember(fs: S3Files, path: str, answer: dict[str, Any]) -> None:
     """Note which versions the object had before the one in an answer."""
-    if mark := answer["Metadata"].get(MARK):
+    if mark := answer.get("Metadata", {}).get(MARK):
         names = [mark, *answer["Metadata"].get(_AFTER, "").split()][:_HISTORY]
         fs.history.pop(path, None)
         fs.history[path] = etag_of(token_of(answer)), names
