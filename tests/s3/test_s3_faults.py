@@ -50,13 +50,13 @@ def test_a_request_that_fails_once_is_sent_again_and_nobody_notices(bucket: Any,
     }
     seen = {}
     for name, act in acts.items():
-        before = fs.retried
+        before = fs.retrying.retried
         methods = {"replace": {"method": "PUT"}, "create": {"method": "PUT"}}.get(name, {})
         bucket.proxy.fail(fault, **methods)
         seen[name] = act()
         bucket.proxy.heal()
         if fault.status is not None:  # a broken connection may be mended without us
-            assert fs.retried == before + 1, name
+            assert fs.retrying.retried == before + 1, name
 
     assert (seen["stat"], seen["read"], seen["query"]) == (4, b"1234", b"5678")
     assert seen["list"] == [bucket.path(name) for name in ("new", "x", "y")]

@@ -8,9 +8,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
-import random
 import re
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from io import UnsupportedOperation
@@ -24,6 +22,7 @@ from s3fs import S3FileSystem
 
 from mad_prefect_core.errors import OptionError, StorageError
 from mad_prefect_core.objects import PinnedFiles, StagedUpload, Tail
+from mad_prefect_core.retries import Retries
 from mad_prefect_s3 import conditional, transfers
 from mad_prefect_s3.answers import UNANSWERED, Failure, code_of, etag_of, place, said, token_of, told
 from mad_prefect_s3.logs import hide_keys
@@ -37,8 +36,6 @@ R = TypeVar("R")
 
 _PART = 8 * 2**20  # bytes of a long range that are one request
 _PARALLEL = 8
-_PAUSE = 0.125  # seconds
-_DOWN = 30  # seconds
 _EXPIRED = {
     "400",  # what a HEAD is answered where the token has expired
     "403",
@@ -104,7 +101,7 @@ class S3Files(S3FileSystem):  # type: ignore[misc]  # s3fs is not typed
 
     Every request is tried `attempts` times, with growing pauses of random length, where the server is busy or the
     connection breaks. Credentials that the server refuses are looked up once more, and the request is sent again if
-    they are others now. `retried` counts the requests that had to be sent again.
+    they are others now.
 
     Raises `FileNotFoundError` for a key that is not there; `StorageError` that names URL and server for all else, of
     which refusals are `PermissionError` too.
@@ -117,8 +114,7 @@ class S3Files(S3FileSystem):  # type: ignore[misc]  # s3fs is not typed
     def __init__(self, options: S3Options) -> None:
         hide_keys()
         self.options = options
-        self.retried = 0
-        self._down: float | None = None
+        self.retrying = Retries(options.attempts)
         self.pinned = PinnedFiles(self, "s3")
         self.quotes_etags = True  # whether the server wants quotes around the ETags of conditions
         self.conditions: dict[str, bool] = {}  # by bucket, whether the server keeps them
@@ -200,16 +196,16 @@ class S3Files(S3FileSystem):  # type: ignore[misc]  # s3fs is not typed
     # -- one request ---------------------------------------------------------------------------------------------
 
     async def _call_s3(self, method: str, *parameters: Any, **named: Any) -> Any:
-        attempts = self.attempts()
+        attempts = self.retrying.attempts()
         for attempt in range(1, attempts + 1):
             try:
                 return await self._attempt(method, *parameters, **named)
             except Exception as error:
                 if attempt < attempts and Failure.of(error).passes:
-                    await self.pause(attempt, error)
+                    await self.retrying.pause(attempt, f"{self.server()}: {said(error)}")
                     continue
                 if Failure.of(error).passes:
-                    self.gave_up()
+                    self.retrying.gave_up()
                 if (failure := told(error, self.server(), method, named, attempt)) is error:
                     raise
                 raise failure from error
@@ -223,25 +219,8 @@ class S3Files(S3FileSystem):  # type: ignore[misc]  # s3fs is not typed
             if used is None or code_of(error) not in _EXPIRED or not await self._refreshed(used):
                 raise
             answer = await super()._call_s3(method, *parameters, **named)
-        self._down = None
+        self.retrying.answered()
         return answer
-
-    def attempts(self) -> int:
-        """How often to try. Once, where all attempts of another request have just failed: what is left to do of a run
-        ends soon then, rather than after as many pauses again for each request."""
-        down = self._down is not None and time.monotonic() - self._down < _DOWN
-        return 1 if down else self.options.attempts
-
-    def gave_up(self) -> None:
-        """All attempts of a request have failed."""
-        self._down = time.monotonic()
-
-    async def pause(self, attempt: int, error: Exception) -> None:
-        """Wait before a request is sent again: longer each time, and a random part of it, so that those who were
-        turned away together do not come back together."""
-        self.retried += 1
-        logger.info("%s: attempt %d failed, another follows: %s", self.server(), attempt, said(error))
-        await asyncio.sleep(random.uniform(0, min(_PAUSE * 2**attempt, 20)))
 
     async def call(self, method: str, path: str, **named: Any) -> dict[str, Any]:
         """One call of the S3 API on one object. Raises as the class says."""
@@ -283,7 +262,7 @@ class S3Files(S3FileSystem):  # type: ignore[misc]  # s3fs is not typed
 
     async def get(self, path: str, **parameters: Any) -> tuple[bytes, dict[str, Any]]:
         """Bytes of an object, and what else the server says of it. Raises `FileNotFoundError`."""
-        attempts = self.attempts()
+        attempts = self.retrying.attempts()
         for attempt in range(1, attempts + 1):
             answer = await self.call("get_object", path, **parameters)
             try:
@@ -292,7 +271,7 @@ class S3Files(S3FileSystem):  # type: ignore[misc]  # s3fs is not typed
             except UNANSWERED as error:
                 if attempt == attempts:
                     raise told(error, self.server(), "get_object", place(path), attempt) from error
-                await self.pause(attempt, error)
+                await self.retrying.pause(attempt, f"{self.server()}: {said(error)}")
             else:
                 conditional.remember(self, path, answer)
                 return data, answer

@@ -8,7 +8,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from mad_prefect_core.errors import OutcomeUnknownError, StorageConflictError, StorageError
-from mad_prefect_s3.answers import MARK, Failure, etag_of, md5, token_of
+from mad_prefect_s3.answers import MARK, Failure, etag_of, md5, said, token_of
 
 if TYPE_CHECKING:
     from mad_prefect_s3.client import S3Files
@@ -35,7 +35,7 @@ async def replace(fs: S3Files, path: str, data: bytes, expected: str | None) -> 
     before = etag_of(expected) if expected else ""
     replaced = _names(fs, path, before)
     unclear = False
-    attempts = fs.attempts()
+    attempts = fs.retrying.attempts()
     for attempt in range(1, attempts + 1):
         try:
             return await _put(fs, path, data, mark, expected, replaced)
@@ -56,9 +56,9 @@ async def replace(fs: S3Files, path: str, data: bytes, expected: str | None) -> 
                 unclear = False  # somebody else replaced that version, or nobody did
             if failure.passes or failure.code == "ConditionalRequestConflict":
                 if attempt < attempts:
-                    await fs.pause(attempt, error)
+                    await fs.retrying.pause(attempt, f"{fs.server()}: {said(error)}")
                     continue
-                fs.gave_up()
+                fs.retrying.gave_up()
                 if not unclear:
                     raise
             elif current == before and fs.quotes_etags:
@@ -176,7 +176,7 @@ async def _refused(fs: S3Files, path: str, mark: str, expected: str | None, *, f
                 return False
             if attempt == fs.options.attempts or not failure.passes:
                 raise
-            await fs.pause(attempt, error)
+            await fs.retrying.pause(attempt, f"{fs.server()}: {said(error)}")
         else:
             return first
     raise AssertionError("not reached")
