@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mad_prefect_core.contracts import Storage
-from mad_prefect_core.errors import StorageConflictError, StorageError
+from mad_prefect_core.errors import MadPrefectError, StorageConflictError, StorageError
 from mad_prefect_core.paths import split_url
 from mad_prefect_core.session import DuckSession
 
@@ -116,7 +116,9 @@ class _Scratch:
             found = self.storage.stat(self.fs, path)
         except Exception as error:
             raise StorageError(
-                f"The storage '{self.storage.name}' can't be read and written: {_said(error)}", path=folder
+                f"The storage '{self.storage.name}' can't be read and written: {_said(error)}",
+                path=folder,
+                hint=error.hint if isinstance(error, MadPrefectError) else None,
             ) from error
         if found is None or found.size != len(_DATA):
             raise StorageError(f"The storage '{self.storage.name}' does not keep what is written", path=folder)
@@ -267,5 +269,7 @@ def _finding(name: str, scratch: _Scratch) -> Finding:
 
 
 def _said(error: BaseException) -> str:
+    if isinstance(error, MadPrefectError):
+        return error.message
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -117,20 +117,21 @@ def _storage(role: str, place: _Place, metadata: str, seconds: float) -> dict[st
         secrets.update(options, url=url)
         entry["url"] = _hidden(url)
         there = mount(url, options)
-        entry.update(storage=there.storage.name, path=_hidden(there.root))
+        entry.update(storage=there.storage.name, path=redacted(there.root, secrets))
         if role == "base":
-            entry["metadata"] = _hidden(there.path(metadata))
+            entry["metadata"] = redacted(there.path(metadata), secrets)
         return probe(there.storage, there.fs, there.root)
 
     try:
         found = run_within(work, seconds)
     except Exception as error:  # of whatever SDK the storage is made of
         known = _known(error, seconds)
-        known.message = redacted(known.message, secrets)
+        known.message, known.hint = redacted(known.message, secrets), redacted(known.hint or _CHECK, secrets)
         entry.update(reachable=False, findings=[], left_behind=None)
         entry["problems"] = [error_data(entry["url"] or role, known)]
     else:
-        entry.update(reachable=True, findings=[asdict(f) for f in found.findings], left_behind=found.left_behind)
+        entry.update(reachable=True, left_behind=found.left_behind and redacted(found.left_behind, secrets))
+        entry["findings"] = [asdict(f) | {"detail": redacted(f.detail, secrets)} for f in found.findings]
         entry["problems"] = [error_data(entry["url"], _broken(entry["storage"], f, secrets)) for f in found.broken]
     return entry
 
@@ -140,14 +141,12 @@ def _known(error: Exception, seconds: float) -> MadPrefectError:
     if isinstance(error, StillRunningError):
         return StorageError(
             f"There was no answer within {seconds:g} seconds",
-            hint=f"Check the URL, the network and the credentials, or give it longer with --timeout. {_SCRATCH}",
+            hint=f"{_CHECK} --timeout gives it longer. A folder _mad_prefect_probe_... may be left there.",
         )
-    known = error if isinstance(error, MadPrefectError) else StorageError(f"{type(error).__name__}: {error}")
-    known.hint = known.hint or "Check the URL, the network and the credentials."
-    return known
+    return error if isinstance(error, MadPrefectError) else StorageError(f"{type(error).__name__}: {error}")
 
 
-_SCRATCH = "A folder _mad_prefect_probe_... may be left there."
+_CHECK = "Check the URL, the network and the credentials."
 
 
 def _broken(storage: str, finding: Finding, secrets: Mapping[str, Any]) -> StorageError:
@@ -184,7 +183,8 @@ def _storage_view(storage: dict[str, Any]) -> Iterator[RenderableType]:
     by = f" by the storage {storage['storage']}" if storage["storage"] else ""
     yield f"\n{styled(storage['role'], 'bold')} {escape(storage['url'] or '')}: {state}{escape(by)}"
     places = {name: storage[name] for name in ("path", "metadata", "left_behind") if storage[name]}
-    yield indented(grid((name.replace("_", " "), escape(path)) for name, path in places.items()))
+    if places:
+        yield indented(grid((name.replace("_", " "), escape(path)) for name, path in places.items()))
     if storage["findings"]:
         yield ""
         rows = ((f["check"], words(f["declared"]), _does(f), escape(f["detail"])) for f in storage["findings"])

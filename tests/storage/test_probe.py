@@ -1,0 +1,167 @@
+"""What a storage really does is found out, whatever it says, and nothing is left of the trial."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fsspec.implementations.local import LocalFileSystem
+
+from mad_prefect_core.contracts import Storage, StorageCapabilities
+from mad_prefect_core.errors import StorageError
+from mad_prefect_core.probe import CHECKS, Probe, probe
+from mad_prefect_local import LocalStorage
+
+
+def probed(storage: Storage, folder: Path, fs: Any = None, **options: Any) -> Probe:
+    return probe(storage, fs or LocalFileSystem(), str(folder), **options)
+
+
+class IgnoresExpected(LocalStorage):
+    """As some S3 servers: conditions are taken and not looked at."""
+
+    def replace(self, fs: Any, path: str, data: bytes, expected: str | None) -> str:
+        found = self.read(fs, path)
+        return super().replace(fs, path, data, found.token if found else None)
+
+
+class LooksOnlyWhetherItIsThere(LocalStorage):
+    def replace(self, fs: Any, path: str, data: bytes, expected: str | None) -> str:
+        found = self.read(fs, path)
+        return super().replace(fs, path, data, found.token if found and expected else expected)
+
+
+class WritesInPlace(LocalStorage):
+    def publish(self, fs: Any, staged: Path, path: str, *, durable: bool = True) -> None:
+        data = staged.read_bytes()
+        with open(path, "wb") as file:
+            for part in (data[: len(data) // 2], data[len(data) // 2 :]):
+                file.write(part)
+                file.flush()
+                time.sleep(0.01)  # longer than a reader needs
+
+
+class ReadsOthers(LocalStorage):
+    def duckdb_files(self, session: Any, fs: Any, paths: Any) -> list[str]:
+        return [__file__ for _ in paths]
+
+
+class CachesListings(LocalFileSystem):
+    cachable = False
+
+    def ls(self, path: str, detail: bool = False, **kwargs: Any) -> Any:
+        known: dict[str, Any] = self.__dict__.setdefault("known", {})
+        if path not in known:
+            known[path] = super().ls(path, detail=detail, **kwargs) if os.path.isdir(path) else []
+        return known[path]
+
+
+class KeepsAll(LocalFileSystem):
+    cachable = False
+
+    def rm_file(self, path: str) -> None:
+        pass
+
+
+def test_a_storage_that_does_what_it_says_is_found_to(tmp_path: Path) -> None:
+    found = probed(LocalStorage(), tmp_path)
+
+    assert [finding.check for finding in found.findings] == list(CHECKS)
+    assert all(finding.found and finding.declared and not finding.detail for finding in found.findings)
+    assert found.broken == ()
+    assert found.left_behind is None
+
+
+def test_everything_that_capabilities_promise_is_tried() -> None:
+    assert {field.name for field in dataclasses.fields(StorageCapabilities)} <= {*CHECKS}
+
+
+@pytest.mark.parametrize(
+    ("make", "fs", "broken"),
+    [
+        (IgnoresExpected, LocalFileSystem, ["conditional_create", "conditional_replace"]),
+        (LooksOnlyWhetherItIsThere, LocalFileSystem, ["conditional_replace"]),
+        (WritesInPlace, LocalFileSystem, ["atomic_replace"]),
+        (ReadsOthers, LocalFileSystem, ["duckdb_reads", "native_duckdb"]),
+        (LocalStorage, CachesListings, ["strong_listing"]),
+        (LocalStorage, KeepsAll, ["strong_listing", "delete"]),
+    ],
+)
+def test_a_storage_that_does_less_than_it_says_is_found_out(
+    tmp_path: Path, make: Callable[[], Storage], fs: Callable[[], Any], broken: list[str]
+) -> None:
+    found = probed(make(), tmp_path, fs())
+
+    assert [finding.check for finding in found.broken] == broken
+    assert all(finding.detail for finding in found.broken)
+
+
+def test_what_is_not_promised_is_not_broken(tmp_path: Path) -> None:
+    class Modest(IgnoresExpected):
+        capabilities = dataclasses.replace(
+            LocalStorage.capabilities, conditional_create=False, conditional_replace=False
+        )
+
+    found = probed(Modest(), tmp_path)
+
+    assert [finding.check for finding in found.findings if not finding.found] == [
+        "conditional_create",
+        "conditional_replace",
+    ]
+    assert found.broken == ()
+
+
+def test_a_check_that_raises_is_a_finding_and_the_others_are_made(tmp_path: Path) -> None:
+    class NoReplace(LocalStorage):
+        def replace(self, fs: Any, path: str, data: bytes, expected: str | None) -> str:
+            raise OSError(22, "Invalid argument")
+
+    found = probed(NoReplace(), tmp_path)
+
+    assert [finding.check for finding in found.broken] == ["conditional_create", "conditional_replace"]
+    assert "Invalid argument" in found.broken[0].detail
+
+
+def test_some_checks_alone_can_be_made(tmp_path: Path) -> None:
+    found = probed(LocalStorage(), tmp_path, checks=["delete", "conditional_create"])
+
+    assert [finding.check for finding in found.findings] == ["conditional_create", "delete"]
+
+
+@pytest.mark.parametrize("make", [LocalStorage, IgnoresExpected, WritesInPlace])
+def test_nothing_is_left_and_what_was_there_stays(tmp_path: Path, make: Callable[[], Storage]) -> None:
+    (tmp_path / "own").write_bytes(b"mine")
+    probed(make(), tmp_path)
+
+    assert [path.name for path in tmp_path.rglob("*")] == ["own"]
+    assert (tmp_path / "own").read_bytes() == b"mine"
+
+
+def test_a_folder_that_was_not_there_is_not_there_afterwards(tmp_path: Path) -> None:
+    probed(LocalStorage(), tmp_path / "lake" / "bronze")
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_can_not_be_written_is_one_error_that_says_so(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StorageError, match="'local' can't be read and written") as caught:
+        probed(LocalStorage(), tmp_path / "file" / "lake")
+
+    assert caught.value.path == str(tmp_path / "file" / "lake")
+    assert caught.value.hint
+    assert [path.name for path in tmp_path.rglob("*")] == ["file"]
+
+
+def test_a_storage_that_forgets_what_is_written_is_an_error(tmp_path: Path) -> None:
+    class Forgets(LocalStorage):
+        def publish(self, fs: Any, staged: Path, path: str, *, durable: bool = True) -> None:
+            staged.unlink()
+
+    with pytest.raises(StorageError, match="does not keep what is written"):
+        probed(Forgets(), tmp_path)
