@@ -71,14 +71,29 @@ class Answer:
 
     @property
     def generation(self) -> str:
-        """Which generation of an object its bytes are of."""
-        return str(self.headers["x-goog-generation"])
+        """Which generation of an object its bytes are of, or was written."""
+        return self.says("x-goog-generation") if "x-goog-generation" in self.headers else self.says("generation")
+
+    def says(self, name: str) -> str:
+        """A header, or a member of its JSON. Raises `StorageError` where it has neither."""
+        said = self.headers.get(name) or self.json.get(name)
+        if said is None:
+            raise self._strange()
+        return str(said)
 
     @property
     def json(self) -> dict[str, Any]:
-        """What it says."""
-        said: dict[str, Any] = json.loads(self.data)
+        """What it says. Raises `StorageError` where that is no JSON object."""
+        try:
+            said = json.loads(self.data)
+        except ValueError:
+            raise self._strange() from None
+        if not isinstance(said, dict):
+            raise self._strange()
         return said
+
+    def _strange(self) -> StorageError:
+        return StorageError("The server does not answer as Google Cloud Storage does", hint="Check the endpoint.")
 
     @property
     def reason(self) -> str:

@@ -104,6 +104,12 @@ class GCSFiles(GCSFileSystem):  # type: ignore[misc]  # gcsfs is not typed
         except UNANSWERED as error:
             return Answer(0, {}, b"", broken=error)
 
+    async def _set_session(self) -> aiohttp.ClientSession:
+        session: aiohttp.ClientSession = await super()._set_session()
+        # aiohttp would send a request again by itself whose answer was lost, and nobody would know that it did.
+        session._retry_connection = False
+        return session
+
     def _payer(self) -> dict[str, str]:
         if not self.options.requester_pays:
             return {}
@@ -150,30 +156,29 @@ class GCSFiles(GCSFileSystem):  # type: ignore[misc]  # gcsfs is not typed
         error.__cause__ = answer.broken
         return error
 
-    async def _request(
+    async def _call(
         self,
         method: str,
         path: str,
         *args: str,
+        json_out: bool = False,
         headers: Mapping[str, str] | None = None,
         json: Any = None,
-        data: Any = None,
-        cache_type: object = None,
-        cache_source: object = None,
+        data: str | bytes = b"",
         **params: Any,
-    ) -> tuple[int, Mapping[str, str], None, bytes]:
-        """All requests that gcsfs makes."""
+    ) -> Any:
+        """All requests that gcsfs makes: what the server says, or headers and bytes."""
         if json is not None:
             headers, data = {**(headers or {}), "Content-Type": "application/json"}, json_.dumps(json)
         answer = await self.ask(
             method,
             self._format_path(path, args),
-            "/".join(args[:2]) or str(params.get("name", "")),
+            "/".join(args[:2]),
             params={name: str(value) for name, value in params.items() if value is not None},
             headers=headers,
-            data=data.encode() if isinstance(data, str) else bytes(data or b""),
+            data=data.encode() if isinstance(data, str) else data,
         )
-        return answer.status, answer.headers, None, answer.data
+        return answer.json if json_out else (answer.headers, answer.data)
 
     @property
     def _location(self) -> str:
@@ -206,9 +211,10 @@ class GCSFiles(GCSFileSystem):  # type: ignore[misc]  # gcsfs is not typed
     async def resource(self, path: str) -> dict[str, Any] | None:
         """What the server says of an object; None where there is none."""
         try:
-            return (await self.ask("GET", self.object_url(path), path)).json
+            answer = await self.ask("GET", self.object_url(path), path)
         except FileNotFoundError:
             return None
+        return {**answer.json, "generation": answer.generation, "size": int(answer.says("size"))}
 
     async def media(self, path: str, byte_range: str | None = None, **params: str) -> Answer:
         """Bytes of an object, all but where a range is given; of a range beyond its end none, with status 416.
@@ -248,7 +254,7 @@ class GCSFiles(GCSFileSystem):  # type: ignore[misc]  # gcsfs is not typed
             found = await self.resource(path)
             if found is None:
                 raise FileNotFoundError(path)
-            return Tail(found["generation"], int(found["size"]), b"")
+            return Tail(found["generation"], found["size"], b"")
         size = answer.headers.get("Content-Range", str(len(answer.data))).rpartition("/")[2]
         return Tail(answer.generation, int(size), answer.data)
 
@@ -299,7 +305,7 @@ class GCSFiles(GCSFileSystem):  # type: ignore[misc]  # gcsfs is not typed
         found = await self.resource(path)
         if found is None:
             raise FileNotFoundError(path)
-        size = int(found["size"])
+        size = found["size"]
         try:
             with await asyncio.to_thread(open, lpath, "wb") as file:
                 for start in range(0, size, _PART):

@@ -38,7 +38,7 @@ async def replace(fs: GCSFiles, path: str, data: bytes, expected: str | None) ->
         answer = await _put(fs, path, data, mark, before)
         if answer.good:
             fs.retries.answered()
-            return str(answer.json["generation"])
+            return answer.generation
         if not answer.passes and answer.status != 412:
             raise fs.failure(answer, "an upload", path, attempt)
         lost |= answer.lost
@@ -140,4 +140,4 @@ async def _replace_unprotected(fs: GCSFiles, path: str, data: bytes, expected: s
     if (found["generation"] if found else None) != expected:
         raise _conflict(path, found)
     answer = await fs.ask(path=path, **insertion(fs, path, data), params={"uploadType": "multipart"})
-    return str(answer.json["generation"])
+    return answer.generation

@@ -57,11 +57,13 @@ class Access:
         Blocks. Raises `OptionError` for options that say nobody, `StorageError` where no token is to be had.
         """
         with self._lock:
-            if not self._loaded or (refused and refused == self._headers()):
+            ready = self.ready()
+            if ready is None or ready == refused:
+                # Each time from where they are: a long-lived process is logged in anew by a new file.
                 self._credentials, self._project = self._load()
+                if self._credentials is not None and not self._credentials.valid:
+                    self._refresh()
                 self._loaded = True
-            if self._credentials is not None and not self._credentials.valid:
-                self._refresh()
             return self._headers()
 
     def project(self) -> str | None:

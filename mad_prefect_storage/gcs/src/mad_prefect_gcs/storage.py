@@ -72,7 +72,7 @@ class GCSStorage:
     def stat(self, fs: Any, path: str) -> FileStat | None:
         """As the contract says."""
         found = fs.run(fs.resource, path)
-        return FileStat(int(found["size"]), found["generation"]) if found else None
+        return FileStat(found["size"], found["generation"]) if found else None
 
     def read(self, fs: Any, path: str) -> Versioned | None:
         try:

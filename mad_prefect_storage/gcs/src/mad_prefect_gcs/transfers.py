@@ -12,8 +12,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from mad_prefect_core.errors import StorageError
-
 if TYPE_CHECKING:
     from mad_prefect_gcs.answers import Answer
     from mad_prefect_gcs.client import GCSFiles
@@ -41,36 +39,40 @@ async def upload(fs: GCSFiles, local: Path, path: str, create: bool = False) -> 
             "POST", fs.upload_url(path), path, params={"uploadType": "resumable", **condition}, data=resource,
             headers={"Content-Type": "application/json", "X-Upload-Content-Length": str(size)},
         )  # fmt: skip
-        session = begun.headers["Location"]
+        session = begun.says("Location")
         try:
-            start = 0
-            while start < size:
-                data = await asyncio.to_thread(_read, file, start)
-                start = await _send(fs, session, path, data, start, size)
+            await _send(fs, session, path, file, size)
         except BaseException:
             await _discard(fs, session, path)
             raise
 
 
-async def _send(fs: GCSFiles, session: str, path: str, data: bytes, start: int, size: int) -> int:
-    """Send bytes of a resumable upload. Returns where those begin that the server has not got yet."""
-    if not data:
-        raise StorageError("The staged file became shorter while it was uploaded", path=f"gs://{path}")
-    said = f"bytes {start}-{start + len(data) - 1}/{size}"
+async def _send(fs: GCSFiles, session: str, path: str, file: BinaryIO, size: int) -> None:
+    """Send all bytes of a resumable upload, each part as often as the attempts allow."""
+    start, attempt, asks = 0, 1, False
     attempts = fs.retries.attempts()
-    for attempt in range(1, attempts + 1):
+    while True:
+        if asks:  # how much it has got is known to the server alone
+            said, data = f"bytes */{size}", b""
+        else:
+            data = await asyncio.to_thread(_read, file, start)
+            said = f"bytes {start}-{start + len(data) - 1}/{size}"
         answer = await fs.once("PUT", session, headers={"Content-Range": said}, data=data)
-        if answer.status == 308:
+        if answer.good and answer.status != 308:
             fs.retries.answered()
-            return _received(answer)
-        if answer.good:
-            fs.retries.answered()
-            return size
-        if not answer.passes or attempt == attempts:
+            return
+        reached = _received(answer) if answer.status == 308 else start
+        if reached > start:
+            start, attempt, asks = reached, 1, False
+        elif asks and answer.status == 308:
+            asks = False
+        elif answer.passes or answer.status == 308:
+            if attempt == attempts:
+                raise fs.failure(answer, "an upload", path, attempt)
+            await fs.retries.pause(attempt, f"gs://{path}: {answer}")
+            attempt, asks = attempt + 1, True
+        else:
             raise fs.failure(answer, "an upload", path, attempt)
-        await fs.retries.pause(attempt, f"gs://{path}: {answer}")
-        said, data = f"bytes */{size}", b""  # how much it has got is known to the server alone
-    raise AssertionError("not reached")
 
 
 def _read(file: BinaryIO, start: int) -> bytes:
@@ -122,7 +124,6 @@ async def copy(fs: GCSFiles, source: str, path: str) -> None:
             raise FileNotFoundError(path)
         return
     url = f"{fs.object_url(source)}/rewriteTo/{fs.object_url(path).partition('/storage/v1/')[2]}"
-    said: dict[str, Any] = {"done": False}
-    while not said["done"]:  # large objects between places take several requests
-        token = {"rewriteToken": said["rewriteToken"]} if "rewriteToken" in said else {}
-        said = (await fs.ask("POST", url, source, params=token)).json
+    answer = await fs.ask("POST", url, source)
+    while not answer.json.get("done"):  # large objects between places take several requests
+        answer = await fs.ask("POST", url, source, params={"rewriteToken": answer.says("rewriteToken")})

@@ -1,0 +1,117 @@
+"""Assets on Google Cloud Storage work as on local disk. Each name says what a user would lose."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mad_prefect_core import asset
+from mad_prefect_core.errors import SchemaError
+
+
+def rows(*numbers: int) -> list[dict[str, Any]]:
+    return [{"id": number, "name": f"n{number}"} for number in numbers]
+
+
+def results(bucket: Any) -> dict[str, bytes]:
+    """All but run records and leases."""
+    return {key: bucket.get(key) for key in bucket.listed() if not re.search("/asset_run_id=|/_leases/", key)}
+
+
+def test_a_run_lands_at_the_very_keys_that_the_user_named(based: Any) -> None:
+    @asset("bronze/orders.parquet|csv")
+    def orders() -> Any:
+        yield rows(1, 2)
+        yield rows(3)
+
+    assert orders.query_sync("SELECT id ORDER BY id").fetchall() == [(1,), (2,), (3,)]
+    assert based.get("lake/bronze/orders.parquet")[:4] == b"PAR1"
+    assert based.get("lake/bronze/orders.csv").splitlines()[0] == b"id,name"
+
+
+def test_a_second_run_replaces_the_first_and_a_cached_call_runs_nothing(based: Any) -> None:
+    calls = []
+
+    @asset("gold/n.json", cache_expiration=dt.timedelta(hours=1))
+    def numbers() -> Any:
+        calls.append(1)
+        return rows(len(calls))
+
+    assert numbers.query_sync("SELECT id").fetchall() == [(1,)]
+    assert numbers.query_sync("SELECT id").fetchall() == [(1,)]
+    assert numbers.with_options(cache_expiration=dt.timedelta(0)).query_sync("SELECT id").fetchall() == [(2,)]
+    assert numbers.query_sync("SELECT id").fetchall() == [(2,)]
+    assert len(calls) == 2
+
+
+def test_what_another_program_did_to_the_result_is_no_cache_hit(based: Any) -> None:
+    @asset("x.json", cache_expiration=dt.timedelta(hours=1))
+    def numbers() -> Any:
+        return rows(1)
+
+    numbers.query_sync()
+    based.put("lake/x.json", b'{"id": 7}')
+
+    assert numbers.query_sync("SELECT id").fetchall() == [(1,)]
+    assert b"7" not in based.get("lake/x.json")
+
+
+def test_a_failed_run_leaves_the_last_good_result_and_nothing_of_its_own(based: Any) -> None:
+    fail = False
+
+    @asset("x.parquet")
+    def numbers() -> Any:
+        yield rows(1)
+        if fail:
+            yield [{"id": "text"}]
+
+    numbers.query_sync()
+    before = results(based)
+    fail = True
+    with pytest.raises(SchemaError):
+        numbers.query_sync()
+
+    assert results(based) == before
+    assert numbers.name in str(before)
+
+
+def test_several_storages_serve_one_process_at_once(
+    based: Any, shared_server: Any, new_bucket: Any, tmp_path: Path
+) -> None:
+    other = new_bucket(shared_server)
+
+    @asset("a.parquet")
+    def here() -> Any:
+        return rows(1)
+
+    @asset(f"{other.url}/b.csv")
+    async def there() -> Any:
+        return await here.query("SELECT id + 1 AS id")
+
+    @asset(f"file://{tmp_path}/c.json")
+    async def local() -> Any:
+        return await there.query("SELECT id + 1 AS id")
+
+    assert local.query_sync(
+        "SELECT data.id, b.id, a.id FROM data, b, a", tables={"b": there, "a": here}
+    ).fetchall() == [(3, 2, 1)]
+    assert other.get("b.csv") == b"id\n2\n"
+    assert (tmp_path / "c.json").is_file()
+    assert "lake/a.parquet" in based.listed()
+
+
+def test_a_relation_shows_the_rows_that_it_was_made_on_after_the_asset_ran_again(based: Any) -> None:
+    number = 1
+
+    @asset("x.csv")
+    def numbers() -> Any:
+        return rows(number)
+
+    relation = numbers.query_sync("SELECT id")
+    number = 2
+    assert numbers.query_sync("SELECT id").fetchall() == [(2,)]
+    assert relation.fetchall() == [(1,)]

@@ -1,0 +1,369 @@
+"""What the storage `gcs` promises of one writer. Each name says what a user would lose."""
+
+from __future__ import annotations
+
+import gzip
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from gcs_server import Bucket as Held
+from http_proxy import Fault
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mad_prefect_core.contracts import Storage
+from mad_prefect_core.errors import StorageConflictError
+from mad_prefect_core.session import DuckSession
+from mad_prefect_gcs import GCSOptions, GCSStorage
+
+STORAGE = GCSStorage()
+MEGABYTE = 2**20
+
+
+def publish(bucket: Any, fs: Any, key: str, data: bytes) -> str:
+    path: str = bucket.path(key)
+    staged = STORAGE.stage(fs, path)
+    staged.write_bytes(data)
+    STORAGE.publish(fs, staged, path)
+    assert not staged.exists()
+    return path
+
+
+def content(session: DuckSession, fs: Any, path: str) -> bytes:
+    files = STORAGE.duckdb_files(session, fs, [path])
+    return bytes(session.sql("SELECT content FROM read_blob($1)", [files]).fetchall()[0][0])
+
+
+def test_it_is_a_storage() -> None:
+    assert isinstance(STORAGE, Storage)
+
+
+def test_one_client_serves_all_calls_with_the_same_options_and_another_those_with_others(bucket: Any) -> None:
+    assert bucket.fs() is bucket.fs()
+    assert bucket.fs() is not bucket.fs(token="another")
+    assert bucket.fs(token="one") is not bucket.fs(token="another")
+    with ThreadPoolExecutor(4) as pool:
+        assert len({id(fs) for fs in pool.map(lambda _: bucket.fs(), range(8))}) == 1
+
+
+def test_a_client_is_made_anew_where_the_environment_says_something_else(
+    bucket: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = bucket.fs()
+    monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "another")
+    assert bucket.fs() is not before
+
+
+# -- whole objects -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("protocol", ["gs", "gcs"])
+def test_both_protocols_are_the_same_place(bucket: Any, protocol: str) -> None:
+    options = GCSOptions(endpoint_url=bucket.proxy.url)
+    fs, root = STORAGE.filesystem(f"{protocol}://{bucket.name}/lake/", options)
+    assert root == f"{bucket.name}/lake"
+    bucket.put("lake/x", b"data")
+    assert fs.cat_file(f"{protocol}://{root}/x") == b"data"
+
+
+def test_a_published_object_is_there_whole_replaces_the_old_one_and_is_listed(bucket: Any) -> None:
+    fs = bucket.fs()
+    publish(bucket, fs, "a/x.json", b"old")
+    path = publish(bucket, fs, "a/x.json", b"new")
+
+    assert bucket.get("a/x.json") == b"new"
+    assert fs.ls(bucket.path("a"), detail=False) == [path]
+    assert STORAGE.stat(fs, path).size == 3  # type: ignore[union-attr]
+
+
+def test_an_object_of_many_megabytes_goes_up_in_parts_and_comes_back_the_same(bucket: Any) -> None:
+    fs = bucket.fs()
+    data = bytes(range(256)) * (40 * MEGABYTE // 256) + b"end"
+    path = publish(bucket, fs, "big", data)
+
+    assert bucket.get("big") == data
+    assert len([request for request in bucket.proxy.requests if request.method == "PUT"]) == 3
+    with DuckSession() as session:
+        assert content(session, fs, path) == data
+
+
+def test_bytes_that_changed_on_the_way_are_refused_and_the_old_object_stays(bucket: Any) -> None:
+    fs, ask = bucket.fs(), bucket.proxy.ask
+    bucket.put("x", b"old")
+    bucket.proxy.ask = lambda method, path, body, headers: ask(method, path, body.replace(b"right", b"wrong"), headers)
+    for data in (b"right", b"right" * 2 * MEGABYTE):
+        with pytest.raises(OSError, match="MD5"):
+            publish(bucket, fs, "x", data)
+    assert bucket.get("x") == b"old"
+
+
+@pytest.mark.parametrize("fault", [Fault(), Fault(reply_lost=True), Fault(status=503)], ids=str)
+def test_an_upload_in_parts_goes_on_where_it_was_interrupted(bucket: Any, fault: Fault) -> None:
+    fs, number = bucket.fs(), iter(range(100))
+    data = bytes(range(251)) * (40 * MEGABYTE // 251)
+    bucket.proxy.faults = lambda r: fault if r.method == "PUT" and next(number) % 3 == 1 else None
+    publish(bucket, fs, "big", data)
+
+    assert bucket.get("big") == data
+    assert fs.retries.retried == (1 if fault.reply_lost else 2)
+
+
+def test_an_upload_whose_parts_never_arrive_ends(bucket: Any) -> None:
+    fs = bucket.fs(attempts=3)
+    bucket.proxy.faults = lambda r: Fault(status=503) if "bytes 0-" in r.headers.get("content-range", "") else None
+    with pytest.raises(OSError, match="an upload with HTTP 503"):
+        publish(bucket, fs, "big", b"x" * 20 * MEGABYTE)
+    assert bucket.listed() == []
+
+
+def test_an_upload_in_parts_that_fails_leaves_the_old_object_and_no_parts(bucket: Any) -> None:
+    fs, number = bucket.fs(attempts=2), iter(range(100))
+    bucket.put("big", b"old")
+    bucket.proxy.faults = lambda r: Fault(status=500) if r.method == "PUT" and next(number) else None
+    with pytest.raises(OSError, match="an upload with HTTP 500"):
+        publish(bucket, fs, "big", b"x" * 40 * MEGABYTE)
+
+    assert bucket.get("big") == b"old"
+    assert not [upload for upload in bucket.server.uploads.values() if upload.bucket == bucket.name]
+
+
+def test_an_empty_object_is_an_object(bucket: Any) -> None:
+    fs = bucket.fs()
+    path = publish(bucket, fs, "empty", b"")
+
+    assert STORAGE.stat(fs, path).size == 0  # type: ignore[union-attr]
+    assert STORAGE.read(fs, path).data == b""  # type: ignore[union-attr]
+    with DuckSession() as session:
+        assert content(session, fs, path) == b""
+
+
+def test_what_is_not_there_is_none_to_stat_and_read_and_an_error_to_link_and_query(bucket: Any) -> None:
+    fs, path = bucket.fs(), bucket.path("nothing")
+
+    assert STORAGE.stat(fs, path) is None
+    assert STORAGE.read(fs, path) is None
+    with pytest.raises(FileNotFoundError):
+        STORAGE.link(fs, path, bucket.path("copy"))
+    with DuckSession() as session, pytest.raises(FileNotFoundError):
+        STORAGE.duckdb_files(session, fs, [path])
+    for act in (fs.ls, fs.rm_file, fs.info, fs.open, fs.cat_file):
+        with pytest.raises(FileNotFoundError):
+            act(path)
+    assert bucket.listed() == []
+
+
+def test_a_link_is_a_copy_that_the_server_makes_and_that_outlives_its_source(bucket: Any) -> None:
+    fs = bucket.fs()
+    path, copy = publish(bucket, fs, "a", b"data"), bucket.path("deep/b")
+    bucket.put("deep/b", b"old")
+    bucket.proxy.count()
+    STORAGE.link(fs, path, copy)
+    assert bucket.proxy.count() == 1
+    fs.rm_file(path)
+
+    assert bucket.get("deep/b") == b"data"
+
+
+def test_a_large_object_is_linked_in_several_requests(own_bucket: Any) -> None:
+    own_bucket.server.rewritten_at_once = 3
+    path = own_bucket.put("a", b"0123456789")
+    STORAGE.link(own_bucket.fs(), path, own_bucket.path("b"))
+
+    assert own_bucket.get("b") == b"0123456789"
+    assert own_bucket.proxy.count() == 4
+
+
+def test_bytes_are_those_that_are_stored_whatever_their_encoding(bucket: Any) -> None:
+    packed = gzip.compress(b"n\n1\n")
+    fs, path = bucket.fs(), bucket.put("x.csv.gz", packed, contentEncoding="gzip", contentType="text/csv")
+    assert STORAGE.read(fs, path).data == packed  # type: ignore[union-attr]
+    assert STORAGE.stat(fs, path).size == len(packed)  # type: ignore[union-attr]
+    with DuckSession() as session:
+        assert session.sql("FROM read_csv($1)", [STORAGE.duckdb_files(session, fs, [path])]).fetchall() == [(1,)]
+
+
+def test_a_file_opened_through_the_filesystem_is_written_whole_or_not_at_all(bucket: Any) -> None:
+    fs, path = bucket.fs(), bucket.put("x", b"old")
+
+    def fail() -> None:
+        with fs.open(path, "wb") as file:
+            file.write(b"half")
+            raise RuntimeError("no more")
+
+    with pytest.raises(RuntimeError, match="no more"):
+        fail()
+    assert bucket.get("x") == b"old"
+    with fs.open(path, "wb") as file:
+        file.write(b"new")
+    assert bucket.get("x") == b"new"
+    with pytest.raises(FileExistsError):
+        fs.open(path, "xb")
+    with pytest.raises(OSError, match="can't be opened with the mode 'ab'"):
+        fs.open(path, "ab")
+
+
+def test_what_fsspec_can_do_with_files_goes_on_working(bucket: Any, tmp_path: Path) -> None:
+    fs = bucket.fs()
+    fs.pipe_file(bucket.path("d/a"), b"0123456789")
+    with pytest.raises(FileExistsError):
+        fs.pipe_file(bucket.path("d/a"), b"again", mode="create")
+    assert [fs.cat_file(bucket.path("d/a"), *span) for span in ((2, 4), (-3,), (8, 99), (4, 4))] == [
+        b"23", b"789", b"89", b"",
+    ]  # fmt: skip
+    fs.get(bucket.path("d/a"), str(tmp_path / "local"))
+    fs.put(str(tmp_path / "local"), bucket.path("d/b"))
+    fs.copy(bucket.path("d/b"), bucket.path("d/c"))
+    fs.mv(bucket.path("d/c"), bucket.path("e/c"))
+    assert fs.head(bucket.path("e/c"), 3) == b"012"
+    assert (tmp_path / "local").read_bytes() == bucket.get("e/c") == b"0123456789"
+    assert fs.find(bucket.name) == [bucket.path(key) for key in ("d/a", "d/b", "e/c")]
+    assert fs.glob(f"{bucket.name}/*/c") == [bucket.path("e/c")]
+    assert fs.info(bucket.path("d"))["type"] == "directory"
+    assert fs.info(bucket.path("d/a"))["size"] == 10
+    fs.rm(bucket.path("d"), recursive=True)
+    assert bucket.listed() == ["e/c"]
+
+
+def test_a_folder_of_thousands_of_files_is_listed_to_the_end(bucket: Any) -> None:
+    for number in range(2_500):
+        bucket.put(f"d/{number:04}", b"")
+    assert len(bucket.fs().ls(bucket.path("d"))) == 2_500
+    assert len(bucket.fs().find(bucket.name)) == 2_500
+
+
+# -- generations -------------------------------------------------------------------------------------------------------
+
+
+def test_the_token_is_the_generation(bucket: Any) -> None:
+    fs, path = bucket.fs(), bucket.put("x", b"1")
+    generation = str(bucket.held.objects["x"].generation)
+    assert STORAGE.stat(fs, path).token == STORAGE.read(fs, path).token == generation  # type: ignore[union-attr]
+    assert STORAGE.replace(fs, path, b"2", generation) == str(bucket.held.objects["x"].generation) != generation
+
+
+def test_compare_and_swap_has_one_winner_and_tells_the_others(bucket: Any) -> None:
+    fs, path = bucket.fs(), bucket.path("manifest.json")
+    created = STORAGE.replace(fs, path, b"1", None)
+    with pytest.raises(StorageConflictError, match="Another writer was faster") as raised:
+        STORAGE.replace(fs, path, b"other", None)
+    assert raised.value.path == f"gs://{path}"
+    replaced = STORAGE.replace(fs, path, b"2", created)
+    with pytest.raises(StorageConflictError):
+        STORAGE.replace(fs, path, b"3", created)
+    assert STORAGE.read(fs, path).data == b"2"  # type: ignore[union-attr]
+    fs.rm_file(path)
+    with pytest.raises(StorageConflictError, match="is gone"):
+        STORAGE.replace(fs, path, b"4", replaced)
+    assert STORAGE.read(fs, path) is None
+
+
+def test_of_many_threads_that_create_one_object_one_wins_and_none_loses_a_count(bucket: Any) -> None:
+    fs, path, counter = bucket.fs(), bucket.path("race"), bucket.path("counter")
+    together = threading.Barrier(8)
+
+    def create(number: int) -> bool:
+        together.wait()
+        try:
+            STORAGE.replace(fs, path, str(number).encode(), None)
+        except StorageConflictError:
+            return False
+        return True
+
+    def count(number: int) -> None:
+        for _ in range(3):
+            while True:
+                found = STORAGE.read(fs, counter)
+                try:
+                    value = str(int(found.data) + 1 if found else 1).encode()
+                    STORAGE.replace(fs, counter, value, found.token if found else None)
+                    break
+                except StorageConflictError:
+                    continue
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(create, range(8))) == 1
+        list(pool.map(count, range(8)))
+    assert bucket.get("counter") == b"24"
+
+
+def test_a_query_sees_the_bytes_that_it_was_made_on_or_fails_never_a_mix(bucket: Any) -> None:
+    fs = bucket.fs()
+
+    def write(number: int, rows: int) -> str:
+        with DuckSession() as session:
+            staged = STORAGE.stage(fs, bucket.path("x"))
+            query = f"SELECT {number} AS n, hash(range) AS h FROM range({rows})"
+            session.execute(f"COPY ({query}) TO $path (FORMAT parquet)", {"path": str(staged)})
+            STORAGE.publish(fs, staged, bucket.path("x"))
+            return str(bucket.path("x"))
+
+    with DuckSession() as session:
+        path = write(1, 300_000)  # 2.4 MB: not kept whole
+        large = session.sql("FROM read_parquet($1)", [STORAGE.duckdb_files(session, fs, [path])])
+        write(2, 10)
+        with pytest.raises(Exception, match="replaced or deleted while it was read"):
+            large.aggregate("sum(h)").fetchall()
+        small = session.sql("SELECT n FROM read_parquet($1)", [STORAGE.duckdb_files(session, fs, [path])])
+        assert set(small.fetchall()) == {(2,)}
+
+        bucket.held.keeps_versions = True
+        write(3, 300_000)
+        large = session.sql("SELECT n, h FROM read_parquet($1)", [STORAGE.duckdb_files(session, fs, [path])])
+        write(4, 10)
+        assert large.aggregate("max(n), count(h)").fetchall() == [(3, 300_000)]
+
+
+def test_a_small_object_that_is_queried_again_takes_one_request_without_a_body(bucket: Any) -> None:
+    fs, path = bucket.fs(), bucket.put("x.csv", b"n\n1\n")
+    with DuckSession() as session:
+        content(session, fs, path)
+        bucket.proxy.count()
+        assert content(session, fs, path) == b"n\n1\n"
+    [request] = bucket.proxy.requests
+    assert f"ifGenerationNotMatch={bucket.held.objects['x.csv'].generation}" in request.query
+
+
+# -- names -------------------------------------------------------------------------------------------------------------
+
+
+@given(st.text(st.characters(exclude_characters="/", exclude_categories=["Cs", "Cc"]), min_size=1, max_size=40))
+def test_any_name_comes_back_as_it_was(shared_server: Any, name: str) -> None:
+    shared_server.buckets.setdefault("names", Held())
+    fs, _ = STORAGE.filesystem("gs://names", GCSOptions(endpoint_url=shared_server.url))
+    path = f"names/f/{name}"
+    STORAGE.replace(fs, path, name.encode(), getattr(STORAGE.stat(fs, path), "token", None))
+
+    assert STORAGE.read(fs, path).data == name.encode()  # type: ignore[union-attr]
+    assert f"f/{name}" in shared_server.buckets["names"].objects
+    with DuckSession() as session:
+        assert content(session, fs, path) == name.encode()
+    STORAGE.link(fs, path, f"{path}.copy")
+    assert shared_server.buckets["names"].objects[f"f/{name}.copy"].data == name.encode()
+
+
+# -- what others write -------------------------------------------------------------------------------------------------
+
+
+def test_a_long_lived_process_sees_at_once_what_others_write_and_delete(bucket: Any) -> None:
+    fs, path = bucket.fs(), bucket.path("d/x")
+    assert not fs.exists(path)
+    with pytest.raises(FileNotFoundError):
+        fs.ls(bucket.path("d"))
+    bucket.put("d/x", b"first")
+    assert fs.ls(bucket.path("d"), detail=False) == [path]
+    assert fs.glob(f"{bucket.name}/*/x") == [path]
+    with DuckSession() as session:
+        assert content(session, fs, path) == b"first"
+        with fs.open(path) as file:
+            assert file.read() == b"first"
+        bucket.put("d/x", b"second one")
+        assert content(session, fs, path) == b"second one"
+        with fs.open(path) as file:
+            assert file.read() == b"second one"
+    bucket.server.drop(bucket.name, "d/x")
+    assert STORAGE.stat(fs, path) is None
+    assert not fs.isfile(path)
+    assert not fs.isdir(bucket.path("d"))
