@@ -15,11 +15,11 @@ from sybil import Example, Sybil
 from sybil.parsers.markdown import CodeBlockParser
 
 ROOT = Path(__file__).resolve().parents[2]
-# The hook reference, the table of types and the page on S3 have tests of their own.
+# The hook reference, the table of types and the pages on S3 and Google Cloud Storage have tests of their own.
 PAGES = sorted(
     path
     for path in (ROOT / "README.md", *(ROOT / "docs").rglob("*.md"))
-    if path.name not in ("hooks.md", "s3.md", "types.md") and "```python\n" in path.read_text("utf-8")
+    if path.name not in ("gcs.md", "hooks.md", "s3.md", "types.md") and "```python\n" in path.read_text("utf-8")
 )
 
 

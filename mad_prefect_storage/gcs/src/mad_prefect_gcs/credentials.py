@@ -41,15 +41,14 @@ class Access:
         self._options = options
         self._trusted = trusted
         self._lock = threading.Lock()
-        self._credentials: Any = None
-        self._project: str | None = None
-        self._loaded = False
+        self._loaded: tuple[Any, str | None] | None = None
 
     def ready(self) -> dict[str, str] | None:
         """The headers that say who asks; None if they must be got first, by `renewed`."""
-        if not self._loaded or (self._credentials is not None and not self._credentials.valid):
+        if self._loaded is None:
             return None
-        return self._headers()
+        credentials, _ = self._loaded
+        return _headers(credentials) if credentials is None or credentials.valid else None
 
     def renewed(self, refused: dict[str, str] | None = None) -> dict[str, str]:
         """As `ready`, with new credentials where the old ones have run out, or are those that the server refused.
@@ -58,28 +57,24 @@ class Access:
         """
         with self._lock:
             ready = self.ready()
-            if ready is None or ready == refused:
-                # Each time from where they are: a long-lived process is logged in anew by a new file.
-                self._credentials, self._project = self._load()
-                if self._credentials is not None and not self._credentials.valid:
-                    self._refresh()
-                self._loaded = True
-            return self._headers()
+            if ready is not None and ready != refused:
+                return ready  # another thread was quicker
+            # Each time from where they are: a long-lived process is logged in anew by a new file.
+            credentials, project = self._load()
+            if credentials is not None and not credentials.valid:
+                self._refresh(credentials)
+            self._loaded = credentials, project
+            return _headers(credentials)
 
     def project(self) -> str | None:
         """Who is billed; known once there were headers."""
-        return self._options.project or os.environ.get("GOOGLE_CLOUD_PROJECT") or self._project
+        own = self._loaded[1] if self._loaded else None
+        return self._options.project or os.environ.get("GOOGLE_CLOUD_PROJECT") or own
 
-    def _headers(self) -> dict[str, str]:
-        headers: dict[str, str] = {}
-        if self._credentials is not None:
-            self._credentials.apply(headers)
-        return headers
-
-    def _refresh(self) -> None:
+    def _refresh(self, credentials: Any) -> None:
         with requests.Session() as session:
             try:
-                self._credentials.refresh(functools.partial(Request(session), timeout=self._options.read_timeout))
+                credentials.refresh(functools.partial(Request(session), timeout=self._options.read_timeout))
             except GoogleAuthError as error:
                 kind = RefusedError if isinstance(error, RefreshError) and not error.retryable else StorageError
                 raise kind(f"Google gave no token: {_reason(error)}", hint="Check the credentials.") from None
@@ -98,6 +93,13 @@ class Access:
         if "/" in token or os.sep in token or token.endswith(".json"):
             return _of_file(Path(token))
         return UserCredentials(token), None  # type: ignore[no-untyped-call]
+
+
+def _headers(credentials: Any) -> dict[str, str]:
+    headers: dict[str, str] = {}
+    if credentials is not None:
+        credentials.apply(headers)
+    return headers
 
 
 def _default() -> tuple[Any, str | None]:
