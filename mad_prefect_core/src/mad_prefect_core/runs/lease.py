@@ -31,6 +31,8 @@ __all__ = ["Holder", "Lease", "lease_name"]
 logger = logging.getLogger(__name__)
 
 _ATTEMPTS = 20
+_at_work: set[str] = set()
+"""The runs of this process that hold a lease, or are giving it up."""
 
 
 class Holder(BaseModel):
@@ -49,7 +51,10 @@ class Holder(BaseModel):
 
     def is_gone(self) -> bool:
         """Whether the run is certainly not at work any more."""
-        return self.process is None or self.process.is_gone()
+        if self.process is None or self.process.is_gone():
+            return True
+        # One of this very process may have ended without its lease having been released: the storage failed then.
+        return self.process == Process.this() and self.run not in _at_work
 
 
 class _Stored(BaseModel):
@@ -104,6 +109,17 @@ class Lease:
 
     def take(self, holder: Holder) -> Holder | None:
         """Take it if it can be had. Returns None if so; otherwise who has it. Raises `OSError`."""
+        _at_work.add(holder.run)
+        try:
+            other = self._take(holder)
+        except BaseException:
+            _at_work.discard(holder.run)
+            raise
+        if other is not None:
+            _at_work.discard(holder.run)
+        return other
+
+    def _take(self, holder: Holder) -> Holder | None:
         for _ in range(_ATTEMPTS):
             stored = self.location.read()
             body, others = None, self._seconds
@@ -143,12 +159,15 @@ class Lease:
         self._stop.set()
         with self._lock:
             holder, self._holder = self._holder, None
-            if holder is None or self._lost:
+            if holder is None:
                 return
             try:
-                self._swap(holder, None)
+                if not self._lost:
+                    self._swap(holder, None)
             except (OSError, MadPrefectError) as problem:
                 logger.warning("The lease %s could not be released: %s", self.location.key, problem)
+            finally:
+                _at_work.discard(holder.run)
 
     def _keep(self) -> None:
         while not self._stop.wait(self._seconds / 3):
