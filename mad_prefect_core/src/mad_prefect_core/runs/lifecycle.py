@@ -87,6 +87,7 @@ class Lifecycle:
         except (OSError, MadPrefectError) as problem:
             # An error now would say that the result is not published.
             logger.warning("Asset %r: run %s could not be wound up: %s", record.asset_name, record.id, problem)
+            self._leave()  # whoever runs next winds it up
         get_host().notify("mad_prefect_run_finished", record)
 
     def fail(self, error: BaseException, text: str) -> None:
@@ -99,18 +100,21 @@ class Lifecycle:
         if not unknown:
             record.materialized = None
             record.results = []
-        left: tuple[Holder, ...] = (self.holder().model_copy(update={"process": None}),)
+        over = not unknown
         try:
             record.write()
-            if not unknown:
-                sweep_failed(record, self.folders)
-                left = ()
+            over = over and sweep_failed(record, self.folders)
         except (OSError, MadPrefectError) as problem:
             logger.warning(
                 "Asset %r: the failure of run %s could not be recorded: %s", record.asset_name, record.id, problem
             )
-        self._lease.left += left  # whoever runs next finishes it, or sweeps it
+            over = False
+        if not over:
+            self._leave()  # whoever runs next finishes it, or sweeps it
         get_host().notify("mad_prefect_run_finished", record)
+
+    def _leave(self) -> None:
+        self._lease.left += (self.holder().model_copy(update={"process": None}),)
 
     def _measure(self) -> None:
         self.record.duration_miliseconds = int((time.monotonic() - self._started) * 1000)

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from mad_prefect_core.errors import MadPrefectError, ManifestError
 from mad_prefect_core.mounts import locate
-from mad_prefect_core.runs.kept import change_kept
+from mad_prefect_core.runs.kept import change_kept, read_kept
 from mad_prefect_core.runs.lease import Holder
 from mad_prefect_core.runs.manifest import AssetManifest, AssetManifestRun, read_manifest
 from mad_prefect_core.runs.pins import is_pinned
@@ -29,7 +29,8 @@ def sweep_superseded(manifest: AssetManifest, retention: Retention | None = None
     """After a publish: the fragments of the run before, and the results of those before that one, unless they are
     history or somebody in this process holds them; then what `retention` lets go of the history.
 
-    Returns the ids of the runs that are superseded no more: gone, or history.
+    Returns the ids of the runs that are superseded no more: gone, or history. One of which something could not be
+    deleted is not among them: the next publish tries again.
     """
     done, history = [], []
     for run_id in manifest.superseded:
@@ -37,14 +38,14 @@ def sweep_superseded(manifest: AssetManifest, retention: Retention | None = None
         if run is None:
             done.append(run_id)
             continue
-        if not run.keeps_fragments:
-            _delete(run, [fragment.path for fragment in run.fragments])
-        if run_id == manifest.superseded[-1] or any(is_pinned(locate(result.file)) for result in run.results):
+        if not (run.keeps_fragments or _delete(run, [fragment.path for fragment in run.fragments])):
+            continue
+        if run_id == manifest.superseded[-1] or _is_held(run):
             continue
         if run.keeps_results or run_id in manifest.pins.values():
             history.append(run.summary())
-        else:
-            _delete(run, [result.file for result in run.results])
+        elif not _delete(run, [result.file for result in run.results]):
+            continue
         done.append(run_id)
     if history or retention:
         known = change_kept(manifest, lambda runs: [*runs, *(run for run in history if run not in runs)])
@@ -73,11 +74,8 @@ def forget(manifest: AssetManifest, runs: Iterable[AssetManifestRun]) -> None:
     gone = []
     for summary in runs:
         run = _record(manifest.asset_name, manifest.asset_id, summary.id)
-        if run is not None:
-            if any(is_pinned(locate(result.file)) for result in run.results):
-                continue
-            _delete(run, files_of(run))
-        gone.append(summary.id)
+        if run is None or (not _is_held(run) and _delete(run, files_of(run))):
+            gone.append(summary.id)
     if gone:
         change_kept(manifest, lambda known: [run for run in known if run.id not in gone])
 
@@ -88,10 +86,9 @@ def files_of(run: DataAssetRun) -> list[str]:
     return [path for path in paths if _is_own(run, path)]
 
 
-def sweep_failed(run: DataAssetRun, folders: Iterable[str]) -> None:
-    """What a failed run wrote: nobody was shown it."""
-    for folder in folders:
-        _delete(run, _files_in(str(run.id), folder))
+def sweep_failed(run: DataAssetRun, folders: Iterable[str]) -> bool:
+    """What a failed run wrote: nobody was shown it. Whether nothing of it is left."""
+    return _delete(run, [path for folder in folders for path in _files_in(str(run.id), folder)])
 
 
 def sweep_left(left: Iterable[Holder], *, published: str | None = None) -> tuple[Holder, ...]:
@@ -107,9 +104,11 @@ def sweep_left(left: Iterable[Holder], *, published: str | None = None) -> tuple
             later.append(holder)
             continue
         try:
-            _sweep_dead(holder)
+            swept = _sweep_dead(holder)
         except (OSError, MadPrefectError) as problem:
             logger.warning("What run %s left behind can't be swept yet: %s", holder.run, problem)
+            swept = False
+        if not swept:
             later.append(holder)
     return tuple(later)
 
@@ -124,34 +123,34 @@ def files_left(holder: Holder) -> list[str]:
     return [path for folder in holder.folders for path in _files_in(holder.run, folder)]
 
 
-def _sweep_dead(holder: Holder) -> None:
+def _sweep_dead(holder: Holder) -> bool:
     run = DataAssetRun(id=holder.run, asset_name=holder.asset_name, asset_id=holder.asset_id)
     if _finish(run):
-        return
+        return True
     logger.info("Run %s of asset %r died; what it left behind is swept.", run.id, run.asset_name)
-    for folder in holder.folders:
-        _delete(run, _files_in(str(run.id), folder))
     _tell_dead(run)
+    return sweep_failed(run, holder.folders)
 
 
 def _finish(run: DataAssetRun) -> bool:
-    """Finish a run that died after the switch had made it current, or after that. Whether it was such a run."""
+    """Finish a run that ended early after the switch had made it current. Whether it was such a run."""
     manifest, token = read_manifest(str(run.asset_name), str(run.asset_id))
     if manifest is None:
         return token is not None  # one that can't be read may have named this run: nothing of it is deleted
-    if manifest.last_run is None:
+    current = manifest.last_run is not None and manifest.last_run.id == run.id
+    # One that was current once has its files swept as those of any run before.
+    if not current and run.id not in manifest.superseded and all(run.id != kept.id for kept in read_kept(manifest)):
         return False
-    if run.id in manifest.superseded:
-        return True  # it was current once; its files are swept as those of any run before
     record = _record(str(run.asset_name), str(run.asset_id), str(run.id))
-    if manifest.last_run.id != run.id or record is None:
-        return manifest.last_run.id == run.id
-    logger.info("Run %s of asset %r died after it had been published; it is finished.", run.id, run.asset_name)
-    show(str(run.asset_name), str(run.asset_id))
+    if record is None:
+        return True
+    logger.info("Run %s of asset %r ended after it had been published; it is finished.", run.id, run.asset_name)
+    if current:
+        show(str(run.asset_name), str(run.asset_id))
+        record.results = list(manifest.results)
+        settle(record, ())  # what it superseded is swept by the next run: that one knows the retention
     # What its record says of a failure, if anything, turned out wrong: the manifest says what is current.
-    record.results, record.error, record.phase = list(manifest.results), None, None
-    settle(record, ())  # what it superseded is swept by the next run: that one knows the retention
-    record.status = RunStatus.SUCCESS
+    record.status, record.error, record.phase = RunStatus.SUCCESS, None, None
     record.write()
     return True
 
@@ -170,15 +169,23 @@ def _record(asset_name: str, asset_id: str, run_id: str) -> DataAssetRun | None:
         return None  # a broken record names nothing that is ours to delete
 
 
-def _delete(run: DataAssetRun, paths: Iterable[str]) -> None:
-    for path in paths:
-        if not _is_own(run, path):
-            continue
+def _delete(run: DataAssetRun, paths: Iterable[str]) -> bool:
+    """Delete what is that run's own. Whether all of it is gone."""
+    own = [path for path in paths if _is_own(run, path)]
+    gone = True
+    for path in own:
         try:
             locate(path).delete()
         except (OSError, MadPrefectError) as error:
             logger.warning("The file %s of an earlier run could not be deleted: %s", path, error)
-    _remove_if_empty({path.rpartition("/")[0] for path in paths if _is_own(run, path)})
+            gone = False
+    _remove_if_empty({path.rpartition("/")[0] for path in own})
+    return gone
+
+
+def _is_held(run: DataAssetRun) -> bool:
+    """Whether somebody in this process holds one of its results."""
+    return any(is_pinned(locate(result.file)) for result in run.results)
 
 
 def _is_own(run: DataAssetRun, path: str) -> bool:
