@@ -208,13 +208,18 @@ def publish(run: DataAssetRun, predecessor: str | None, confirmed: Callable[[], 
     unknown: `OutcomeUnknownError`, and nothing of the run may be deleted.
     """
 
+    before: AssetManifest | None = None
+    switched = False
+
     def switch(manifest: AssetManifest) -> AssetManifest:
+        nonlocal before
         confirmed()
         earlier = (manifest.last_run.id,) if manifest.last_run else ()
         if (*earlier, None)[0] != predecessor:
             raise LeaseLostError(
                 "Another run was published while this one was under way", hint="Nothing of this one was published."
             )
+        before = manifest
         changed = manifest.with_run(run.summary(), artifacts=[result.path for result in run.results])
         return changed.model_copy(
             update={
@@ -225,12 +230,16 @@ def publish(run: DataAssetRun, predecessor: str | None, confirmed: Callable[[], 
         )
 
     name, asset_id = str(run.asset_name), str(run.asset_id)
-    before, _ = change_manifest(name, asset_id, switch)
     foreign: dict[str, Location] = {}
     try:
+        change_manifest(name, asset_id, switch)
+        switched = True
+        assert before is not None
         foreign = _keep_foreign(run, before)
         show(name, asset_id)
     except BaseException as error:
+        if before is None or (isinstance(error, StorageConflictError) and not switched):
+            raise  # nothing was written
         try:
             _undo(run, before, foreign)
         except Exception as problem:
@@ -244,10 +253,10 @@ def publish(run: DataAssetRun, predecessor: str | None, confirmed: Callable[[], 
         location.delete()
 
 
-def _keep_foreign(run: DataAssetRun, before: AssetManifest | None) -> dict[str, Location]:
+def _keep_foreign(run: DataAssetRun, before: AssetManifest) -> dict[str, Location]:
     """Files at the users' paths that no run of the asset has put there, such as those of 2.x: kept until the publish is
     through, since only they have these bytes."""
-    ours = {record.path for record in before.results} if before else set()
+    ours = {record.path for record in before.results}
     kept = {}
     for record in run.results:
         location = locate(record.path)
@@ -296,7 +305,7 @@ def settle(run: DataAssetRun, swept: Collection[str]) -> None:
     change_manifest(str(run.asset_name), str(run.asset_id), note)
 
 
-def _undo(run: DataAssetRun, before: AssetManifest | None, foreign: Mapping[str, Location]) -> None:
+def _undo(run: DataAssetRun, before: AssetManifest, foreign: Mapping[str, Location]) -> None:
     """Make everything as it was, unless another run has become current: then that one is shown."""
     name, asset_id = str(run.asset_name), str(run.asset_id)
     undone = False
@@ -304,13 +313,15 @@ def _undo(run: DataAssetRun, before: AssetManifest | None, foreign: Mapping[str,
     def back(manifest: AssetManifest) -> AssetManifest:
         nonlocal undone
         undone = manifest.last_run is not None and manifest.last_run.id == run.id
-        return (before or AssetManifest(asset_name=name, asset_id=asset_id)) if undone else manifest
+        return before if undone else manifest
 
-    change_manifest(name, asset_id, back)
+    was, _ = change_manifest(name, asset_id, back)
+    if (was and was.last_run) == before.last_run:
+        return  # the switch had not come about
     show(name, asset_id)
     if not undone:
         return
-    earlier = {record.path for record in before.results} if before else set()
+    earlier = {record.path for record in before.results}
     for record in run.results:
         location = locate(record.path)
         if record.path in foreign:
