@@ -36,6 +36,7 @@ from mad_prefect_core.runs.publish import (
     store_results,
 )
 from mad_prefect_core.runs.record import DataAssetRun, UpstreamRun
+from mad_prefect_core.runs.sweep import sweep_left
 from mad_prefect_core.threads import in_thread
 
 __all__ = ["execute", "note_read"]
@@ -90,6 +91,7 @@ async def _run_alone(plan: Plan) -> DataArtifact:
                 waited_for.add(other.run)
                 await asyncio.sleep(delay)
                 delay = min(delay * 1.5, _LONGEST_DELAY)
+        lease.left = await in_thread(sweep_left, lease.left)  # a dead run may have made what is asked for
         manifest = await in_thread(_manifest, plan)
         artifact = await in_thread(_made_meanwhile, plan, manifest, waited_for)
         if artifact is not None:
