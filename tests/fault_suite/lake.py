@@ -1,0 +1,259 @@
+"""One asset with two results on some storage, and what must be true of it whatever failed."""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import io
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import pyarrow.parquet as pq
+
+from mad_prefect_core import DataAsset, asset
+from mad_prefect_core.errors import OutcomeUnknownError
+from mad_prefect_core.runs.kept import records_of
+from mad_prefect_core.runs.manifest import AssetManifest, read_manifest
+from mad_prefect_core.runs.record import DataAssetRun, RunStatus
+
+FOREIGN = b"somebody else's"
+READERS = -1
+"""What the function gives where a reader makes it run, though there is a result to read."""
+_KEPT = re.compile(r"manifest\.json|history\.json|metadata\.json|_secret_key|[0-9a-f]{32}\.json|\..*\.lock")
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much is tried."""
+
+    long: bool
+
+    def of(self, bounded: int, long: int) -> int:
+        """So many, or so many."""
+        return long if self.long else bounded
+
+
+@dataclass
+class Trials:
+    """How often something was tried, and what went wrong."""
+
+    count: int = 0
+    violations: list[str] = field(default_factory=list)
+
+    def add(self, what: str, violations: Iterable[str]) -> bool:
+        """Count one trial. Whether nothing went wrong."""
+        self.count += 1
+        found = [f"{what}: {violation}" for violation in violations]
+        self.violations += found
+        return not found
+
+    def hold(self) -> None:
+        """To be called at the end."""
+        assert self.count
+        assert not self.violations, "\n".join(self.violations)
+
+
+class Files(Protocol):
+    """The files below the base, seen by another way than the product's."""
+
+    def all(self) -> dict[str, bytes]: ...
+
+    def put(self, key: str, data: bytes) -> None: ...
+
+
+@dataclass(frozen=True)
+class LocalFiles:
+    """A folder."""
+
+    base: Path
+
+    def all(self) -> dict[str, bytes]:
+        return {str(p.relative_to(self.base)): p.read_bytes() for p in self.base.rglob("*") if p.is_file()}
+
+    def put(self, key: str, data: bytes) -> None:
+        path = self.base / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+
+
+def make(value: Callable[[], int], **options: Any) -> DataAsset[..., Any]:
+    """The asset: both rows of a result have the same value, so a mix shows."""
+
+    @asset("sales/x.parquet|csv", name="x", **options)
+    def x() -> Iterator[Any]:
+        for page in range(2):
+            yield [{"n": value(), "page": page}]
+
+    return x
+
+
+def value_of(path: str, data: bytes) -> int:
+    """The value that a whole result has. Raises `ValueError` for one that is not whole."""
+    if path.endswith(".csv"):
+        found = re.fullmatch(r"n,page\n(-?\d+),0\n\1,1\n", data.decode())
+        if not found:
+            raise ValueError(f"{path} is not whole: {data[:80]!r}")
+        return int(found[1])
+    rows = pq.read_table(io.BytesIO(data)).to_pylist()
+    values = {row["n"] for row in rows}
+    if [row["page"] for row in rows] != [0, 1] or len(values) != 1:
+        raise ValueError(f"{path} is not whole: {rows}")
+    return int(values.pop())
+
+
+class Lake:
+    """The asset on a storage, its files, and all that is to be known of what was published."""
+
+    paths = ("sales/x.parquet", "sales/x.csv")
+
+    def __init__(self, files: Files, **options: Any) -> None:
+        self.files = files
+        self.value = 0
+        self.asset = make(lambda: self.value, **options)
+        self.published: list[str] = []
+        """Ids of the runs that became current, as far as they were seen."""
+        self._foreign: set[str] = set()
+
+    def run(self) -> None:
+        """A run with the next value."""
+        self.value += 1
+        self.asset.call_sync()
+        self.published += [manifest.last_run.id] if (manifest := self.manifest()) and manifest.last_run else []
+
+    def plant(self) -> None:
+        """Put files of somebody else into every folder that there is."""
+        folders = {key.rpartition("/")[0] for key in self.files.all()}
+        folders |= {folder.rpartition("/")[0] for folder in folders}
+        for folder in sorted(folders):
+            for name in ("notes.txt", "other.parquet"):
+                key = f"{folder}/{name}".lstrip("/")
+                self.files.put(key, FOREIGN)
+                self._foreign.add(key)
+
+    def manifest(self) -> AssetManifest | None:
+        return read_manifest("x", self.asset.id)[0]
+
+    def shown(self) -> tuple[int | None, ...]:
+        """The values at the paths that the user named. Raises `ValueError` for one that is not whole."""
+        files = self.files.all()
+        return tuple(value_of(path, files[path]) if path in files else None for path in self.paths)
+
+    def read(self) -> int | None:
+        """The value that a reader gets by way of the asset; None where there was nothing to be read."""
+        before, self.value = self.value, READERS
+        try:
+            relation = self.asset.cache_first().query_sync("SELECT DISTINCT n FROM data")
+            values = relation.fetchall()
+        finally:
+            self.value = before
+        if len(values) != 1:
+            raise ValueError(f"a mix: {values}")
+        return None if values[0][0] == READERS else int(values[0][0])
+
+    def after(
+        self, old: int | None, new: int, error: BaseException | None, *, known: bool = True, torn: bool = False
+    ) -> Iterator[str]:
+        """What is wrong right after a run of `new` over `old` that something befell, and that gave this error.
+
+        With `known` unset, it may have been published whatever it said. With `torn` set, or where the error says that
+        the outcome is unknown, the several paths may be of two runs, until the next call.
+        """
+        unknown = _says_unknown(error)
+        try:
+            shown = self.shown()
+        except ValueError as problem:
+            yield str(problem)
+            return
+        if not set(shown) <= {old, new}:
+            yield f"the paths have {shown}, of {old} and {new}"
+        if len(set(shown)) > 1 and not torn and not unknown:
+            yield f"the paths are of two runs: {shown}"
+        if old is None and shown == (None, None) and (known or self.manifest() is None):
+            read = None
+        else:
+            try:
+                read = self.read()
+            except Exception as problem:
+                yield f"a reader gets {type(problem).__name__}: {problem}"
+                return
+        if read not in (old, new) or (read is None and old is not None):
+            yield f"a reader gets {read}, not {old} or {new}"
+        if known and not unknown and read != (old if error else new):
+            yield f"a reader gets {read} of {old} and {new}, and the error was {error!r}"
+        if (again := self.shown()) != (read, read):
+            yield f"the paths have {again} after a reader got {read}"
+        yield from self._agrees()
+
+    def _agrees(self) -> Iterator[str]:
+        """What is wrong with the manifest, the record and the paths that belong to each other."""
+        manifest, files = self.manifest(), self.files.all()
+        if manifest is None or manifest.last_run is None:
+            if any(path in files for path in self.paths) and self.published:
+                yield "there is a result and no manifest"
+            return
+        if manifest.last_run.id not in self.published:
+            self.published.append(manifest.last_run.id)
+        for result in manifest.results:
+            for path in (result.path, result.file):
+                if path not in files:
+                    yield f"the manifest names {path}, which is not there"
+                elif hashlib.sha256(files[path]).hexdigest() != result.sha256:
+                    yield f"{path} has other bytes than the manifest says"
+        record = DataAssetRun.read("x", self.asset.id, manifest.last_run.id)
+        if record is None or [result.sha256 for result in record.results] != [r.sha256 for r in manifest.results]:
+            yield f"the record of the current run {manifest.last_run.id} has other results than the manifest"
+
+    def settled(self) -> Iterator[str]:
+        """What is wrong after a good run that was the last."""
+        if self.shown() != (self.value, self.value):
+            yield f"the paths have {self.shown()} after a good run of {self.value}"
+        yield from self._agrees()
+        yield from self._statuses()
+        manifest, files = self.manifest(), self.files.all()
+        assert manifest is not None
+        assert manifest.last_run is not None
+        if len(manifest.superseded) > 1:
+            yield f"more than one run is kept for those who read: {manifest.superseded}"
+        current = DataAssetRun.read("x", self.asset.id, manifest.last_run.id)
+        assert current is not None
+        wanted = {*self.paths, *(r.file for r in current.results), *(f.path for f in current.fragments)}
+        for run_id in manifest.superseded:
+            before = DataAssetRun.read("x", self.asset.id, run_id)
+            wanted |= {result.file for result in before.results} if before else set()
+        if missing := wanted - set(files):
+            yield f"missing: {sorted(missing)}"
+        left = {key for key in files if key not in wanted and not _KEPT.fullmatch(key.rpartition("/")[2])}
+        if more := left - self._foreign:
+            yield f"left behind: {sorted(more)}"
+        if spoilt := {key for key in self._foreign if files.get(key) != FOREIGN}:
+            yield f"of somebody else, and touched: {sorted(spoilt)}"
+        for key, data in files.items():
+            if "/_leases/" in f"/{key}" and key.endswith(".json") and not re.search(rb'"left": \[\]', data):
+                yield f"the lease still has something to sweep: {data.decode()}"
+
+    def _statuses(self) -> Iterator[str]:
+        for record in records_of("x", self.asset.id):
+            wanted = RunStatus.SUCCESS if record.id in self.published else RunStatus.FAILED
+            if record.status is not wanted:
+                yield f"the record of run {record.id} says {record.status}, and it is {wanted}"
+
+    def next(self) -> Iterator[str]:
+        """What is wrong with the next run, and after it."""
+        gc.collect()  # nobody holds an earlier result any more
+        try:
+            self.run()
+        except Exception as problem:
+            yield f"the next run fails with {type(problem).__name__}: {problem}"
+            return
+        yield from self.settled()
+
+
+def _says_unknown(error: BaseException | None) -> bool:
+    while error is not None:
+        if isinstance(error, OutcomeUnknownError):
+            return True
+        error = error.__cause__
+    return False
