@@ -37,3 +37,10 @@ def test_listing_plugins_imports_no_prefect_no_pandas_and_no_cloud_sdk() -> None
 
     assert not modules & set(HEAVY)
     assert {"mad_prefect_core.plugins", "mad_prefect_local.plugin"} <= modules
+
+
+@pytest.mark.parametrize("words", [["plugins", "list"], ["plugins", "show", "json"], ["--help"]])
+def test_the_command_line_imports_no_prefect_no_pandas_no_cloud_sdk_and_no_copier(words: list[str]) -> None:
+    modules = modules_after(f"from mad_prefect_core.cli.main import run\nassert run({words!r}) == 0\n")
+
+    assert not modules & {*HEAVY, "copier"}

@@ -50,9 +50,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
     # The commands say themselves which plugins failed; without a handler the host's warnings go to stderr.
     logging.getLogger("mad_prefect_core.plugins").addHandler(logging.NullHandler())
     try:
-        code: int = app.meta(arguments, exit_on_error=False, print_error=False, result_action="return_value")
+        code: int | None = app.meta(arguments, exit_on_error=False, print_error=False, result_action="return_value")
         sys.stdout.flush()
-        return code
+        return code or FINE  # None of a page of help
     except CycloptsError as error:
         return fail(f"{error} See --help.", WRONG_USAGE)
     except MadPrefectError as error:
