@@ -79,7 +79,7 @@ KINDS: dict[str, list[str]] = {
         "''", "'NULL'", "'null'", "'  pad '", "'2024-01-01'", "'nan'", "'1.50'", "'true'", r"'\N'", "'#c'", "'{'",
         r"""e'a\'b"c,\n\r\t\\x é😀'""", "chr(0) || 'x'",
     ],
-    "VARIANT": ["1::VARIANT", "[1::VARIANT]"],
+    "VARIANT": ["1::VARIANT", "[1::VARIANT]", "{'a': ['101'::BIT]}::VARIANT"],
 }  # fmt: skip
 """By what they are called. What a format can't keep it must refuse."""
 
