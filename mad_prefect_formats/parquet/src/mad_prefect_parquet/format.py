@@ -42,7 +42,7 @@ class ParquetFormat(Format):
             "TIMESTAMP_S": "TIMESTAMP in the file; the recorded schema gives the type back",
             "UHUGEINT": "as HUGEINT",
             "UNION": "refused: Parquet does not say which member a value is of",
-            "VARIANT": "refused inside lists, structs and maps, and if it holds a type that Parquet's has not, such as BIT",
+            "VARIANT": "refused inside lists, structs and maps, and of a type that Parquet's has not, such as BIT",
         },
         compression=COMPRESSIONS,
     )
