@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pytest
+from pydantic import SecretStr
 
 from mad_prefect_core import DataArtifact, asset
 from mad_prefect_core.errors import MadPrefectError
@@ -180,3 +183,33 @@ async def test_files_that_are_not_what_their_suffix_says_are_errors_that_name_th
         with pytest.raises(MadPrefectError, match=name.replace(".", r"\.")):
             (await DataArtifact(name).query()).fetchall()
         assert (base / name).read_bytes() == b"\x00\x01{not a file of any kind"
+
+
+async def test_a_record_tells_of_every_file_and_column_and_of_who_wrote_them(base: Path) -> None:
+    @asset("x.parquet|csv", artifact_filetype="json")
+    def x(token: SecretStr) -> Any:
+        yield [{"n": 1, "t": "a"}, {"n": None, "t": None}]
+        yield [{"n": 3, "t": "b"}]
+
+    artifact = await x(SecretStr("hunter2 hunter2"))
+    [path] = base.rglob("asset_run_id=*/metadata.json")
+    record = _data(path)
+    for fragment in record["fragments"]:
+        stored = (base / fragment["path"]).read_bytes()
+        assert (fragment["size"], fragment["sha256"]) == (len(stored), hashlib.sha256(stored).hexdigest())
+        assert fragment["columns"] == {"n": "BIGINT", "t": "VARCHAR"}
+    for result in record["results"]:
+        stored = (base / result["path"]).read_bytes()
+        assert (result["size"], result["sha256"]) == (len(stored), hashlib.sha256(stored).hexdigest())
+        assert result["nulls"] == {"n": 1, "t": 1}
+        assert result["columns"] == {"n": "BIGINT", "t": "VARCHAR"}
+    wrote = {"mad-prefect-core", "mad-prefect-csv", "mad-prefect-json", "mad-prefect-local", "mad-prefect-parquet"}
+    assert record["versions"].keys() == wrote
+    assert "hunter2" not in path.read_text()
+    digest = json.loads(record["parameters"])["token"]
+    assert re.fullmatch(r"\*{10} [0-9a-f]{16}", digest)
+    await x(SecretStr("hunter2 hunter2"))
+    await x(SecretStr("another"))
+    told = [json.loads(_data(path)["parameters"])["token"] for path in base.rglob("asset_run_id=*/metadata.json")]
+    assert sorted(told.count(each) for each in set(told)) == [1, 2], "equal secrets are known to be equal"
+    assert artifact.run.retries is None, "a disk has no requests"

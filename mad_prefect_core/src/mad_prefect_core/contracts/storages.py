@@ -68,7 +68,8 @@ class Storage(Protocol):
 
         Used by several threads at once. Of it are asked: `open` for reading, `info`, `exists`, `isfile`, `isdir`, `ls`,
         `find`, `glob`, `rm_file` and `rmdir`; `mad://` and blocks also write through it. No listing may be stale, and
-        neither its `repr` nor a log shows a secret."""
+        neither its `repr` nor a log shows a secret. One that sends requests again may count them in its attribute
+        `retried`, which run records tell."""
 
     def duckdb_files(self, session: Session, fs: Any, paths: Sequence[str]) -> list[str]:
         """What DuckDB on this session is given to read exactly these files, one for each, in order: native paths or

@@ -33,6 +33,8 @@ logger = logging.getLogger(__name__)
 _ATTEMPTS = 20
 _at_work: set[str] = set()
 """The runs of this process that hold a lease, or are giving it up."""
+_warned: set[str] = set()
+"""The storages that were warned of."""
 
 
 class Holder(BaseModel):
@@ -120,6 +122,7 @@ class Lease:
         return other
 
     def _take(self, holder: Holder) -> Holder | None:
+        self._warn_if_weak()
         for _ in range(_ATTEMPTS):
             stored = self.location.read()
             body, others = None, self._seconds
@@ -208,6 +211,17 @@ class Lease:
         self._beat += 1
         body = _Stored(holder=holder, seconds=self._seconds, beat=self._beat, left=left)
         return self.location.replace(body.model_dump_json(indent=4).encode(), expected)
+
+    def _warn_if_weak(self) -> None:
+        storage = self.location.mount.storage
+        if not storage.capabilities.conditional_replace and storage.name not in _warned:
+            _warned.add(storage.name)
+            logger.warning(
+                "The storage %r has no compare-and-swap. Of two runs that begin, or are published, at the very same "
+                "moment, one may not notice the other: run each asset from one place at a time, or keep the base on "
+                "another storage.",
+                storage.name,
+            )
 
     def _has_stood_still(self, token: str, seconds: float) -> bool:
         """Whether nobody has written it for its time, as far as was watched from here."""

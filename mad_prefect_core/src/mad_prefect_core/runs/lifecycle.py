@@ -6,8 +6,10 @@ import datetime as dt
 import logging
 import time
 from collections.abc import Iterable
+from importlib.metadata import version
 
 from mad_prefect_core.errors import MadPrefectError, OutcomeUnknownError, located
+from mad_prefect_core.mounts import default_mount, locate
 from mad_prefect_core.plugins import get_host
 from mad_prefect_core.runs.lease import Holder, Lease
 from mad_prefect_core.runs.manifest import AssetManifest, read_manifest
@@ -37,7 +39,9 @@ class Lifecycle:
         self.phase = "begin"
         self.published = False
         self._retention = retention
+        self._mounts = [default_mount(), *(locate(f"{folder}/x").mount for folder in self.folders)]
         self._started: float
+        self._retried: int | None
         self._lease: Lease
         self._predecessor: str | None
 
@@ -58,6 +62,7 @@ class Lifecycle:
         self._lease = lease
         self.record.runtime = dt.datetime.now(dt.UTC)  # it may have waited since it was made
         self._started = time.monotonic()
+        self._retried = self._count_retries()
         self._predecessor = manifest.last_run.id if manifest and manifest.last_run else None
         lease.left = sweep_left(lease.left)
         self.record.status = RunStatus.RUNNING
@@ -67,7 +72,7 @@ class Lifecycle:
         """Make it the current run. Raises `LeaseLostError`, `OutcomeUnknownError`, `OSError`."""
         self.phase = "publish"
         with located(phase="publish"):
-            self.record.versions = _versions(self.record)
+            self.record.versions = self._versions()
             self.record.materialized = dt.datetime.now(dt.UTC)
             self._measure()
             self.record.write()  # before the switch: whoever follows it finds there what is ours to sweep
@@ -118,13 +123,25 @@ class Lifecycle:
 
     def _measure(self) -> None:
         self.record.duration_miliseconds = int((time.monotonic() - self._started) * 1000)
+        retried = self._count_retries()
+        self.record.retries = None if retried is None or self._retried is None else retried - self._retried
+
+    def _count_retries(self) -> int | None:
+        """So far, of all filesystems that this run uses; None where none of them counts."""
+        counts = {id(mount.fs): getattr(mount.fs, "retried", None) for mount in self._mounts}
+        known = [count for count in counts.values() if count is not None]
+        return sum(known) if known else None
+
+    def _versions(self) -> dict[str, str]:
+        """Of the core, and of the distributions whose plugins write the run's files."""
+        host = get_host()
+        formats = {result.format for result in self.record.results}
+        formats |= {host.format_of(fragment.path)[0].name for fragment in self.record.fragments}
+        storages = {mount.storage.name for mount in self._mounts}
+        used = [plugin for plugin in host.plugins() if formats & set(plugin.formats) or storages & set(plugin.storages)]
+        core = {"mad-prefect-core": version("mad-prefect-core")}
+        return core | {plugin.distribution: plugin.version for plugin in used}
 
     def check_lease(self) -> None:
         """Raises `LeaseLostError` if another run may have taken its place: that one has swept its files."""
         self._lease.confirmed()
-
-
-def _versions(record: DataAssetRun) -> dict[str, str]:
-    used = {result.format for result in record.results}
-    plugins = [plugin for plugin in get_host().plugins() if used & set(plugin.formats)]
-    return {plugin.distribution: plugin.version for plugin in plugins}

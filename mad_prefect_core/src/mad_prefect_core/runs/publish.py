@@ -176,7 +176,7 @@ def _columns_before(session: DuckSession, run: DataAssetRun, targets: Sequence[R
 
 def result_file(record: ResultRecord) -> DataFile:
     """The run's own file of a result, as readers take it."""
-    format = get_host().format_named(record.format)
+    format = get_host().format_named(record.format, suffix=record.suffix)
     read = format.read_back(format.write_options.model_validate(record.write))
     location = locate(record.file)
     return DataFile(

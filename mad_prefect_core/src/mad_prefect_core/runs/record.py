@@ -101,6 +101,8 @@ class DataAssetRun(BaseModel):
     """The run whose results these are, where `rollback` made it."""
     upstream: list[UpstreamRun] = Field(default_factory=list)
     """The assets that its function read, each with the run that was current then."""
+    retries: int | None = None
+    """Requests that its storages had to be sent again while it ran, where they count them."""
     versions: dict[str, str] = Field(default_factory=dict)
     """Of the distributions whose plugins wrote its files, and of the core."""
     results: list[ResultRecord] = Field(default_factory=list)
