@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, cast
 from pydantic import ValidationError
 
 from mad_prefect_core.contracts import FileStat, Session, Storage, Versioned
-from mad_prefect_core.errors import OptionError, PathError
+from mad_prefect_core.errors import OptionError, PathError, StorageConflictError
 from mad_prefect_core.paths import is_url, relative_key, split_url
 from mad_prefect_core.plugins import get_host
 from mad_prefect_core.settings import get_settings
@@ -94,6 +94,8 @@ class Location:
         that a write came through whose answer was lost."""
         try:
             return self.mount.storage.replace(self.mount.fs, self.path, data, expected)
+        except StorageConflictError:
+            raise  # the storage knows
         except OSError:
             with suppress(OSError):
                 now = self.read()
