@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -115,3 +117,27 @@ def test_a_relation_shows_the_rows_that_it_was_made_on_after_the_asset_ran_again
     number = 2
     assert numbers.query_sync("SELECT id").fetchall() == [(2,)]
     assert relation.fetchall() == [(1,)]
+
+
+RUNS = """
+import sys
+from mad_prefect_core import asset
+
+@asset("x.parquet|csv")
+def numbers():
+    for page in range(5):
+        yield [{"who": sys.argv[1], "n": n} for n in range(10)]
+
+for _ in range(2):
+    numbers.call_sync()
+"""
+
+
+def test_processes_that_run_one_asset_at_once_leave_the_rows_of_one_of_them(based: Any) -> None:
+    started = [subprocess.Popen([sys.executable, "-c", RUNS, who]) for who in ("a", "b")]
+    assert [process.wait(120) for process in started] == [0, 0]
+
+    lines = based.get("lake/x.csv").decode().split()[1:]
+    assert len(lines) == 50
+    assert len({line.partition(",")[0] for line in lines}) == 1
+    assert sum("/asset_run_id=" in key for key in based.listed()) == 4

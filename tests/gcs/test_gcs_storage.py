@@ -316,16 +316,6 @@ def test_a_query_sees_the_bytes_that_it_was_made_on_or_fails_never_a_mix(bucket:
         assert large.aggregate("max(n), count(h)").fetchall() == [(3, 300_000)]
 
 
-def test_a_small_object_that_is_queried_again_takes_one_request_without_a_body(bucket: Any) -> None:
-    fs, path = bucket.fs(), bucket.put("x.csv", b"n\n1\n")
-    with DuckSession() as session:
-        content(session, fs, path)
-        bucket.proxy.count()
-        assert content(session, fs, path) == b"n\n1\n"
-    [request] = bucket.proxy.requests
-    assert f"ifGenerationNotMatch={bucket.held.objects['x.csv'].generation}" in request.query
-
-
 # -- names -------------------------------------------------------------------------------------------------------------
 
 
