@@ -1,0 +1,92 @@
+"""What `plugins new` writes is a plugin like ours: certified as it is, built, installed, used and uninstalled."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.packaging
+
+CleanEnvironment = Any  # of the conftest beside this file
+
+OURS = ("mad-prefect-json", "mad-prefect-parquet", "mad-prefect-csv", "mad-prefect-local")
+
+# Runs in the clean environment: an asset at a path, on a base.
+ASSET = """
+import json, sys
+from mad_prefect_core import Settings, asset, use_settings
+from mad_prefect_core.errors import MadPrefectError
+
+base, path = sys.argv[1:]
+
+def made():
+    @asset(path)
+    def teas():
+        yield [{"tea": "Assam", "grams": 50}]
+        yield [{"tea": "Ceylon", "grams": 100}]
+
+    with use_settings(Settings(filesystem_url=base)):
+        return teas.query_sync("WHERE grams > ?", [60]).fetchall()
+
+try:
+    print(json.dumps(made()))
+except MadPrefectError as error:
+    print(json.dumps(str(error)))
+"""
+
+
+@pytest.fixture(scope="module")
+def environment(new_environment: Callable[[], CleanEnvironment], wheels: dict[str, Path]) -> CleanEnvironment:
+    """Ours, with what an author installs."""
+    clean = new_environment()
+    core = f"mad-prefect-core[new,testing] @ {wheels['mad-prefect-core'].as_uri()}"
+    clean.install(core, *(wheels[name] for name in OURS))
+    return clean
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "base", "path", "file"),
+    [
+        ("format", "ledger", "file://{}", "gold/teas.ledger", "gold/teas.ledger"),
+        ("storage", "shelf", "shelf://{}", "gold/teas.parquet", "gold/teas.parquet"),
+    ],
+)
+def test_a_new_plugin_is_certified_as_it_is_works_once_installed_and_is_gone_once_uninstalled(
+    environment: CleanEnvironment, tmp_path: Path, kind: str, name: str, base: str, path: str, file: str
+) -> None:
+    program, project = environment.program("mad-prefect"), tmp_path / name
+    environment.run(program, "plugins", "new", kind, name, project)
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel"]
+    built = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
+    assert built.returncode == 0, built.stderr
+    environment.install(*(project / "dist").glob("*.whl"))
+
+    def listed() -> set[str]:
+        return {
+            plugin["name"] for plugin in json.loads(environment.run(program, "plugins", "list", "--json"))["plugins"]
+        }
+
+    def teas() -> Any:
+        printed = environment.run(environment.python, "-I", "-c", ASSET, base.format(tmp_path / "lake"), path)
+        return json.loads(printed.splitlines()[-1])
+
+    # The project's own tests, which are the kit's.
+    printed = environment.run(environment.python, "-m", "pytest", "-q", project, "-p", "no:cacheprovider")
+    assert re.search(rf"{kind} {name}: \d+ passed", printed)
+    assert not re.search(r"\d+ (failed|error|not run)", printed)
+
+    assert name in listed()
+    environment.run(program, "plugins", "doctor", "--url", base.format(tmp_path / "lake"))
+    assert teas() == [["Ceylon", 100]]
+    assert (tmp_path / "lake" / file).is_file()
+
+    environment.uninstall(f"mad-prefect-{name}")
+    assert name not in listed()
+    assert "No installed plugin brings" in teas()
