@@ -123,20 +123,21 @@ class LocalStorage:
         """As the contract says, for threads and processes alike, on network disks as far as these support `flock`.
         The lock is a hidden file beside `path`, and stays there: removing it would break it."""
         target = Path(path)
-        staged = self.stage(fs, path)
-        try:
-            with _writing_into(target.parent), _lock(target):
-                current = self.read(fs, path)
-                if (current.token if current else None) != expected:
-                    raise StorageConflictError(
-                        "Another writer was faster" if current else "The object to replace is gone",
-                        path=path,
-                        hint="Read it again, and decide anew.",
-                    )
+        # Always the same name, which the lock guards: what a killed writer leaves, the next one overwrites.
+        staged = self.stage(fs, path).with_name(f".{target.name}.tmp")
+        with _writing_into(target.parent), _lock(target):
+            current = self.read(fs, path)
+            if (current.token if current else None) != expected:
+                raise StorageConflictError(
+                    "Another writer was faster" if current else "The object to replace is gone",
+                    path=path,
+                    hint="Read it again, and decide anew.",
+                )
+            try:
                 staged.write_bytes(data)
                 self.publish(fs, staged, path)
-        finally:
-            staged.unlink(missing_ok=True)
+            finally:
+                staged.unlink(missing_ok=True)
         return _digest(data)
 
 
