@@ -6,9 +6,10 @@ import datetime as dt
 import logging
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 
 from mad_prefect_core.errors import MadPrefectError, ManifestError
-from mad_prefect_core.mounts import locate
+from mad_prefect_core.mounts import Location, locate
 from mad_prefect_core.runs.kept import change_kept, read_kept
 from mad_prefect_core.runs.lease import Holder
 from mad_prefect_core.runs.manifest import AssetManifest, AssetManifestRun, read_manifest
@@ -125,6 +126,8 @@ def files_left(holder: Holder) -> list[str]:
 
 def _sweep_dead(holder: Holder) -> bool:
     run = DataAssetRun(id=holder.run, asset_name=holder.asset_name, asset_id=holder.asset_id)
+    record = _record(holder.asset_name, holder.asset_id, holder.run)
+    _delete_staged([run.location(), *(locate(result.path) for result in (record.results if record else ()))])
     if _finish(run):
         return True
     logger.info("Run %s of asset %r died; what it left behind is swept.", run.id, run.asset_name)
@@ -181,6 +184,18 @@ def _delete(run: DataAssetRun, paths: Iterable[str]) -> bool:
             gone = False
     _remove_if_empty({path.rpartition("/")[0] for path in own})
     return gone
+
+
+def _delete_staged(targets: Iterable[Location]) -> None:
+    """Delete what a run that died left of files that it was about to bring to these places, which are its own to write
+    as long as it has the lease."""
+    for target in targets:
+        folder, _, name = target.path.rpartition("/")
+        staged = re.compile(rf"\.{re.escape(name[-100:])}\.[0-9a-f]{{32}}\.tmp")
+        with suppress(FileNotFoundError):
+            for path in target.mount.fs.ls(folder, detail=False):
+                if staged.fullmatch(found := str(path).rpartition("/")[2]):
+                    target.beside(f"{target.folder}/{found}".lstrip("/")).delete()
 
 
 def _is_held(run: DataAssetRun) -> bool:
