@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,7 +16,7 @@ sys.path.append(str(Path(__file__).parent))
 sys.path.append(str(Path(__file__).parents[1] / "testing" / "storages"))
 sys.path.append(str(Path(__file__).parents[1] / "servers"))
 
-from lake import Effort, Trials
+from lake import Crashing, Effort, Lake, LocalFiles, Trials
 
 
 @pytest.fixture(scope="session")
@@ -38,3 +40,28 @@ def trials(request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]) -
     yield tried
     with capsys.disabled():
         print(f"\n{request.node.name}: trials={tried.count} violations={len(tried.violations)}")
+
+
+@pytest.fixture
+def fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Lake]:
+    """Makes lakes on local disk, each on a base of its own, with a good result and files of somebody else."""
+    numbers = itertools.count()
+
+    def make(**options: Any) -> Lake:
+        base = tmp_path / f"base{next(numbers)}"
+        monkeypatch.setenv("FILESYSTEM_URL", f"file://{base}")
+        lake = Lake(LocalFiles(base), **options)
+        lake.run()
+        lake.plant()
+        lake.run()
+        return lake
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def crashing() -> Iterator[Crashing]:
+    """Runs in processes that can be killed."""
+    processes = Crashing()
+    yield processes
+    processes.close()

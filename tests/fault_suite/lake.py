@@ -5,8 +5,14 @@ from __future__ import annotations
 import gc
 import hashlib
 import io
+import json
+import os
 import re
+import subprocess
+import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,6 +24,9 @@ from mad_prefect_core.errors import OutcomeUnknownError
 from mad_prefect_core.runs.kept import records_of
 from mad_prefect_core.runs.manifest import AssetManifest, read_manifest
 from mad_prefect_core.runs.record import DataAssetRun, RunStatus
+
+CALLS = ("duckdb_files", "link", "publish", "read", "replace", "stage", "stat")
+"""What the core asks of a storage."""
 
 FOREIGN = b"somebody else's"
 READERS = -1
@@ -56,10 +65,60 @@ class Trials:
         assert not self.violations, "\n".join(self.violations)
 
 
+class Crashing:
+    """Runs in processes of their own. Started once: to fork a process takes milliseconds, to import seconds."""
+
+    def __init__(self) -> None:
+        script = Path(__file__).with_name("crashing.py")
+        path = os.pathsep.join([str(script.parent), os.environ.get("PYTHONPATH", "")])
+        self._process = subprocess.Popen(
+            [sys.executable, str(script)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, "PYTHONPATH": path},
+            bufsize=0,
+        )
+        self._ended: dict[int, int] = {}
+
+    def start(self, value: int, **job: Any) -> int:
+        """Start a run; see `crashing.run` for what can befall it. Returns its process."""
+        assert self._process.stdin
+        job = {"value": value, "url": os.environ["FILESYSTEM_URL"], **job}
+        self._process.stdin.write(json.dumps(job).encode() + b"\n")
+        while "started" not in (answer := self._answer()):
+            self._ended[answer["ended"]] = answer["status"]
+        return answer["started"]
+
+    def wait(self, process: int) -> int:
+        """Its exit code, negative for a signal: 0 for a good run, 99 where there was no such operation."""
+        while process not in self._ended:
+            answer = self._answer()
+            self._ended[answer["ended"]] = answer["status"]
+        return self._ended.pop(process)
+
+    def close(self) -> None:
+        """End it."""
+        assert self._process.stdin
+        assert self._process.stdout
+        self._process.stdin.close()
+        self._process.wait(60)
+        self._process.stdout.close()
+
+    def _answer(self) -> dict[str, int]:
+        assert self._process.stdout
+        line = self._process.stdout.readline()
+        assert line, "the process that forks has died"
+        answer: dict[str, int] = json.loads(line)
+        return answer
+
+
 class Files(Protocol):
     """The files below the base, seen by another way than the product's."""
 
     def all(self) -> dict[str, bytes]: ...
+
+    def get(self, key: str) -> bytes | None: ...
 
     def put(self, key: str, data: bytes) -> None: ...
 
@@ -72,6 +131,12 @@ class LocalFiles:
 
     def all(self) -> dict[str, bytes]:
         return {str(p.relative_to(self.base)): p.read_bytes() for p in self.base.rglob("*") if p.is_file()}
+
+    def get(self, key: str) -> bytes | None:
+        try:
+            return (self.base / key).read_bytes()
+        except FileNotFoundError:
+            return None
 
     def put(self, key: str, data: bytes) -> None:
         path = self.base / key
@@ -138,8 +203,8 @@ class Lake:
 
     def shown(self) -> tuple[int | None, ...]:
         """The values at the paths that the user named. Raises `ValueError` for one that is not whole."""
-        files = self.files.all()
-        return tuple(value_of(path, files[path]) if path in files else None for path in self.paths)
+        found = [(path, self.files.get(path)) for path in self.paths]
+        return tuple(None if data is None else value_of(path, data) for path, data in found)
 
     def read(self) -> int | None:
         """The value that a reader gets by way of the asset; None where there was nothing to be read."""
@@ -257,3 +322,27 @@ def _says_unknown(error: BaseException | None) -> bool:
             return True
         error = error.__cause__
     return False
+
+
+@contextmanager
+def looks(lake: Lake, values: set[int | None]) -> Iterator[list[str]]:
+    """Have a reader look at the users' paths all the time in the block. Gives what it saw that it may not see."""
+    seen: list[str] = []
+    over = threading.Event()
+
+    def look() -> None:
+        while not over.is_set():
+            try:
+                shown = lake.shown()
+            except ValueError as problem:
+                seen.append(str(problem))
+            else:
+                seen.extend([f"a reader of the paths saw {shown}"] if not set(shown) <= values else [])
+
+    reader = threading.Thread(target=look)
+    reader.start()
+    try:
+        yield seen
+    finally:
+        over.set()
+        reader.join()

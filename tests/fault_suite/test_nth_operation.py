@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from fsspec.implementations.local import LocalFileSystem
-from lake import Effort, Lake, LocalFiles, Trials
+from lake import CALLS, Effort, Lake, Trials
 
 from mad_prefect_core.plugins import get_host
 from mad_prefect_core.testing.faults import Target, When, faults
-
-CALLS = ["duckdb_files", "link", "publish", "read", "replace", "stage", "stat"]
-"""What the core asks of a storage."""
 
 pytestmark = pytest.mark.faults
 
@@ -49,22 +45,6 @@ def sweep(
         new = lake.value
         if not trials.add(what, itertools.chain(lake.after(old, new, error), lake.next())):
             lake = fresh()
-
-
-@pytest.fixture
-def fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Lake]:
-    numbers = itertools.count()
-
-    def make(**options: Any) -> Lake:
-        base = tmp_path / f"base{next(numbers)}"
-        monkeypatch.setenv("FILESYSTEM_URL", f"file://{base}")
-        lake = Lake(LocalFiles(base), **options)
-        lake.run()
-        lake.plant()
-        list(lake.next())
-        return lake
-
-    return make
 
 
 @pytest.mark.parametrize(("forever", "when"), MODES)
