@@ -11,7 +11,7 @@ from mad_prefect_core.errors import UnsupportedValueError
 from mad_prefect_core.session import schema_of
 from mad_prefect_core.testing.formats.bench import Bench
 
-__all__ = ["KINDS", "VALUES", "Outcome", "announced", "outcome_of", "type_words"]
+__all__ = ["KINDS", "VALUES", "Outcome", "announces", "outcome_of"]
 
 KINDS: dict[str, list[str]] = {
     "ARRAY": ["[1, NULL, 3]::INTEGER[3]", "['a', '']::VARCHAR[2]"],
@@ -128,18 +128,18 @@ def _difference(bench: Bench, found: Any, schema: dict[str, str]) -> str | None:
     return None if rows == expected else f"{expected} came back as {rows}"
 
 
-def announced(format: Format) -> set[str]:
-    """The types that the format says it does not keep exactly: `MAP with nested keys` is about MAP."""
+def announces(format: Format, kind: Any) -> bool:
+    """Whether the format says that it does not keep a DuckDB type, or one in it, exactly."""
     keys = ", ".join(format.capabilities.inexact or ()).split(", ")
-    return {key.partition(" with")[0] for key in keys if key}
+    return not {key.partition(" with")[0] for key in keys}.isdisjoint(_words(kind))  # MAP with nested keys: about MAP
 
 
-def type_words(kind: Any) -> Iterator[str]:
-    """The names of a DuckDB type and of all that is in it."""
+def _words(kind: Any) -> Iterator[str]:
+    """The names of a type and of all that is in it."""
     if kind.id in ("list", "array", "struct", "map", "union"):
         yield kind.id.upper()
         for _, member in kind.children:
             if hasattr(member, "id"):  # of an array, one child is its size
-                yield from type_words(member)
+                yield from _words(member)
     else:
         yield str(kind).partition("(")[0]
