@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
 
-import duckdb
 import pytest
 
-from mad_prefect_core.errors import CorruptFileError
 from mad_prefect_core.session import schema_of
 
 
@@ -49,48 +46,6 @@ def test_a_file_without_rows_gives_none(name, content, formats, scan, tmp_path):
     assert scan(formats[name], path).fetchall() == []
     found = scan(formats[name], path, schema={"a": "DATE"})
     assert (schema_of(found), found.fetchall()) == ({"a": "DATE"}, [])
-
-
-def test_files_are_united_by_name(format, export, scan, tmp_path):
-    one, two = (tmp_path / f"{name}{format.suffixes[0]}" for name in ("one", "two"))
-    export(format, "SELECT 1 AS a, 'x' AS b", one)
-    export(format, "SELECT 'y' AS b, 2.5::DOUBLE AS c", two)
-    found = scan(format, one, two)
-    assert found.columns == ["a", "b", "c"]
-    assert found.fetchall() == [(1, "x", None), (None, "y", 2.5)]
-
-
-@pytest.mark.parametrize("name", ["json", "parquet"])
-def test_a_schema_fills_columns_that_files_lack_with_null(name, formats, export, scan, tmp_path):
-    one, two = tmp_path / "one", tmp_path / "two"
-    export(formats[name], "SELECT 1 AS a", one)
-    export(formats[name], "SELECT 'x' AS b", two)
-    found = scan(formats[name], one, two, schema={"c": "DATE[]", "b": "VARCHAR", "a": "BIGINT"})
-    assert found.fetchall() == [(None, None, 1), (None, "x", None)]
-
-
-def test_hive_keys_are_columns_only_where_asked(format, export, scan, tmp_path):
-    path = tmp_path / "year=2024" / f"file{format.suffixes[0]}"
-    path.parent.mkdir()
-    schema = export(format, "SELECT 1 AS a", path)
-    assert scan(format, path).fetchall() == [(1, 2024)]
-    assert scan(format, path, hive_partitioning=False).fetchall() == [(1,)]
-    assert scan(format, path, hive_partitioning=True, schema=schema).fetchall() == [(1,)]
-
-
-def test_a_users_own_column_is_not_overwritten_by_a_hive_key(format, export, scan, tmp_path):
-    path = tmp_path / "year=2024" / f"file{format.suffixes[0]}"
-    path.parent.mkdir()
-    schema = export(format, "SELECT 1999 AS year", path)
-    assert scan(format, path, schema=schema).fetchall() == [(1999,)]
-
-
-def test_many_json_files_do_not_exhaust_memory(formats, session, scan, tmp_path):
-    files = [text(tmp_path / f"{n}.json", json.dumps({"n": n, f"only{n % 2}": {"x": "y"}})) for n in range(400)]
-    found = scan(formats["json"], *files)
-    assert set(found.columns) == {"n", "only0", "only1"}
-    assert found.aggregate("count(*), sum(n), count(only0)").fetchall() == [(400, 79800, 200)]
-    assert scan(formats["json"], *files, schema={"n": "BIGINT"}).aggregate("sum(n)").fetchall() == [(79800,)]
 
 
 def test_json_columns_name_some_types_and_the_others_are_inferred(formats, scan, tmp_path):
@@ -146,15 +101,3 @@ def test_the_names_that_csv_types_had_still_work(option, value, formats, scan, t
 def test_every_csv_option_of_the_old_package_is_taken(options, formats, session, scan, tmp_path):
     path = text(tmp_path / "file.csv", "a,b\n1,2\n")
     assert len(scan(formats["csv"], path, **options).fetchall()) == 1
-
-
-def test_long_values_fit_a_line(format, export, scan, tmp_path):
-    schema = export(format, "SELECT repeat('x', 10_000_000) AS long", tmp_path / "file")
-    found = scan(format, tmp_path / "file", schema=schema)
-    assert found.project("length(long)").fetchall() == [(10_000_000,)]
-
-
-def test_a_file_that_is_not_of_the_format_is_an_error(format, scan, tmp_path):
-    path = text(tmp_path / f"file{format.suffixes[0]}", b"\x93\x00\n\x93\x00{'a'\n")
-    with pytest.raises((duckdb.Error, CorruptFileError)):
-        scan(format, path, schema={"a": "BIGINT", "b": "DATE"}).fetchall()
