@@ -1,0 +1,19 @@
+"""What mad-prefect's entry point loads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from mad_prefect_core import hookimpl
+from mad_prefect_core.contracts import Storage
+from mad_prefect_sftp.storage import SFTPStorage
+
+__all__ = ["mad_prefect_storages", "requires_plugin_api"]
+
+requires_plugin_api = (1, 1)
+
+
+@hookimpl
+def mad_prefect_storages() -> Iterable[Storage]:
+    """The storage of this plugin."""
+    return [SFTPStorage()]
