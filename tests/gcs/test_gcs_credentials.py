@@ -172,7 +172,7 @@ def test_an_access_token_that_has_ended_is_tried_once_and_not_shown(own_bucket: 
     own_bucket.server.token()
     said = refused(own_bucket, token="ya29.expired-token")
     assert "HTTP 401: Invalid Credentials" in said
-    assert "The token is wrong or has expired" in said
+    assert "Log in again" in said
     assert "expired-token" not in said
     assert own_bucket.proxy.count() == 1
 

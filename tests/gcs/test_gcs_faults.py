@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import socket
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -96,6 +98,37 @@ def test_a_server_that_says_nothing_is_given_up_after_the_read_timeout(bucket: A
     with pytest.raises(StorageError, match="did not answer GET in 2 attempts: SocketTimeoutError"):
         STORAGE.stat(fs, bucket.path("x"))
     assert time.monotonic() - started < 2
+
+
+def test_a_server_that_stops_to_take_what_it_is_sent_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mad_prefect_gcs import client
+
+    monkeypatch.setattr(client, "_SLOWEST", 2**40)
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        url = f"http://127.0.0.1:{deaf.getsockname()[1]}"
+        options = GCSOptions(endpoint_url=url, attempts=2, connect_timeout=0.2, read_timeout=0.2)
+        fs, root = STORAGE.filesystem("gs://bucket", options)
+        started = time.monotonic()
+        with pytest.raises(StorageError, match="did not answer an upload in 2 attempts"):
+            publish(fs, f"{root}/x", b"x" * 2**23)
+        assert time.monotonic() - started < 5
+
+
+def test_a_server_that_does_not_know_ranges_is_never_taken_at_its_word(bucket: Any) -> None:
+    fs, ask = bucket.fs(), bucket.proxy.ask
+    path = bucket.put("x.csv", b"n\n" + b"1\n" * 1_000_000)
+    assert fs.cat_file(path, 0, 2) == b"n\n"
+
+    def whole(method: str, path: str, body: bytes, headers: Any) -> Any:
+        del headers["Range"]
+        return ask(method, path, body, headers)
+
+    bucket.proxy.ask = whole
+    with pytest.raises(StorageError, match="sent 2000002 bytes where 2 were asked for"):
+        fs.cat_file(path, 0, 2)
+    assert content(fs, path) == bucket.get("x.csv")
 
 
 # -- what is not known -------------------------------------------------------------------------------------------------

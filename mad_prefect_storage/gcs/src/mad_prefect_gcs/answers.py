@@ -18,7 +18,8 @@ UNANSWERED = (aiohttp.ClientError, ConnectionError, TimeoutError)
 """What is raised where a connection breaks, or none is made."""
 
 _HINTS = {
-    401: "The token is wrong or has expired, and there is no newer one. Log in again.",
+    401: "There is no token, or it is wrong or has expired and there is no newer one. Log in again, or see the option "
+    "token.",
     403: "The credentials need storage.objects.get, create, delete and list, as in the role Storage Object User; "
     "without the last, also an object that is not there is refused.",
     404: "Make the bucket, or correct its name: mad-prefect makes none.",

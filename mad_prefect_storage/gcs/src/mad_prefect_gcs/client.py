@@ -34,6 +34,7 @@ R = TypeVar("R")
 
 _PART = 8 * 2**20  # bytes of a long range that are one request
 _PARALLEL = 8
+_SLOWEST = 64 * 2**10  # bytes in a second that a server has to take
 
 
 class GCSFiles(GCSFileSystem):  # type: ignore[misc]  # gcsfs is not typed
@@ -63,9 +64,6 @@ class GCSFiles(GCSFileSystem):  # type: ignore[misc]  # gcsfs is not typed
             use_listings_cache=False,
         )
         self.access = Access(options, trusted=self._location.startswith("https://"))
-        self._timeout = aiohttp.ClientTimeout(
-            total=None, sock_connect=options.connect_timeout, sock_read=options.read_timeout
-        )
 
     # -- one request ---------------------------------------------------------------------------------------------
 
@@ -97,12 +95,20 @@ class GCSFiles(GCSFileSystem):  # type: ignore[misc]  # gcsfs is not typed
         full = URL(f"{url}{'&' if '?' in url else '?'}{said}" if said else url, encoded=True)
         # As they are stored: bytes that the server unpacked on the way would not be those of its sizes and ranges.
         headers = {"Accept-Encoding": "gzip" if "alt=media" in full.query_string else "identity", **headers}
+        body = None if method == "GET" else io.BytesIO(data)
         try:
-            body = None if method == "GET" else io.BytesIO(data)
-            async with session.request(method, full, headers=headers, data=body, timeout=self._timeout) as answer:
+            async with session.request(
+                method, full, headers=headers, data=body, timeout=self._timeout(data), allow_redirects=False
+            ) as answer:
                 return Answer(answer.status, answer.headers, await answer.read())
         except UNANSWERED as error:
             return Answer(0, {}, b"", broken=error)
+
+    def _timeout(self, data: bytes) -> aiohttp.ClientTimeout:
+        connect, read = self.options.connect_timeout, self.options.read_timeout
+        # aiohttp waits without end for a server that stops to take what it is sent.
+        total = connect + read + len(data) / _SLOWEST if data else None
+        return aiohttp.ClientTimeout(total=total, sock_connect=connect, sock_read=read)
 
     async def _set_session(self) -> aiohttp.ClientSession:
         session: aiohttp.ClientSession = await super()._set_session()
@@ -152,6 +158,8 @@ class GCSFiles(GCSFileSystem):  # type: ignore[misc]  # gcsfs is not typed
         """What to raise for the last answer that there is, after so many attempts."""
         if answer.passes:
             self.retries.gave_up()
+        else:
+            self.retries.answered()
         error = answer.error(self.server(), what, path, attempts)
         error.__cause__ = answer.broken
         return error
@@ -267,7 +275,12 @@ class GCSFiles(GCSFileSystem):  # type: ignore[misc]  # gcsfs is not typed
 
         async def part(first: int, last: int) -> bytes:
             async with slots:
-                return (await self.media(path, f"bytes={first}-{last - 1}", generation=version)).data
+                data = (await self.media(path, f"bytes={first}-{last - 1}", generation=version)).data
+            if len(data) != last - first:
+                raise StorageError(
+                    f"{self.server()} sent {len(data)} bytes where {last - first} were asked for", path=f"gs://{path}"
+                )
+            return data
 
         try:
             parts = await asyncio.gather(*(part(at, min(at + _PART, end)) for at in range(start, end, _PART)))
