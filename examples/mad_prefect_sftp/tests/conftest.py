@@ -54,6 +54,14 @@ class Server:
         self.known_hosts = str(folder / "known_hosts")
         Path(self.known_hosts).write_bytes(f"[127.0.0.1]:{port} ".encode() + host_key.export_public_key())
 
+    @contextmanager
+    def hanging(self) -> Iterator[None]:
+        """Have it answer nothing inside the block."""
+        over = threading.Event()
+        self._loop.call_soon_threadsafe(over.wait, 60)
+        yield
+        over.set()
+
     def drop(self) -> None:
         """Cut all connections."""
 

@@ -5,10 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import asyncssh
+import duckdb
 import pytest
 from mad_prefect_sftp import SFTPStorage
 
 from mad_prefect_core.errors import OptionError, StorageError
+from mad_prefect_core.session import DuckSession
 from mad_prefect_core.testing import StorageContract
 from mad_prefect_core.testing.storages import Place
 
@@ -119,6 +121,25 @@ def test_a_server_that_is_gone_is_not_taken_for_an_empty_one(start: Any, tmp_pat
     for look in (location.exists, location.stat, location.read, lambda: place.fs.isdir(place.root)):
         with pytest.raises(OSError):  # noqa: PT011  whichever it is
             look()
+
+
+def test_a_server_that_hangs_is_given_up(server: Any, tmp_path: Path) -> None:
+    place = place_on(server, tmp_path, timeout=0.5)
+    location = place.publish("x.bin", b"data")
+    with server.hanging(), pytest.raises(StorageError, match="failed"):
+        location.stat()
+
+    assert place.bytes_at("x.bin") == b"data"
+
+
+def test_a_query_logs_in_with_the_password_of_its_own_options(server: Any, tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_bytes(b"n\n1\n")
+    with DuckSession() as session:
+        files = place_on(server, tmp_path, password="wrong").at("x.csv").duckdb_files(session)
+        with pytest.raises(duckdb.Error, match="Permission denied"):
+            session.sql("FROM read_csv($1)", [files]).fetchall()
+        files = place_on(server, tmp_path).at("x.csv").duckdb_files(session)
+        assert session.sql("FROM read_csv($1)", [files]).fetchall() == [(1,)]
 
 
 def test_a_server_that_can_not_rename_over_a_file_is_refused_and_the_file_stays(lacking: Any, tmp_path: Path) -> None:

@@ -44,6 +44,10 @@ class SFTPFiles(AbstractFileSystem):  # type: ignore[misc]  # fsspec is not type
     root_marker = "/"
     cachable = False
 
+    # fsspec's go by how arguments print, and secrets all print alike.
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
+
     def __init__(self, server: str, options: SFTPOptions) -> None:
         super().__init__()
         self._server = server
