@@ -8,6 +8,7 @@ import ctypes
 import threading
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
 __all__ = ["StillRunningError", "in_thread", "run_sync", "run_within"]
@@ -19,18 +20,20 @@ T = TypeVar("T")
 async def in_thread(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Run a blocking call in a thread, so that other tasks go on meanwhile.
 
-    A thread can't be stopped. Where the task that waits for it is cancelled, the call is waited for all the same
-    before the cancellation goes on: nothing that cleans up ever meets it at work.
+    A thread can't be stopped. Where the task that waits for it is cancelled or interrupted, the call is waited for all
+    the same before that goes on: nothing that cleans up ever meets it at work.
     """
-    work = asyncio.ensure_future(asyncio.to_thread(call, *args, **kwargs))
+    # Not a task, which a loop that ends would cancel with all others while the thread goes on.
+    bound = partial(contextvars.copy_context().run, call, *args, **kwargs)
+    work = asyncio.get_running_loop().run_in_executor(None, bound)
     try:
         return await asyncio.shield(work)
-    except asyncio.CancelledError:
+    except BaseException:
         while not work.done():
             with suppress(asyncio.CancelledError):
                 await asyncio.wait([work])
         if not work.cancelled():
-            work.exception()  # seen: the cancellation is what the caller gets
+            work.exception()  # seen: what the caller gets is the cancellation, or this
         raise
 
 
