@@ -180,7 +180,8 @@ class Lake:
         self.asset = make(lambda: self.value, **options)
         self.published: list[str] = []
         """Ids of the runs that became current, as far as they were seen."""
-        self._foreign: set[str] = set()
+        self.foreign: dict[str, bytes] = {}
+        """What somebody else has put there."""
 
     def run(self) -> None:
         """A run with the next value."""
@@ -196,7 +197,7 @@ class Lake:
             for name in ("notes.txt", "other.parquet"):
                 key = f"{folder}/{name}".lstrip("/")
                 self.files.put(key, FOREIGN)
-                self._foreign.add(key)
+                self.foreign[key] = FOREIGN
 
     def manifest(self) -> AssetManifest | None:
         return read_manifest("x", self.asset.id)[0]
@@ -291,13 +292,17 @@ class Lake:
         if missing := wanted - set(files):
             yield f"missing: {sorted(missing)}"
         left = {key for key in files if key not in wanted and not _KEPT.fullmatch(key.rpartition("/")[2])}
-        if more := left - self._foreign:
+        if more := left - set(self.foreign):
             yield f"left behind: {sorted(more)}"
-        if spoilt := {key for key in self._foreign if files.get(key) != FOREIGN}:
+        if spoilt := {key for key, data in self.foreign.items() if files.get(key) != data}:
             yield f"of somebody else, and touched: {sorted(spoilt)}"
         for key, data in files.items():
             if "/_leases/" in f"/{key}" and key.endswith(".json") and not re.search(rb'"left": \[\]', data):
                 yield f"the lease still has something to sweep: {data.decode()}"
+
+    def successes(self) -> list[DataAssetRun]:
+        """The records that say of a run that it was published."""
+        return [record for record in records_of("x", self.asset.id) if record.status is RunStatus.SUCCESS]
 
     def _statuses(self) -> Iterator[str]:
         for record in records_of("x", self.asset.id):
