@@ -144,6 +144,16 @@ def test_a_conditional_write_whose_answer_was_lost_is_known_for_ours(bucket: Any
         assert bucket.get("manifest") == number
 
 
+def test_a_file_that_was_created_is_not_said_to_exist_where_the_answer_was_lost(bucket: Any) -> None:
+    fs = bucket.fs(conditional_writes="trust")
+    bucket.proxy.fail(Fault(reply_lost=True), method="POST")
+    fs.pipe_file(bucket.path("piped"), b"1", mode="create")
+    bucket.proxy.fail(Fault(reply_lost=True), method="POST")
+    with fs.open(bucket.path("opened"), "xb") as file:
+        file.write(b"1")
+    assert bucket.listed() == ["opened", "piped"]
+
+
 @pytest.mark.parametrize("fault", [Fault(), Fault(status=503), Fault(status=429)], ids=str)
 def test_a_lost_race_is_a_conflict_also_where_the_first_answer_was_lost(bucket: Any, fault: Fault) -> None:
     fs, path = bucket.fs(conditional_writes="trust"), bucket.path("manifest")

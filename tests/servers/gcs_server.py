@@ -209,12 +209,13 @@ class GCSServer:
             found = self.find(*source, query, "ifSource")
             token = query.get("rewriteToken") or uuid.uuid4().hex
             done = self._rewrites.get(token, 0) + self.rewritten_at_once
+            said = {"totalBytesRewritten": str(min(done, len(found.data))), "objectSize": str(len(found.data))}
             if done < len(found.data):
                 self._rewrites[token] = done
-                return {"done": False, "rewriteToken": token}
+                return {**said, "done": False, "rewriteToken": token}
             self.check(self.bucket(target[0]).objects.get(target[1]), query)
             new = self.put(*target, found.data, **found.said)
-            return {"done": True, "resource": new.resource(target[0])}
+            return {**said, "done": True, "resource": new.resource(target[0])}
 
     def permissions(self, authorization: str) -> frozenset[str]:
         """Those of whoever asks."""
@@ -291,6 +292,13 @@ def _json(said: Any, status: int = 200) -> Reply:
     return status, {"Content-Type": "application/json"}, json.dumps(said).encode()
 
 
+def _on_buckets(server: GCSServer, call: Call) -> Reply:
+    name = json.loads(call.body)["name"]
+    if server.buckets.setdefault(name, made := Bucket()) is not made:
+        raise Refusal(409, "Your previous request to create the named bucket succeeded and you already own it.")
+    return _json({"kind": "storage#bucket", "name": name})
+
+
 def _on_bucket(server: GCSServer, call: Call) -> Reply:
     server.bucket(call.parts[0])
     return _json({"kind": "storage#bucket", "name": call.parts[0]})
@@ -351,10 +359,11 @@ def _on_upload(server: GCSServer, call: Call) -> Reply:
         return 200, {"Location": f"{where}?uploadType=resumable&upload_id={session}"}, b""
     message = BytesParser().parsebytes(b"Content-Type: " + call.headers["content-type"].encode() + b"\r\n\r\n")
     boundary = str(message.get_boundary()).encode()
-    said, data = (part.partition(b"\r\n\r\n")[2] for part in call.body.split(b"--" + boundary)[1:3])
+    parts = call.body.split(b"--" + boundary)[1:3]
+    said, data = (re.split(rb"\r?\n\r?\n", part, maxsplit=1)[1] for part in parts)
     if server.bucket(bucket).objects.get(json.loads(said)["name"]):
         call.needs(DELETE)
-    return _json(server.insert(bucket, json.loads(said), data.removesuffix(b"\r\n"), call.query))
+    return _json(server.insert(bucket, json.loads(said), re.sub(rb"\r?\n\Z", b"", data), call.query))
 
 
 def _on_session(server: GCSServer, call: Call) -> Reply:
@@ -366,22 +375,23 @@ def _on_session(server: GCSServer, call: Call) -> Reply:
         return 499, {}, b""
     if upload.finished is not None:
         return _json(upload.finished)
-    asked = re.fullmatch(r"bytes (?:(\d+)-\d+|\*)/(\d+)", call.headers["content-range"])
+    asked = re.fullmatch(r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)", call.headers["content-range"])
     assert asked is not None, call.headers["content-range"]
     start, size = asked.groups()
     if start is not None:
         if int(start) > len(upload.data):
             raise Refusal(400, f"Expected a part from {len(upload.data)}, not from {start}.")
         upload.data += call.body[len(upload.data) - int(start) :]  # without what it has got already
-        if len(upload.data) < int(size):
+        if size == "*" or len(upload.data) < int(size):
             upload.data = upload.data[: len(upload.data) // 2**18 * 2**18]  # whole blocks are kept, and no more
-    if len(upload.data) == int(size):
+    if size != "*" and len(upload.data) == int(size):
         upload.finished = server.insert(upload.bucket, upload.said, upload.data, upload.query)
         return _json(upload.finished)
     return 308, {"Range": f"bytes=0-{len(upload.data) - 1}"} if upload.data else {}, b""
 
 
 _ROUTES: dict[str, Callable[[GCSServer, Call], Reply]] = {
+    r"/storage/v1/b": _on_buckets,
     r"/storage/v1/b/([^/]+)": _on_bucket,
     r"/storage/v1/b/([^/]+)/o": _on_objects,
     r"/storage/v1/b/([^/]+)/o/([^/]+)": _on_object,
@@ -400,7 +410,7 @@ def _reply(server: GCSServer, method: str, target: str, headers: dict[str, str],
         if found := re.fullmatch(pattern, url.path):
             parts = tuple(unquote(part) for part in found.groups())
             may = ALL if "upload_id" in query else server.permissions(headers.get("authorization", ""))
-            if getattr(server.buckets.get(parts[0]), "requester_pays", False) and "userProject" not in query:
+            if getattr(server.buckets.get("".join(parts[:1])), "requester_pays", False) and "userProject" not in query:
                 raise Refusal(400, "Bucket is a requester pays bucket but no user project provided.")
             return route(server, Call(method, parts, query, headers, body, may))
     raise Refusal(404, "Not Found")

@@ -329,10 +329,7 @@ class GCSFiles(GCSFileSystem):  # type: ignore[misc]  # gcsfs is not typed
             raise
 
     async def _pipe_file(self, path: str, data: bytes, mode: str = "overwrite", **_: Any) -> None:
-        path = self._strip_protocol(path)
-        condition = {"ifGenerationMatch": "0"} if mode == "create" else {}
-        request = transfers.insertion(self, path, bytes(data))
-        await self.ask(path=path, **request, params={"uploadType": "multipart", **condition})
+        await transfers.write(self, self._strip_protocol(path), bytes(data), mode == "create")
 
     async def _put_file(self, lpath: str, rpath: str, mode: str = "overwrite", **_: Any) -> None:
         if Path(lpath).is_file():

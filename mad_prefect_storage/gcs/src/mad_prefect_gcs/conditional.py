@@ -139,5 +139,4 @@ async def _replace_unprotected(fs: GCSFiles, path: str, data: bytes, expected: s
     found = await fs.resource(path)
     if (found["generation"] if found else None) != expected:
         raise _conflict(path, found)
-    answer = await fs.ask(path=path, **insertion(fs, path, data), params={"uploadType": "multipart"})
-    return answer.generation
+    return (await fs.ask(path=path, **insertion(fs, path, data), params={"uploadType": "multipart"})).generation

@@ -12,11 +12,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from mad_prefect_core.errors import StorageConflictError
+
 if TYPE_CHECKING:
     from mad_prefect_gcs.answers import Answer
     from mad_prefect_gcs.client import GCSFiles
 
-__all__ = ["copy", "insertion", "upload"]
+__all__ = ["copy", "insertion", "upload", "write"]
 
 logger = logging.getLogger(__name__)
 
@@ -27,11 +29,10 @@ _CHUNK = 16 * 2**20  # a multiple of 256 KiB
 async def upload(fs: GCSFiles, local: Path, path: str, create: bool = False) -> None:
     """Bring a local file to a key: whole, or not at all. The server checks the bytes by their MD5."""
     size = local.stat().st_size
-    condition = {"ifGenerationMatch": "0"} if create else {}
     if size <= _SINGLE:
-        data = await asyncio.to_thread(local.read_bytes)
-        await fs.ask(path=path, **insertion(fs, path, data), params={"uploadType": "multipart", **condition})
+        await write(fs, path, await asyncio.to_thread(local.read_bytes), create)
         return
+    condition = {"ifGenerationMatch": "0"} if create else {}
     with local.open("rb") as file:
         digest = await asyncio.to_thread(hashlib.file_digest, file, _md5)
         resource = json.dumps(_resource(path, digest.digest())).encode()
@@ -89,6 +90,17 @@ async def _discard(fs: GCSFiles, session: str, path: str) -> None:
     answer = await fs.once("DELETE", session)
     if answer.status != 499 and not answer.good:  # 499 is how the server says that it is discarded
         logger.warning("An upload to gs://%s could not be discarded; it ends by itself after a week.", path)
+
+
+async def write(fs: GCSFiles, path: str, data: bytes, create: bool = False) -> None:
+    """Write an object in one request. With `create`, raises `FileExistsError` where it is."""
+    if not create:
+        await fs.ask(path=path, **insertion(fs, path, data), params={"uploadType": "multipart"})
+        return
+    try:
+        await fs.replace(path, data, None)  # which knows its own write again where the answer was lost
+    except StorageConflictError as error:
+        raise FileExistsError(path) from error
 
 
 def insertion(fs: GCSFiles, path: str, data: bytes, metadata: Mapping[str, str] | None = None) -> dict[str, Any]:
