@@ -24,7 +24,7 @@ PUBLIC = {
     CORE,
     *(
         f"{CORE}.{name}"
-        for name in ("contracts", "errors", "objects", "paths", "retries", "session", "testing", "writing")
+        for name in ("contracts", "errors", "objects", "paths", "probe", "retries", "session", "testing", "writing")
     ),
 }
 

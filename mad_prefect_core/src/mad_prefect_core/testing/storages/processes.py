@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import pickle
 import subprocess
@@ -23,7 +24,8 @@ _START = "from mad_prefect_core.testing.storages.processes import _main; _main()
 def apart(task: Callable[..., Any], place: Place, *arguments: Any, seconds: float = SECONDS) -> Any:
     """What `task(place, *arguments)` returns in a fresh Python process, where `place` is another client's.
 
-    The storage gets there by pickling. Its module goes along if a fresh process could not import it, as one of tests.
+    The storage gets there by pickling. Its module, and that of a method among the arguments, goes along if a fresh
+    process could not import it, as one of tests.
     """
     with beside(task, place, *arguments) as process:
         output, _ = process.communicate(timeout=seconds)
@@ -50,14 +52,15 @@ def beside(task: Callable[..., Any], place: Place, *arguments: Any) -> Iterator[
 
 
 def _packed(job: tuple[Any, ...]) -> bytes:
-    module = sys.modules[type(job[1]).__module__]
-    strange = not _importable(module.__name__)
-    if strange:
+    _, storage, _, _, arguments = job
+    owners = {type(getattr(each, "__self__", each)).__module__ for each in (storage, *arguments)}
+    strange = [sys.modules[name] for name in owners if not _importable(name)]
+    for module in strange:
         cloudpickle.register_pickle_by_value(module)
     try:
         return bytes(cloudpickle.dumps(job))
     finally:
-        if strange:
+        for module in strange:
             cloudpickle.unregister_pickle_by_value(module)
 
 
