@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -34,6 +36,21 @@ def test_a_storage_that_is_defined_in_a_test_works_in_another_process(place: Pla
     assert pid != os.getpid()
     assert marker == "as here"
     assert place.bytes_at("x.bin") == b"from there"
+
+
+def test_a_method_of_a_class_that_is_defined_in_a_test_works_in_another_process(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "test_of_an_author.py"
+    path.write_text("class TestIt:\n    def fault_targets(self, place):\n        return (place.root,)\n")
+    spec = importlib.util.spec_from_file_location("test_of_an_author", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "test_of_an_author", module)
+    spec.loader.exec_module(module)
+
+    assert apart(lambda there, targets: targets(there), place, module.TestIt().fault_targets) == (place.root,)
 
 
 def test_what_is_raised_there_is_told_here(place: Place) -> None:
