@@ -33,6 +33,7 @@ _T = TypeVar("_T")
 class SFTPFiles(AbstractFileSystem):  # type: ignore[misc]  # fsspec is not typed
     """Files on an SFTP server, by one connection that all threads share, and that is made anew when it was lost.
 
+    Paths begin with the server, so that with `sftp://` before them they are URLs: `ada@files.example.org/lake/x.csv`.
     What the server refuses, and what it does not answer, is a `StorageError`.
 
     Args:
@@ -41,7 +42,6 @@ class SFTPFiles(AbstractFileSystem):  # type: ignore[misc]  # fsspec is not type
     """
 
     protocol = "sftp"
-    root_marker = "/"
     cachable = False
 
     # fsspec's go by how arguments print, and secrets all print alike.
@@ -86,11 +86,11 @@ class SFTPFiles(AbstractFileSystem):  # type: ignore[misc]  # fsspec is not type
 
     def info(self, path: str, **kwargs: Any) -> dict[str, Any]:
         path = self._strip_protocol(path)
-        return _entry(path, self.request(path, lambda client: client.stat(path)))
+        return _entry(path, self.request(path, lambda client: client.stat(_there(path))))
 
     def ls(self, path: str, detail: bool = True, **kwargs: Any) -> list[Any]:
         path = self._strip_protocol(path)
-        found = self.request(path, lambda client: client.readdir(path))
+        found = self.request(path, lambda client: client.readdir(_there(path)))
         named = [(str(each.filename), each.attrs) for each in found if each.filename not in (".", "..")]
         entries = [_entry(posixpath.join(path, name), attributes) for name, attributes in named]
         return entries if detail else [entry["name"] for entry in entries]
@@ -122,13 +122,13 @@ class SFTPFiles(AbstractFileSystem):  # type: ignore[misc]  # fsspec is not type
         self.makedirs(path, exist_ok=True)
 
     def makedirs(self, path: str, exist_ok: bool = False) -> None:
-        self.request(path, lambda client: client.makedirs(path, exist_ok=exist_ok))
+        self.request(path, lambda client: client.makedirs(_there(path), exist_ok=exist_ok))
 
     def rmdir(self, path: str) -> None:
-        self.request(path, lambda client: client.rmdir(path))
+        self.request(path, lambda client: client.rmdir(_there(path)))
 
     def rm_file(self, path: str) -> None:
-        self.request(path, lambda client: client.remove(path))
+        self.request(path, lambda client: client.remove(_there(path)))
 
     def rm(self, path: str, recursive: bool = False, maxdepth: int | None = None) -> None:
         for found in reversed(self.expand_path(path, recursive=recursive, maxdepth=maxdepth)):
@@ -136,19 +136,19 @@ class SFTPFiles(AbstractFileSystem):  # type: ignore[misc]  # fsspec is not type
 
     def mv(self, path1: str, path2: str, **kwargs: Any) -> None:
         """At one moment, replacing a file that is there."""
-        self.request(path1, lambda client: client.posix_rename(path1, path2))
+        self.request(path1, lambda client: client.posix_rename(_there(path1), _there(path2)))
 
     def link(self, source: str, path: str) -> None:
         """Make `path`, which is not there yet, another name of `source`. Its folder is made."""
-        self.request(path, lambda client: _in_folder(client, path, lambda: client.link(source, path)))
+        self.request(path, lambda client: _in_folder(client, path, lambda: client.link(_there(source), _there(path))))
 
     def upload(self, local: Path, path: str, *, durable: bool = True) -> None:
         """Write a file in place. Its folder is made."""
 
         async def put(client: asyncssh.SFTPClient) -> None:
-            await _in_folder(client, path, lambda: client.put(str(local), path))
+            await _in_folder(client, path, lambda: client.put(str(local), _there(path)))
             if durable:
-                async with client.open(path, "rb") as file:
+                async with client.open(_there(path), "rb") as file:
                     with contextlib.suppress(asyncssh.SFTPOpUnsupported):
                         await file.fsync()
 
@@ -179,7 +179,7 @@ class SFTPFiles(AbstractFileSystem):  # type: ignore[misc]  # fsspec is not type
             return StagedUpload(path, lambda staged: self.publish(staged, path))
         if mode != "rb":
             raise ValueError(f"Files on SFTP servers are opened with the mode 'rb' or 'wb', not {mode!r}")
-        file: Any = self.request(path, lambda client: client.open(path, "rb"))
+        file: Any = self.request(path, lambda client: client.open(_there(path), "rb"))
         return SharedFile(
             lambda start, end: self.request(path, lambda _: file.read(end - start, start)),
             self.request(path, lambda _: file.stat()).size,
@@ -207,6 +207,11 @@ def _arguments(server: str, options: SFTPOptions) -> dict[str, Any]:
     return found if options.check_host_key else {**found, "known_hosts": None}
 
 
+def _there(path: str) -> str:
+    """A path as the server knows it."""
+    return f"/{path.partition('/')[2]}"
+
+
 def _entry(path: str, attributes: asyncssh.SFTPAttrs) -> dict[str, Any]:
     kind = "directory" if stat.S_ISDIR(attributes.permissions or 0) else "file"
     return {"name": path, "size": attributes.size, "type": kind, "mtime": attributes.mtime}
@@ -217,5 +222,5 @@ async def _in_folder(client: asyncssh.SFTPClient, path: str, act: Callable[[], A
     try:
         await act()
     except asyncssh.SFTPNoSuchFile:
-        await client.makedirs(posixpath.dirname(path), exist_ok=True)
+        await client.makedirs(posixpath.dirname(_there(path)), exist_ok=True)
         await act()

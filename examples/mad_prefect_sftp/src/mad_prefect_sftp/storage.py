@@ -50,14 +50,15 @@ class SFTPStorage:
         from mad_prefect_sftp.client import SFTPFiles  # noqa: PLC0415  asyncssh, which listing plugins must not cost
 
         assert isinstance(options, SFTPOptions)
-        server, _, path = split_url(url)[1].partition("/")
+        path = split_url(url)[1]
+        server = path.partition("/")[0]
         if urlsplit(f"//{server}").password is not None:
             raise OptionError("URLs are shown, and this one has a password", hint="Give it as the option `password`.")
         key = os.getpid(), server, options
         with _lock:
             if key not in _clients:
                 _clients[key] = SFTPFiles(server, options)
-            return _clients[key], f"/{path}"
+            return _clients[key], path
 
     def duckdb_files(self, session: Session, fs: Any, paths: Sequence[str]) -> list[str]:
         return serve(session, fs, paths)
