@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from pydantic.fields import FieldInfo
-from pydantic_core import PydanticUndefined
 
 from mad_prefect_core.contracts import Format, Options, Storage
 from mad_prefect_core.errors import MadPrefectError
@@ -78,7 +77,7 @@ def _option(name: str, field: FieldInfo) -> dict[str, Any]:
     kind = _type_name(field.annotation)
     secret = "Secret" in kind or is_secret_name(name)
     description = field.description or ""
-    shown = not secret and field.default is not PydanticUndefined
+    shown = not secret and not field.is_required() and field.default_factory is None
     return {
         "name": name,
         "type": kind,
