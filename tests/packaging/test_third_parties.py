@@ -37,9 +37,9 @@ FAILING = {
 }
 PATIENCE = {"MAD_PREFECT_PLUGIN_TIMEOUT": "1.5"}
 
-# Runs in the clean environment.
+# Runs in the clean environment: assets at the paths that are given.
 ASSETS = """
-import json
+import json, sys
 from mad_prefect_core import asset
 from mad_prefect_core.errors import MadPrefectError
 
@@ -57,11 +57,26 @@ def made(path):
     except MadPrefectError as error:
         return str(error)
 
-print(json.dumps({path: made(path) for path in (
-    "x.feather|parquet", "x.arrow", "x.json", "x.parquet", "x.pq", "local://x.json",
-)}))
+print(json.dumps({path: made(path) for path in sys.argv[1:]}))
 """
+PATHS = ("x.feather|parquet", "x.arrow", "x.json", "x.parquet", "x.pq", "local://x.json")
 ROWS = [["Ceylon", 100]]
+
+# The same on an SFTP server that `ssh` would log in to: it is among the known hosts, and has the user's key.
+ON_SFTP = f"""
+import importlib.util, sys
+from pathlib import Path
+import asyncssh
+spec = importlib.util.spec_from_file_location("support", sys.argv[1])
+support = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(support)
+ssh = Path.home() / ".ssh"
+server = support.Server(ssh, asyncssh.SFTPServer)
+asyncssh.read_private_key(server.client_key, server.password).write_private_key(server.client_key)
+sys.argv[1:] = [f"{{server.url}}{{Path.home()}}/lake/{{path}}" for path in sys.argv[2:]]
+{ASSETS}
+server.stop()
+"""
 
 
 def wheel_of_fake(folder: Path, target: Path) -> Path:
@@ -87,24 +102,25 @@ def wheel_of_fake(folder: Path, target: Path) -> Path:
 def environment(
     new_environment: Callable[[], CleanEnvironment], wheels: dict[str, Path], example_wheels: dict[str, Path]
 ) -> CleanEnvironment:
-    """Ours, with the conformance kit, and the format of a third party."""
+    """Ours, with the conformance kit, and what third parties bring."""
     clean = new_environment()
     core = f"mad-prefect-core[testing] @ {wheels['mad-prefect-core'].as_uri()}"
     clean.install(core, *(wheels[name] for name in OURS), *example_wheels.values())
     return clean
 
 
-def made(environment: CleanEnvironment) -> dict[str, Any]:
-    printed = environment.run(environment.python, "-I", "-c", ASSETS, **PATIENCE)
+def made(environment: CleanEnvironment, *paths: str) -> dict[str, Any]:
+    printed = environment.run(environment.python, "-I", "-c", ASSETS, *(paths or PATHS), **PATIENCE)
     return dict(json.loads(printed.splitlines()[-1]))
 
 
-@pytest.mark.parametrize("example", ["mad_prefect_ipc"])
+@pytest.mark.parametrize("example", ["mad_prefect_ipc", "mad_prefect_sftp"])
 def test_an_example_passes_the_tests_that_ours_pass(environment: CleanEnvironment, root: Path, example: str) -> None:
     tests = environment.folder / example / "tests"
     shutil.copytree(root / "examples" / example / "tests", tests, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(root / "examples" / example / "pyproject.toml", tests.parent)
-    printed = environment.run(environment.python, "-m", "pytest", "-q", tests.parent, "-p", "no:cacheprovider")
+    options = ("-q", "-m", "not large", "-p", "no:cacheprovider")
+    printed = environment.run(environment.python, "-m", "pytest", tests.parent, *options)
 
     assert re.search(r"\d+ passed", printed)
     assert " failed" not in printed
@@ -117,6 +133,24 @@ def test_an_asset_in_a_third_partys_format_is_materialised_queried_and_listed(en
     listed = environment.run(environment.program("mad-prefect"), "plugins", "list")
     assert "mad-prefect-ipc 0.1.0" in listed
     assert ".feather" in listed
+
+
+def test_an_asset_on_a_third_partys_storage_is_materialised_queried_and_listed(
+    environment: CleanEnvironment, root: Path, tmp_path: Path
+) -> None:
+    (tmp_path / ".ssh").mkdir()
+    support = root / "examples" / "mad_prefect_sftp" / "tests" / "conftest.py"
+    printed = environment.run(
+        environment.python, "-I", "-c", ON_SFTP, support, "x.json|feather", "x.parquet", HOME=str(tmp_path)
+    )
+    found = json.loads(printed.splitlines()[-1])
+
+    assert list(found.values()) == [ROWS, ROWS]
+    files = {path.name for path in (tmp_path / "lake").iterdir() if path.is_file()}
+    assert files == {"x.json", "x.feather", "x.parquet"}
+    listed = environment.run(environment.program("mad-prefect"), "plugins", "list")
+    assert "mad-prefect-sftp 0.1.0" in listed
+    assert "sftp://" in listed
 
 
 def test_broken_and_clashing_plugins_cost_only_themselves_and_are_seen_by_list_and_doctor(
@@ -146,7 +180,7 @@ def test_broken_and_clashing_plugins_cost_only_themselves_and_are_seen_by_list_a
     for name, said in FAILING.items():
         assert states[name]["status"] == "failed", name
         assert said in str(states[name]["problems"]), name
-    for name in (*OURS, "mad-prefect-core", "mad-prefect-ipc", "fake-good"):
+    for name in (*OURS, "mad-prefect-core", "mad-prefect-ipc", "mad-prefect-sftp", "fake-good"):
         assert states[name]["status"] != "failed", name
     doctor = " ".join(environment.run(program, "plugins", "doctor", "--json", status=1, **PATIENCE).split())
     for name, said in FAILING.items():
@@ -161,4 +195,12 @@ def test_a_third_partys_format_that_is_uninstalled_is_missed_with_a_clear_error(
 
     assert "No installed plugin brings the format of suffix '.arrow'" in found["x.arrow"]
     assert "Installed: csv" in found["x.arrow"]
+    assert found["x.parquet"] == ROWS
+
+
+def test_a_third_partys_storage_that_is_uninstalled_is_missed_with_a_clear_error(environment: CleanEnvironment) -> None:
+    environment.uninstall("mad-prefect-sftp")
+    found = made(environment, "sftp://files.example.org/x.parquet", "x.parquet")
+
+    assert "No installed plugin brings the protocol 'sftp://'" in found["sftp://files.example.org/x.parquet"]
     assert found["x.parquet"] == ROWS
