@@ -59,9 +59,9 @@ def test_every_read_of_a_query_names_the_generation_that_it_was_made_on(bucket: 
     fs = bucket.fs()
     path = stored(bucket, fs, "SELECT range AS n, hash(range) AS h FROM range(300000)")
     with DuckSession() as session:
-        relation = session.sql("FROM read_parquet($1)", [STORAGE.duckdb_files(session, fs, [path])])
+        files = STORAGE.duckdb_files(session, fs, [path])
         bucket.proxy.count()
-        assert len(set(relation.project("h").fetchall())) == 300000
+        assert len(set(session.sql("SELECT h FROM read_parquet($1)", [files]).fetchall())) == 300000
     assert bucket.proxy.requests
     generation = bucket.held.objects["x.parquet"].generation
     assert all(f"generation={generation}" in request.query for request in bucket.proxy.requests)

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 from gcs_server import Bucket as Held
 from http_proxy import Fault
@@ -300,12 +301,18 @@ def test_a_query_sees_the_bytes_that_it_was_made_on_or_fails_never_a_mix(bucket:
             STORAGE.publish(fs, staged, bucket.path("x"))
             return str(bucket.path("x"))
 
+    hashes = duckdb.sql("SELECT hash(range) FROM range(300000)").fetchall()
+    expected = [(sum(value for (value,) in hashes),)]
     with DuckSession() as session:
         path = write(1, 300_000)  # 2.4 MB: not kept whole
         large = session.sql("FROM read_parquet($1)", [STORAGE.duckdb_files(session, fs, [path])])
         write(2, 10)
-        with pytest.raises(Exception, match="replaced or deleted while it was read"):
-            large.aggregate("sum(h)").fetchall()
+        try:
+            seen: Any = large.aggregate("sum(h)").fetchall()
+        except duckdb.Error as error:
+            seen = str(error)
+        # DuckDB 1.5 has read it all already, 2.0 has not.
+        assert seen == expected or "replaced or deleted while it was read" in seen
         small = session.sql("SELECT n FROM read_parquet($1)", [STORAGE.duckdb_files(session, fs, [path])])
         assert set(small.fetchall()) == {(2,)}
 
