@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import itertools
 import logging
 import os
 import sys
+import uuid
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +20,9 @@ sys.path.append(str(Path(__file__).parents[1] / "testing" / "storages"))
 sys.path.append(str(Path(__file__).parents[1] / "servers"))
 
 from lake import Crashing, Effort, Lake, LocalFiles, Trials
+from memory_storage import MemoryFiles
+
+from mad_prefect_core.plugins import PluginHost, use_host
 
 
 @pytest.fixture(scope="session")
@@ -65,3 +71,41 @@ def crashing() -> Iterator[Crashing]:
     processes = Crashing()
     yield processes
     processes.close()
+
+
+@pytest.fixture
+def fresh_in_memory(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Lake]]:
+    """The same on a storage in memory, whose files DuckDB can't read by itself."""
+    installed = importlib.metadata.entry_points(group="mad_prefect")
+    added = importlib.metadata.EntryPoint("memory", "memory_plugin", "mad_prefect")
+
+    def make(**options: Any) -> Lake:
+        folder = uuid.uuid4().hex
+        monkeypatch.setenv("FILESYSTEM_URL", f"memory://{folder}")
+        lake = Lake(MemoryOf(f"/{folder}"), **options)
+        lake.run()
+        lake.plant()
+        lake.run()
+        return lake
+
+    with use_host(PluginHost([*installed, added])):
+        yield make
+    MemoryFiles.store.clear()
+
+
+@dataclass(frozen=True)
+class MemoryOf:
+    """A folder in memory."""
+
+    base: str
+
+    def all(self) -> dict[str, bytes]:
+        below = f"{self.base}/"
+        with MemoryFiles.lock:
+            return {p.removeprefix(below): f.getvalue() for p, f in MemoryFiles.store.items() if p.startswith(below)}
+
+    def get(self, key: str) -> bytes | None:
+        return self.all().get(key)
+
+    def put(self, key: str, data: bytes) -> None:
+        MemoryFiles().write_whole(f"{self.base}/{key}", data)

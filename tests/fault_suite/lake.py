@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 
 from mad_prefect_core import DataAsset, asset
 from mad_prefect_core.errors import OutcomeUnknownError
-from mad_prefect_core.runs.kept import records_of
+from mad_prefect_core.runs.kept import read_kept, records_of
 from mad_prefect_core.runs.manifest import AssetManifest, read_manifest
 from mad_prefect_core.runs.record import DataAssetRun, RunStatus
 
@@ -227,7 +227,7 @@ class Lake:
         With `known` unset, it may have been published whatever it said. With `torn` set, or where the error says that
         the outcome is unknown, the several paths may be of two runs, until the next call.
         """
-        unknown = _says_unknown(error)
+        unknown = says_unknown(error)
         try:
             shown = self.shown()
         except ValueError as problem:
@@ -286,9 +286,10 @@ class Lake:
         current = DataAssetRun.read("x", self.asset.id, manifest.last_run.id)
         assert current is not None
         wanted = {*self.paths, *(r.file for r in current.results), *(f.path for f in current.fragments)}
-        for run_id in manifest.superseded:
+        for run_id in (*manifest.superseded, *(kept.id for kept in read_kept(manifest))):
             before = DataAssetRun.read("x", self.asset.id, run_id)
             wanted |= {result.file for result in before.results} if before else set()
+            wanted |= {f.path for f in before.fragments} if before and before.keeps_fragments else set()
         if missing := wanted - set(files):
             yield f"missing: {sorted(missing)}"
         left = {key for key in files if key not in wanted and not _KEPT.fullmatch(key.rpartition("/")[2])}
@@ -321,7 +322,8 @@ class Lake:
         yield from self.settled()
 
 
-def _says_unknown(error: BaseException | None) -> bool:
+def says_unknown(error: BaseException | None) -> bool:
+    """Whether an error, or what caused it, says that the outcome is not known."""
     while error is not None:
         if isinstance(error, OutcomeUnknownError):
             return True

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from fsspec.implementations.local import LocalFileSystem
-from lake import CALLS, Effort, Lake, Trials
+from lake import CALLS, Effort, Lake, LocalFiles, Trials, says_unknown
+from memory_storage import MemoryFiles
 
+from mad_prefect_core import Retention
 from mad_prefect_core.plugins import get_host
 from mad_prefect_core.testing.faults import Target, When, faults
 
@@ -48,7 +51,78 @@ def sweep(
 
 
 @pytest.mark.parametrize(("forever", "when"), MODES)
-def test_s08_local_storage_call(fresh: Any, trials: Trials, effort: Effort, forever: bool, when: When) -> None:
+def test_s08_on_local_disk(
+    fresh: Callable[..., Lake], trials: Trials, effort: Effort, forever: bool, when: When
+) -> None:
     targets = [(get_host().storage_for("file"), CALLS), LocalFileSystem]
-    sweep(trials, targets, fresh, itertools.count(1), forever=forever, when=when)
+    # In two of the bounded forms every other operation: between them each fails both ways.
+    first = 1 + (when == "after") * (not effort.long)
+    sweep(trials, targets, fresh, itertools.count(first, effort.of(2, 1)), forever=forever, when=when)
+    trials.hold()
+
+
+@pytest.mark.parametrize(("forever", "when"), MODES)
+def test_s08_in_memory(
+    fresh_in_memory: Callable[..., Lake], trials: Trials, effort: Effort, forever: bool, when: When
+) -> None:
+    targets = [(get_host().storage_for("memory"), CALLS), MemoryFiles]
+    sweep(trials, targets, fresh_in_memory, itertools.count(2, effort.of(23, 1)), forever=forever, when=when)
+    trials.hold()
+
+
+@pytest.mark.parametrize(("forever", "when"), MODES)
+def test_s08_by_the_systems_calls(
+    fresh: Callable[..., Lake], trials: Trials, effort: Effort, tmp_path: Path, forever: bool, when: When
+) -> None:
+    numbers = itertools.count(3, effort.of(29, 1))
+    sweep(trials, [tmp_path], fresh, numbers, forever=forever, when=when)
+    trials.hold()
+
+
+@pytest.mark.parametrize("options", [{"snapshot_artifacts": True}, {"retention": Retention(keep_last=2)}], ids=str)
+@pytest.mark.parametrize(("forever", "when"), MODES)
+def test_s08_with_history(
+    fresh: Callable[..., Lake], trials: Trials, effort: Effort, options: Any, forever: bool, when: When
+) -> None:
+    targets = [(get_host().storage_for("file"), CALLS), LocalFileSystem]
+    numbers = itertools.count(4, effort.of(13, 1))
+    sweep(trials, targets, lambda: fresh(**options), numbers, forever=forever, when=when)
+    trials.hold()
+
+
+@pytest.mark.parametrize("there", [False, True], ids=["nothing", "files of others"])
+@pytest.mark.parametrize(("forever", "when"), MODES)
+def test_s04_s08_the_first_run(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    trials: Trials,
+    effort: Effort,
+    there: bool,
+    forever: bool,
+    when: When,
+) -> None:
+    """Before it there is nothing, or what another program has put at the very paths."""
+    targets = [(get_host().storage_for("file"), CALLS), LocalFileSystem]
+    for number in itertools.count(1 + there, effort.of(7, 1)):
+        base = tmp_path / f"first{number}"
+        monkeypatch.setenv("FILESYSTEM_URL", f"file://{base}")
+        lake = Lake(LocalFiles(base))
+        before = dict.fromkeys(lake.paths, b"of 2.x") if there else {}
+        for path, data in before.items():
+            lake.files.put(path, data)
+        lake.value, error = 1, None
+        with faults(*targets, fail_at=number, forever=forever, when=when) as injected:
+            try:
+                lake.asset.call_sync()
+            except Exception as raised:
+                error = raised
+        if len(injected.operations) < number:
+            break
+        found = {path: data for path in lake.paths if (data := lake.files.get(path)) is not None}
+        wrong = []
+        if error is None and lake.shown() != (1, 1):
+            wrong.append(f"the paths have {lake.shown()} after a good run")
+        if error is not None and found != before and not says_unknown(error):
+            wrong.append(f"the paths have {found} after {error!r}")
+        trials.add(f"operation {number}, {injected.failed[0]}", itertools.chain(wrong, lake.next()))
     trials.hold()
