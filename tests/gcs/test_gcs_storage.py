@@ -224,7 +224,9 @@ def test_what_fsspec_can_do_with_files_goes_on_working(bucket: Any, tmp_path: Pa
     assert fs.glob(f"{bucket.name}/*/c") == [bucket.path("e/c")]
     assert fs.info(bucket.path("d"))["type"] == "directory"
     assert fs.info(bucket.path("d/a"))["size"] == 10
-    fs.rm(bucket.path("d"), recursive=True)
+    fs.mv(bucket.path("d"), bucket.path("f"), recursive=True)
+    assert bucket.listed() == ["e/c", "f/a", "f/b"]
+    fs.rm(bucket.path("f"), recursive=True)
     assert bucket.listed() == ["e/c"]
 
 
