@@ -77,8 +77,10 @@ class Lifecycle:
             self._measure()
             self.record.write()  # before the switch: whoever follows it finds there what is ours to sweep
             self._lease.confirm()
-            publish(self.record, self._predecessor, self._lease.confirmed)
+            tidy = publish(self.record, self._predecessor, self._lease.confirmed)
             self.published = True
+            if not tidy:
+                self._leave()
 
     def end(self) -> None:
         """After `publish`: settle it, and sweep what it has superseded. It is published, so nothing is raised."""

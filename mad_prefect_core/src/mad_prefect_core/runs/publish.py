@@ -7,7 +7,7 @@ by one atomic replace. Whatever fails before the switch leaves everything as it 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -35,6 +35,7 @@ from mad_prefect_core.session import DuckSession, quote
 __all__ = [
     "ResultTarget",
     "address",
+    "drop_foreign",
     "fragment_record",
     "lease_on",
     "publish",
@@ -198,8 +199,8 @@ def fragment_record(path: str, file: DataFile) -> FragmentRecord:
     return FragmentRecord(path=path, size=file.size, sha256=file.sha256, columns=dict(file.schema or {}))
 
 
-def publish(run: DataAssetRun, predecessor: str | None, confirmed: Callable[[], None]) -> None:
-    """Make a run current, and its results visible at the users' paths.
+def publish(run: DataAssetRun, predecessor: str | None, confirmed: Callable[[], None]) -> bool:
+    """Make a run current, and its results visible at the users' paths. Whether nothing is left to be tidied up.
 
     `predecessor` is the run that was current when this one began: the switch is refused if another one is by now, and
     whenever `confirmed` raises.
@@ -249,8 +250,22 @@ def publish(run: DataAssetRun, predecessor: str | None, confirmed: Callable[[], 
                 hint="Nothing was deleted. The next call of the asset puts it right.",
             ) from error
         raise
-    for location in foreign.values():
-        location.delete()
+    try:
+        drop_foreign([record for record in run.results if record.path in foreign])
+    except OSError:
+        return False
+    return True
+
+
+def _before(record: ResultRecord) -> Location:
+    """Where the bytes are kept that somebody else had at the path of a result."""
+    return locate(f"{record.file.removesuffix('.run')}.before.run")
+
+
+def drop_foreign(results: Iterable[ResultRecord]) -> None:
+    """Once a publish is through: delete what was kept of files that somebody else had at the paths of results."""
+    for record in results:
+        _before(record).delete()
 
 
 def _keep_foreign(run: DataAssetRun, before: AssetManifest) -> dict[str, Location]:
@@ -261,7 +276,7 @@ def _keep_foreign(run: DataAssetRun, before: AssetManifest) -> dict[str, Locatio
     for record in run.results:
         location = locate(record.path)
         if record.path not in ours and location.exists():
-            kept[record.path] = locate(f"{record.file.removesuffix('.run')}.before.run")
+            kept[record.path] = _before(record)
             location.link_to(kept[record.path])
     return kept
 

@@ -14,7 +14,7 @@ from mad_prefect_core.runs.kept import change_kept, read_kept
 from mad_prefect_core.runs.lease import Holder
 from mad_prefect_core.runs.manifest import AssetManifest, AssetManifestRun, read_manifest
 from mad_prefect_core.runs.pins import is_pinned
-from mad_prefect_core.runs.publish import settle, show
+from mad_prefect_core.runs.publish import drop_foreign, settle, show
 from mad_prefect_core.runs.record import DataAssetRun, RunStatus
 from mad_prefect_core.runs.retention import Retention
 
@@ -150,6 +150,7 @@ def _finish(run: DataAssetRun) -> bool:
     logger.info("Run %s of asset %r ended after it had been published; it is finished.", run.id, run.asset_name)
     if current:
         show(str(run.asset_name), str(run.asset_id))
+        drop_foreign(manifest.results)
         record.results = list(manifest.results)
         settle(record, ())  # what it superseded is swept by the next run: that one knows the retention
     # What its record says of a failure, if anything, turned out wrong: the manifest says what is current.
