@@ -187,7 +187,13 @@ class Lake:
         """A run with the next value."""
         self.value += 1
         self.asset.call_sync()
-        self.published += [manifest.last_run.id] if (manifest := self.manifest()) and manifest.last_run else []
+        self.note()
+
+    def note(self) -> None:
+        """Note which run is current."""
+        manifest = self.manifest()
+        if manifest and manifest.last_run and manifest.last_run.id not in self.published:
+            self.published.append(manifest.last_run.id)
 
     def plant(self) -> None:
         """Put files of somebody else into every folder that there is."""
@@ -260,8 +266,7 @@ class Lake:
             if any(path in files for path in self.paths) and self.published:
                 yield "there is a result and no manifest"
             return
-        if manifest.last_run.id not in self.published:
-            self.published.append(manifest.last_run.id)
+        self.note()
         for result in manifest.results:
             for path in (result.path, result.file):
                 if path not in files:

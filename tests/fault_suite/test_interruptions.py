@@ -39,7 +39,7 @@ def test_s10_cancelled_at_a_storage_call(fresh: Callable[..., Lake], trials: Tri
         return len(injected.failed), outcome if isinstance(outcome, BaseException) else None
 
     lake = fresh()
-    for number in itertools.count(1, effort.of(3, 1)):
+    for number in itertools.count(1, effort.of(6, 1)):
         old = lake.value
         lake.value += 1
         failed, error = asyncio.run(cancelled(lake, number))
@@ -59,7 +59,7 @@ def test_s10_asked_to_end_at_a_storage_call(
 ) -> None:
     """Ctrl-C, and SIGTERM where it raises, as it does in a process of Prefect's."""
     lake = fresh()
-    for number in itertools.count(1, effort.of(5, 1)):
+    for number in itertools.count(1, effort.of(8, 1)):
         old = lake.value
         lake.value += 1
         asked = getattr(signal, how)

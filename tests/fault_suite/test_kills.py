@@ -21,7 +21,7 @@ def test_s01_s03_killed_at_a_storage_call(
     fresh: Callable[..., Lake], crashing: Crashing, trials: Trials, effort: Effort, when: str
 ) -> None:
     lake = fresh()
-    for number in itertools.count(1, effort.of(2, 1)):
+    for number in itertools.count(1, effort.of(4, 1)):
         old = lake.value
         lake.value += 1
         status = crashing.wait(crashing.start(lake.value, fail_at=number, when=when, signal=signal.SIGKILL))
@@ -44,7 +44,7 @@ def test_s01_s02_killed_at_a_random_time_while_readers_look(
     begun = time.monotonic()
     assert crashing.wait(crashing.start(lake.value)) == 0
     took = time.monotonic() - begun
-    for number in range(effort.of(30, 200)):
+    for number in range(effort.of(20, 200)):
         lake = lake if number else fresh()
         old = lake.value
         lake.value += 1
