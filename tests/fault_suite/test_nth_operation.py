@@ -80,7 +80,9 @@ def test_s08_by_the_systems_calls(
     trials.hold()
 
 
-@pytest.mark.parametrize("options", [{"snapshot_artifacts": True}, {"retention": Retention(keep_last=2)}], ids=str)
+@pytest.mark.parametrize(
+    "options", [{"snapshot_artifacts": True}, {"retention": Retention(keep_last=2)}], ids=["snapshots", "retention"]
+)
 @pytest.mark.parametrize(("forever", "when"), MODES)
 def test_s08_with_history(
     fresh: Callable[..., Lake], trials: Trials, effort: Effort, options: Any, forever: bool, when: When
