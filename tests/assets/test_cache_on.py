@@ -103,7 +103,7 @@ REACHED = {
     "dict of functions": "def h(): return 5\nT = {'a': h}\ndef fn(): return T['a']()",
     "list of functions": "T = [lambda: 5]\ndef fn(): return T[0]()",
     "set of functions": "T = {lambda: 5}\ndef fn(): return [f() for f in T]",
-    "order of a dict": "T = {5: 1, 6: 2}\ndef fn(): return list(T)",
+    "order of a dict": "T = dict.fromkeys([1, 2] if 5 == 5 else [2, 1])\ndef fn(): return list(T)",
     "pattern": "import re\nP = re.compile('5')\ndef fn(): return P",
     "getter": "import operator\ng = operator.itemgetter(5)\ndef fn(): return g",
     "builtin": "import math\nh = math.floor if 5 == 5 else math.ceil\ndef fn(): return h(1.5)",
@@ -130,6 +130,10 @@ REACHED = {
     "asset": (
         "from mad_prefect_core import asset\n@asset('5.json', name='of_a_reached_asset')\ndef h(): return []\n"
         "def fn(): return h"
+    ),
+    "argument of an asset": (
+        "from mad_prefect_core import asset\n@asset('x.json', name='of_a_bound_asset')\ndef f(n): return []\n"
+        "h = f.with_arguments(5)\ndef fn(): return h"
     ),
 }
 

@@ -104,7 +104,7 @@ def _node(value: Any, own: str) -> tuple[bytes, list[Any]]:
     if isinstance(value, _REDUCIBLE):
         return _label(kind), list(value.__reduce__())
     if isinstance(value, Asset):
-        return f"{value.name}|{value.path}".encode(), []
+        return f"{value.name}|{value.path}|{value.id}".encode(), []
     return _object(value, kind, own)
 
 
