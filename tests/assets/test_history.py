@@ -14,8 +14,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mad_prefect_core import DataAsset, Retention, asset
-from mad_prefect_core.errors import AssetRunningError, OptionError, VersionError
+from mad_prefect_core.errors import (
+    ArgumentError,
+    AssetRunningError,
+    CorruptFileError,
+    ManifestError,
+    OptionError,
+    VersionError,
+)
 from mad_prefect_core.runs import AssetVersion, load_asset_manifest
+from mad_prefect_core.runs.history import History
 
 
 async def rows(of: Any, query: str | None = None) -> Any:
@@ -248,12 +256,96 @@ async def test_a_lost_history_file_is_made_anew_from_the_run_records(base: Path,
         await x()
     [file] = base.rglob("history.json")
     if damage == "gone":
-        file.write_text("")
+        file.unlink()
     else:
-        file.write_text(file.read_text()[:50] if damage == "cut" else '{"history_version": 8}')
+        file.write_text(file.read_text()[:50] if damage == "cut" else '{"history_version": "many"}')
     assert [v.kept for v in await x.history()] == [True] * 4
     await x()
     assert [v.run.rows for v in await x.history() if v.kept] == [5, 4, 3, 2, 1]
+
+
+async def test_a_history_of_a_later_release_is_refused_and_left_alone(base: Path) -> None:
+    x = counting("x.parquet", snapshot_artifacts=True)
+    for _ in range(3):
+        await x()
+    [file] = base.rglob("history.json")
+    file.write_text('{"history_version": "8"}')
+    with pytest.raises(ManifestError, match=r"version 8.*Update"):
+        await x.history()
+    assert file.read_text() == '{"history_version": "8"}'
+
+
+async def test_a_lost_manifest_loses_no_history_and_no_pin(base: Path) -> None:
+    x = counting("x.parquet", retention=Retention(keep_last=2))
+    await x()
+    await x.pin("audited")
+    for _ in range(3):
+        await x()
+    [manifest] = base.rglob("manifest.json")
+    manifest.write_text(manifest.read_text()[:100])
+    await x()
+    assert await rows(await x.at("audited")) == [(0, 1)]
+    assert [v.run.rows for v in await x.history() if v.kept] == [5, 4, 1]
+    await x()
+    assert [v.run.rows for v in await x.history() if v.kept] == [6, 5, 1]
+    assert results_on_disk(base) == 3
+
+
+async def test_what_was_pinned_meanwhile_is_not_pruned(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    x = counting("x.parquet", snapshot_artifacts=True)
+    for _ in range(4):
+        await x()
+    planned = History._to_prune
+
+    def then_pinned(self: History, retention: Retention) -> Any:
+        found = planned(self, retention)
+        monkeypatch.setattr(History, "_to_prune", planned)
+        self.pin("audited", str(found[0].run.id))
+        return found
+
+    monkeypatch.setattr(History, "_to_prune", then_pinned)
+    pruned = await x.prune(Retention(keep_last=1))
+    assert [entry.run.rows for entry in pruned] == [2]
+    assert await rows(await x.at("audited")) == [(0, 1)]
+
+
+@pytest.mark.parametrize("name", ["", "2026-11-22", "0123456789abcdef0123456789abcdef"])
+async def test_a_pin_that_reads_as_something_else_is_refused(base: Path, name: str) -> None:
+    x = counting("x.json")
+    await x()
+    with pytest.raises(VersionError, match="can't be named"):
+        await x.pin(name)
+
+
+async def test_a_rollback_to_bytes_that_have_changed_is_refused(base: Path) -> None:
+    x = counting("x.csv", snapshot_artifacts=True)
+    for _ in range(3):
+        await x()
+    first = (await x.history())[-1]
+    file = base / first.run.results[0].file
+    file.write_bytes(file.read_bytes().replace(b"1", b"7"))
+    with pytest.raises(CorruptFileError, match="not what it wrote"):
+        await x.rollback(first)
+    assert [v.current for v in await x.history() if v.run.rows == 3] == [True]
+
+
+async def test_retention_and_expiration_may_mean_for_ever(base: Path) -> None:
+    x = counting("x.csv", retention=Retention(max_age=dt.timedelta(days=999999)), cache_expiration=dt.timedelta.max)
+    await x()
+    assert (await x()).from_cache
+    told = await x.explain()
+    assert (told.hit, told.expires) == (True, None)
+
+
+async def test_what_changes_a_history_needs_all_arguments(base: Path) -> None:
+    @asset("x.json")
+    def x(n: int) -> Any:
+        return [{"n": n}]
+
+    await x(1)
+    for change in (x.prune(Retention(keep_last=1)), x.pin("a"), x.unpin("a"), x.rollback("abcd")):
+        with pytest.raises(ArgumentError, match="needs n"):
+            await change
 
 
 async def test_reading_the_past_needs_no_options_of_today(base: Path) -> None:

@@ -89,7 +89,7 @@ async def test_pins_and_prune_say_and_do_the_same(base: Path, teas: Any, command
 async def test_several_sets_of_arguments_are_told_apart_by_id(teas: Any, command: Command) -> None:
     await teas("leeds")
     told = command("history", "teas", code=1)
-    assert "2 sets of arguments" in told
+    assert "may be 2 assets, or sets of arguments" in told
     assert "gold/leeds.parquet" in told
     assert teas.id[:8] in told
     assert len(command("history", "teas", "--id", teas.id[:6])["runs"]) == 2

@@ -22,6 +22,7 @@ from mad_prefect_core import asset
 from mad_prefect_core.errors import AssetRunningError, OptionError
 from mad_prefect_core.mounts import Location
 from mad_prefect_core.runs import load_asset_manifest
+from mad_prefect_core.runs.process import Process
 
 SCRIPT = """
 import json, os, pathlib, sys, time
@@ -217,6 +218,65 @@ async def test_on_running_reuse_takes_the_result_of_the_run_it_waited_for_unless
         assert relation.fetchall() == [(len(runs),)]
     await x()
     assert len(runs) == (3 if first_fails else 2), "a call that did not wait runs"
+
+
+@pytest.mark.parametrize("calls", ["gold", "call_sync"])
+async def test_a_call_that_blocks_the_loop_of_the_run_it_waits_for_is_told_so_instead_of_hanging(
+    base: Path, calls: str
+) -> None:
+    begun = asyncio.Event()
+
+    @asset("bronze.json")
+    async def bronze() -> Any:
+        begun.set()
+        await asyncio.sleep(0.05)
+        return [{"n": 1}]
+
+    @asset("gold.json")
+    def gold() -> Any:
+        return bronze.query_sync()
+
+    running = asyncio.create_task(bronze())
+    await begun.wait()
+    with pytest.raises(AssetRunningError, match=r"blocked by\s+call_sync.*await the asset"):
+        await gold() if calls == "gold" else bronze.call_sync()
+    await running
+
+
+@pytest.mark.parametrize("found", ["of another machine", "cut short"])
+async def test_on_running_fail_and_rollback_get_past_a_holder_that_died_elsewhere(
+    base: Path, start: Start, found: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MAD_PREFECT_LEASE_SECONDS", "1")
+
+    @asset("x.parquet|csv", name="x", on_running="fail", snapshot_artifacts=True)
+    def x() -> Any:
+        return [{"who": "here", "page": page} for page in range(4)]
+
+    await x()
+    await x()
+
+    def die() -> None:
+        lease = _lease(base)
+        body = json.loads(lease.read_text())
+        holder = body["left"][0] if body["left"] else None
+        process = {"host": "h", "place": "elsewhere", "pid": 1, "born": "1"}
+        body["holder"] = holder or {"run": "r", "asset_name": "x", "asset_id": x.id, "since": "2020-01-01T00:00:00Z"}
+        body["holder"]["process"] = process
+        lease.write_text(json.dumps(body) if found == "of another machine" else json.dumps(body)[:80])
+
+    die()
+    await asyncio.wait_for(x(), 30)
+    die()
+    await asyncio.wait_for(x.rollback((await x.history())[-1]), 30)
+
+
+def test_a_process_of_which_the_machine_does_not_tell_is_not_taken_for_gone() -> None:
+    this = Process.this()
+    assert not this.is_gone()
+    assert not this.model_copy(update={"born": "alive"}).is_gone()
+    assert this.model_copy(update={"born": "12345"}).is_gone()
+    assert not this.model_copy(update={"place": "elsewhere", "born": "12345"}).is_gone()
 
 
 def test_an_on_running_that_is_none_of_them_is_refused() -> None:

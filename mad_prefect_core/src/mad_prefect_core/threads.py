@@ -11,7 +11,11 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
-__all__ = ["StillRunningError", "in_thread", "run_sync", "run_within"]
+__all__ = ["StillRunningError", "in_thread", "is_blocked", "run_sync", "run_within"]
+
+_blocked: contextvars.ContextVar[tuple[asyncio.AbstractEventLoop, ...]] = contextvars.ContextVar(
+    "mad_prefect_blocked", default=()
+)
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -56,12 +60,19 @@ def run_sync(call: Callable[[], Coroutine[Any, Any, T]]) -> T:
         except BaseException as error:
             problem.append(error)
 
+    token = _blocked.set((*_blocked.get(), asyncio.get_running_loop()))
     thread = threading.Thread(target=contextvars.copy_context().run, args=(work,), name="mad-prefect-sync")
+    _blocked.reset(token)
     thread.start()
     thread.join()
     if problem:
         raise problem[0]
     return outcome[0]
+
+
+def is_blocked(loop: asyncio.AbstractEventLoop | None) -> bool:
+    """Whether this loop stands still until the call returns that asks, by `run_sync`."""
+    return loop in _blocked.get()
 
 
 class StillRunningError(TimeoutError):

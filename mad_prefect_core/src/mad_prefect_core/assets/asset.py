@@ -242,7 +242,13 @@ class DataAsset(WithHistory, Generic[P, R]):
         note_read(artifact)
         return artifact
 
-    async def _history(self) -> History:
+    async def _history(self, *, to_change: bool = False) -> History:
+        if to_change and self._missing:
+            raise ArgumentError(
+                f"The asset needs {', '.join(self._missing)} to say whose history is meant",
+                asset=self.name,
+                hint="Bind the arguments with with_arguments(...).",
+            )
         run = (await self._latest()).run if self._missing else None
         return History(self.name, self.id if run is None else run.asset_id)
 

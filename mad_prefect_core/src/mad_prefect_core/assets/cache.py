@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
 
 from mad_prefect_core.artifacts import DataArtifact
 from mad_prefect_core.assets.plan import Plan
-from mad_prefect_core.errors import ArgumentError
+from mad_prefect_core.errors import ArgumentError, ManifestError
 from mad_prefect_core.runs.catalogue import stored_assets
 from mad_prefect_core.runs.manifest import AssetManifest, read_manifest
 from mad_prefect_core.runs.publish import result_file, whole
@@ -72,7 +73,10 @@ def explained(
     expiration = plan.options.cache_expiration
     last = manifest.last_run if manifest else None
     made = manifest.last_materialized if manifest else None
-    expires = made + expiration if made and expiration else None
+    expires = None
+    if made and expiration:
+        with suppress(OverflowError):  # of an expiration that means "never"
+            expires = made + expiration
 
     def because(reason: Reason, text: str) -> Explanation:
         return Explanation(reason, text, last.id if last else None, made, expires)
@@ -82,32 +86,36 @@ def explained(
     if manifest is None or made is None or last is None:
         return because("no_result", "It runs: with these arguments it has no result yet."), None
     now = dt.datetime.now(dt.UTC)
-    if not any_age and expires is not None and now >= expires:
+    if expiration is not None and not any_age and now - made >= expiration:
         return because("expired", f"It runs: the result expired at {expires:%Y-%m-%d %H:%M:%S} UTC."), None
     if not any_age and made > now:
         return because("future", f"It runs: the result is of the future, {made:%Y-%m-%d %H:%M:%S} UTC."), None
     if manifest.asset_signature != plan.signature():
-        return because("options", "It runs: the options that change what is stored are not those of the result."), None
+        return because("options", "It runs: the options, or the code, are not those of the result."), None
     stored = [record.path for record in manifest.results]
     if stored and stored != list(plan.paths):
         return because("paths", f"It runs: the result is at {', '.join(stored)}."), None
     if "upstream" in plan.options.cache_on and (newer := _newer_upstream(plan, last.id)):
-        return because("upstream", f"It runs: {', '.join(newer)} has a newer result than it read."), None
+        return because("upstream", f"It runs: {newer}."), None
     artifact = artifact_of(plan, manifest)  # it holds the run's files: they are not swept while they are looked at
     if broken := [record.path for record in manifest.results if not whole(record)]:
         return because("files", f"It runs: {', '.join(broken)} is gone, or not as its run wrote it."), None
     return because("hit", f"It hits: the result of {made:%Y-%m-%d %H:%M:%S} UTC answers it."), artifact
 
 
-def _newer_upstream(plan: Plan, run_id: str) -> list[str]:
-    """The assets that a run read and that have another result by now."""
-    record = DataAssetRun.read(plan.name, plan.id, run_id)
+def _newer_upstream(plan: Plan, run_id: str) -> str:
+    """Which assets that a run read have another result by now, in words; "" where none has."""
+    record = None
+    with suppress(ManifestError):
+        record = DataAssetRun.read(plan.name, plan.id, run_id)
+    if record is None:
+        return "the record of what it read is gone"
     newer = []
-    for read in record.upstream if record else ():
+    for read in record.upstream:
         manifest, _ = read_manifest(read.asset_name, read.asset_id)
         if manifest is None or manifest.last_run is None or manifest.last_run.id != read.run:
             newer.append(read.asset_name)
-    return newer
+    return f"{', '.join(newer)} has a newer result than it read" if newer else ""
 
 
 def artifact_of(plan: Plan, manifest: AssetManifest) -> DataArtifact:

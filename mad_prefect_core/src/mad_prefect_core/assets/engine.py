@@ -25,10 +25,10 @@ from mad_prefect_core.errors import (
 from mad_prefect_core.mounts import checked_folder
 from mad_prefect_core.paths import is_url, relative_key, safe_segment
 from mad_prefect_core.plugins import get_host
+from mad_prefect_core.runs.holds import hold
 from mad_prefect_core.runs.lease import Holder, Lease
 from mad_prefect_core.runs.lifecycle import Lifecycle
 from mad_prefect_core.runs.manifest import AssetManifest, read_manifest
-from mad_prefect_core.runs.pins import pin
 from mad_prefect_core.runs.publish import (
     ResultTarget,
     fragment_record,
@@ -37,7 +37,7 @@ from mad_prefect_core.runs.publish import (
 )
 from mad_prefect_core.runs.record import DataAssetRun, UpstreamRun
 from mad_prefect_core.runs.sweep import sweep_left
-from mad_prefect_core.threads import in_thread
+from mad_prefect_core.threads import in_thread, is_blocked
 
 __all__ = ["execute", "note_read"]
 
@@ -62,6 +62,8 @@ def _hit(plan: Plan, artifact: DataArtifact) -> DataArtifact:
     return artifact
 
 
+_loops: dict[str, asyncio.AbstractEventLoop] = {}
+"""The event loop of each run of this process."""
 _calls: ContextVar[tuple[tuple[str, Lease], ...]] = ContextVar("mad_prefect_calls", default=())
 """The asset ids of the runs around this call, each with the lease it runs under."""
 
@@ -81,10 +83,16 @@ async def _run_alone(plan: Plan) -> DataArtifact:
         delay = _FIRST_DELAY
         with located(phase="lease"):
             while (other := await in_thread(lease.take, run.holder())) is not None:
-                if plan.options.on_running == "fail":
+                if plan.options.on_running == "fail" and lease.is_alive(other):
                     raise AssetRunningError(
                         f"Another run is under way since {other.since:%Y-%m-%d %H:%M:%S} UTC{_where(other)}",
                         hint='Call again later, or have on_running="wait" or "reuse".',
+                    )
+                if is_blocked(_loops.get(other.run)):
+                    raise AssetRunningError(
+                        "The run that this call waits for can't go on: it is on an event loop that is blocked by "
+                        "call_sync or query_sync until this call returns",
+                        hint="Make the function that calls it async, and await the asset.",
                     )
                 if not waited_for:
                     logger.info("Asset %r: waits for run %s.", plan.name, other.run)
@@ -97,11 +105,16 @@ async def _run_alone(plan: Plan) -> DataArtifact:
         if artifact is not None:
             return _hit(plan, artifact)
         return await _run_under(lease, run, manifest)
+    except GeneratorExit:  # the task was destroyed with its loop: nothing can be awaited any more
+        lease.release()
+        raise
     finally:
-        await in_thread(lease.release)
+        if lease.held:
+            await in_thread(lease.release)
 
 
 async def _run_under(lease: Lease, run: _Run, manifest: AssetManifest | None) -> DataArtifact:
+    _loops[str(run.record.id)] = asyncio.get_running_loop()
     calls = _calls.set((*_calls.get(), (run.plan.id, lease)))
     reads = _reads.set(run.record.upstream)
     try:
@@ -109,6 +122,7 @@ async def _run_under(lease: Lease, run: _Run, manifest: AssetManifest | None) ->
     finally:
         _calls.reset(calls)
         _reads.reset(reads)
+        _loops.pop(str(run.record.id), None)
 
 
 def note_read(artifact: DataArtifact) -> None:
@@ -161,7 +175,7 @@ class _Run(Lifecycle):
         )
         own = [target.run_file(plan.name, str(record.id)) for target in self.targets]
         self.fragments_dir, self.hive = self._fragments_dir(str(record.id), now)
-        self.pins = [pin(file) for file in own]
+        self.holds = [hold(file) for file in own]
         super().__init__(record, [self.fragments_dir, *sorted({file.folder for file in own})], plan.options.retention)
 
     def _fragments_dir(self, run_id: str, now: dt.datetime) -> tuple[str, dict[str, str]]:

@@ -24,7 +24,7 @@ class WithHistory(ABC):
     """
 
     @abstractmethod
-    async def _history(self) -> History: ...
+    async def _history(self, *, to_change: bool = False) -> History: ...
 
     @abstractmethod
     def _retention(self) -> Retention | None: ...
@@ -50,15 +50,15 @@ class WithHistory(ABC):
     async def rollback(self, to: Which) -> DataAssetRun:
         """Make the results of an earlier run the current ones, whole or not at all, by a run of its own: the history
         goes on. Raises `AssetRunningError` while a run is under way."""
-        return await in_thread((await self._history()).rollback, to)
+        return await in_thread((await self._history(to_change=True)).rollback, to)
 
     async def pin(self, name: str, which: Which | None = None) -> AssetVersion:
         """Keep a version, the current one if none is named, whatever the retention, until it is unpinned."""
-        return await in_thread((await self._history()).pin, name, which)
+        return await in_thread((await self._history(to_change=True)).pin, name, which)
 
     async def unpin(self, name: str) -> None:
         """Let go of a pin."""
-        await in_thread((await self._history()).unpin, name)
+        await in_thread((await self._history(to_change=True)).unpin, name)
 
     async def prune(self, retention: Retention | None = None, *, dry_run: bool = False) -> list[PrunedRun]:
         """Delete the data of earlier runs that the retention, the asset's own if not given, does not want. Their
@@ -66,4 +66,4 @@ class WithHistory(ABC):
         wanted = retention or self._retention()
         if wanted is None:
             raise OptionError("The asset has no retention", hint="Pass one: prune(Retention(keep_last=10)).")
-        return await in_thread((await self._history()).prune, wanted, dry_run)
+        return await in_thread((await self._history(to_change=True)).prune, wanted, dry_run)

@@ -149,7 +149,7 @@ def prune(
         keep_daily=keep_daily,
         keep_weekly=keep_weekly,
         keep_monthly=keep_monthly,
-        max_age=None if max_age_days is None else dt.timedelta(days=max_age_days),
+        max_age=None if max_age_days is None else _days(max_age_days),
     )
     pruned = past.prune(retention, dry_run)
     data = [_pruned(entry) for entry in pruned]
@@ -198,6 +198,13 @@ def _which(text: str) -> Which:
     except ValueError:
         return text
     return moment if moment.tzinfo is not None else text
+
+
+def _days(days: float) -> dt.timedelta:
+    try:
+        return dt.timedelta(days=days)
+    except (OverflowError, ValueError):
+        raise OptionError(f"--max-age-days can't be {days}") from None
 
 
 def _retention(**rules: Any) -> Retention:

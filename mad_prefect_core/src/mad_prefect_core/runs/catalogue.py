@@ -43,18 +43,20 @@ def stored_assets(name: str | None = None) -> Iterator[AssetManifest]:
 def find_asset(name: str, asset_id: str | None = None) -> AssetManifest:
     """The manifest of an asset, by its full name or the last part of it, and by the first digits of its id where there
     are several sets of arguments. Raises `VersionError` where that is none or several."""
-    known = [m for m in stored_assets() if m.asset_name == name or m.asset_name.rpartition(".")[2] == name]
+    stored = list(stored_assets())
+    known = [m for m in stored if m.asset_name == name]
+    known = known or [m for m in stored if m.asset_name.rpartition(".")[2] == name]
     found = [manifest for manifest in known if manifest.asset_id.startswith(asset_id or "")]
     if len(found) == 1:
         return found[0]
     if not known:
-        names = sorted({manifest.asset_name for manifest in stored_assets()})
+        names = sorted({manifest.asset_name for manifest in stored})
         raise VersionError(f"There is no asset {name!r} on this base", hint=f"There are: {', '.join(names) or 'none'}.")
     ids = ", ".join(f"{m.asset_id[:8]} ({m.asset_name}, {', '.join(m.last_artifacts)})" for m in known)
     raise VersionError(
         f"There are {len(found)} assets {name!r} with an id that begins with {asset_id!r}"
         if asset_id
-        else f"The asset {name!r} was run with {len(found)} sets of arguments",
+        else f"{name!r} may be {len(found)} assets, or sets of arguments of one",
         asset=name,
         hint=f"Say which by the first digits of its id: {ids}.",
     )

@@ -38,7 +38,8 @@ class AssetDiff:
     def counts(self) -> dict[str, int]:
         """How many rows were added, removed and, with a key, changed."""
         relations = {"added": self.added, "removed": self.removed, "changed": self.changed}
-        return {name: len(found.project("1").fetchall()) for name, found in relations.items() if found is not None}
+        counted = {name: found.aggregate("count(*)") for name, found in relations.items() if found is not None}
+        return {name: int(found.fetchall()[0][0]) for name, found in counted.items()}
 
 
 def diff(before: AssetVersion, after: AssetVersion, key: str | Sequence[str] | None = None) -> AssetDiff:
@@ -137,7 +138,8 @@ class _Comparison:
         return f"CAST({f'{table}.{quote(name)}' if name in self._columns[side] else 'NULL'} AS {kind})"
 
     def _same(self, keys: Sequence[str]) -> str:
-        return " AND ".join(f"{self._a}.{quote(n)} IS NOT DISTINCT FROM {self._b}.{quote(n)}" for n in keys)
+        sides = [(self._value("before", name, self._a), self._value("data", name, self._b)) for name in keys]
+        return " AND ".join(f"{one} IS NOT DISTINCT FROM {other}" for one, other in sides)
 
     def _over(self, query: str) -> Relation:
         before = relation_over([self._files["before"]], FormatOptions(), self._columns["before"])

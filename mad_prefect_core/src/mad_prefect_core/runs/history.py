@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
+import re
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from mad_prefect_core.artifacts.files import DataFile, FormatOptions
+from mad_prefect_core.artifacts.files import DataFile, FormatOptions, checksum_at
 from mad_prefect_core.artifacts.query import relation_over
-from mad_prefect_core.errors import AssetRunningError, VersionError, located
+from mad_prefect_core.errors import CorruptFileError, VersionError, located
 from mad_prefect_core.mounts import locate
 from mad_prefect_core.runs.kept import read_kept, records_of
 from mad_prefect_core.runs.lease import Lease
 from mad_prefect_core.runs.lifecycle import Lifecycle
-from mad_prefect_core.runs.manifest import AssetManifest, AssetManifestRun, change_manifest, read_manifest
-from mad_prefect_core.runs.publish import ResultTarget, address, lease_on, result_file
-from mad_prefect_core.runs.record import DataAssetRun, RunStatus
+from mad_prefect_core.runs.manifest import AssetManifest, AssetManifestRun, read_manifest
+from mad_prefect_core.runs.publish import ResultTarget, address, lease_on, result_file, whole
+from mad_prefect_core.runs.record import DataAssetRun, RunStatus, UpstreamRun
 from mad_prefect_core.runs.retention import Retention
 from mad_prefect_core.runs.sweep import files_of, forget, not_kept, sweep_left
 from mad_prefect_core.session import Relation
@@ -30,6 +31,7 @@ __all__ = ["AssetVersion", "History", "PrunedRun", "Which"]
 logger = logging.getLogger(__name__)
 
 _SHORTEST = 4  # digits of a run's id
+_RUN_ID = re.compile(r"[0-9a-f]{32}")
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,7 @@ class History:
                 record,
                 current=record.id == current,
                 kept=record.id in kept,
-                pins=tuple(sorted(name for name, run_id in manifest.pins.items() if run_id == record.id)),
+                pins=tuple(record.pins),
             )
             for record in _newest_first(records)
         ]
@@ -135,10 +137,23 @@ class History:
         )
 
     def pin(self, name: str, which: Which | None = None) -> AssetVersion:
-        """Keep a version, the current one if none is named, until it is unpinned. A pin of that name moves."""
+        """Keep a version, the current one if none is named, until it is unpinned. A pin of that name moves.
+
+        Raises `AssetRunningError` while a run is under way, as all that follow do.
+        """
+        if not name or _RUN_ID.fullmatch(name) or _as_moment(name):
+            raise VersionError(f"A pin can't be named {name!r}, which reads as something else", asset=self.asset_name)
         version = self.at(which) if which is not None else self.current()
-        version.file()
-        self._change_pins(lambda pins: pins | {name: str(version.run.id)})
+        with _Alone(self, version.run, "pin"):
+            version = self.at(str(version.run.id))
+            if version.file() is None:
+                raise VersionError(f"Run {version.run.id} stored no file to keep", asset=self.asset_name)
+            for other in self.versions():
+                if name in other.pins and other.run.id != version.run.id:
+                    self._take_pin(other.run, name)
+            if name not in version.pins:
+                version.run.pins.append(name)
+                version.run.write()
         return self.at(str(version.run.id))
 
     def unpin(self, name: str) -> None:
@@ -146,44 +161,49 @@ class History:
         version = self.at(name)
         if name not in version.pins:
             raise VersionError(f"There is no pin {name!r}", asset=self.asset_name)
-
-        self._change_pins(lambda pins: {other: run for other, run in pins.items() if other != name})
+        with _Alone(self, version.run, "unpin"):
+            self._take_pin(version.run, name)
 
     def prune(self, retention: Retention, dry_run: bool = False) -> list[PrunedRun]:
         """Delete the data of the runs that a retention does not want, the oldest first; with `dry_run` only say
         which."""
-        manifest = self._manifest()
-        if manifest is None or manifest.last_run is None:
-            return []
-        pruned = [self._pruned(run) for run in not_kept(manifest, read_kept(manifest), retention)]
-        if pruned and not dry_run:
-            with _Alone(self, self.current().run, "prune"):
-                forget(manifest, [entry.run for entry in pruned])
-        return pruned
+        found = self._to_prune(retention)
+        if dry_run or not found:
+            return found
+        with _Alone(self, self.at(found[0].run.id).run, "prune"):
+            found = self._to_prune(retention)  # as it is now that nobody else is at it
+            manifest = self._manifest()
+            gone = forget(manifest, [entry.run for entry in found]) if manifest else []
+        return [entry for entry in found if entry.run.id in gone]
 
     def rollback(self, which: Which) -> DataAssetRun:
-        """Make the results of an earlier run the current ones, by a run of its own. Returns that."""
+        """Make the results of an earlier run the current ones, by a run of its own. Returns that.
+
+        Raises `CorruptFileError` where what was kept of it is not what it wrote.
+        """
         version = self.at(which)
-        if version.current:
+        if version.current and all(whole(result) for result in version.run.results):
             return version.run
         if version.file() is None:
             raise VersionError(f"Run {version.run.id} stored no file to go back to", asset=self.asset_name)
         with _Alone(self, version.run, "rollback") as lease:
+            self.at(str(version.run.id)).file()  # it may have been pruned meanwhile
             run = _Rollback(version.run)
             run.execute(lease, self._manifest())
         return run.record
 
-    def _change_pins(self, change: Callable[[dict[str, str]], dict[str, str]]) -> None:
-        """And let go of the runs that were kept for a pin alone and have none any more."""
-        before, after = change_manifest(
-            self.asset_name, self.asset_id, lambda manifest: manifest.model_copy(update={"pins": change(manifest.pins)})
-        )
-        lost = set(before.pins.values()) - set(after.pins.values()) if before else set()
-        for run in [run for run in read_kept(after) if run.id in lost]:
-            record = DataAssetRun.read(self.asset_name, self.asset_id, run.id)
-            if record is not None and not record.keeps_results:
-                with _Alone(self, record, "unpin"):
-                    forget(after, [run])
+    def _take_pin(self, run: DataAssetRun, name: str) -> None:
+        run.pins.remove(name)
+        run.write()
+        manifest = self._manifest()
+        if manifest is not None and not run.keeps_results and not run.pins:
+            forget(manifest, [kept for kept in read_kept(manifest) if kept.id == run.id])
+
+    def _to_prune(self, retention: Retention) -> list[PrunedRun]:
+        manifest = self._manifest()
+        if manifest is None or manifest.last_run is None:
+            return []
+        return [self._pruned(run) for run in not_kept(manifest, read_kept(manifest), retention)]
 
     def _manifest(self) -> AssetManifest | None:
         return read_manifest(self.asset_name, self.asset_id)[0]
@@ -209,18 +229,14 @@ class _Alone:
         self._holder = Lifecycle(record, ()).holder()
 
     def __enter__(self) -> Lease:
-        other = self._lease.take(self._holder)
-        if other is not None:
-            raise AssetRunningError(
-                f"A run is under way since {other.since:%Y-%m-%d %H:%M:%S} UTC",
-                asset=self._holder.asset_name,
-                hint="Try again when it is over.",
-            )
+        self._lease.take_or_refuse(self._holder)
         return self._lease
 
     def __exit__(self, *_: object) -> None:
-        self._lease.left = sweep_left(self._lease.left)
-        self._lease.release()
+        try:
+            self._lease.left = sweep_left(self._lease.left)
+        finally:
+            self._lease.release()
 
 
 class _Rollback(Lifecycle):
@@ -239,6 +255,7 @@ class _Rollback(Lifecycle):
             keeps_results=to.keeps_results,
             signature=to.signature,
             rolled_back_to=to.id,
+            upstream=[_as_now(read) for read in to.upstream],
         )
         targets = [ResultTarget.of(result.path) for result in to.results]
         self.own = [target.run_file(str(to.asset_name), str(record.id)) for target in targets]
@@ -250,6 +267,10 @@ class _Rollback(Lifecycle):
             results = []
             for result, own in zip(self.to.results, self.own, strict=True):
                 locate(result.file).link_to(own)
+                if checksum_at(own) != result.sha256:
+                    raise CorruptFileError(
+                        f"What is kept of run {self.to.id} is not what it wrote", path=result.file, phase="rollback"
+                    )
                 results.append(result.model_copy(update={"file": address(result.path, own), "token": ""}))
             self.record.results = results
             self.publish()
@@ -258,6 +279,19 @@ class _Rollback(Lifecycle):
             raise
         self.end()
         logger.info("Asset %r: went back to run %s.", self.record.asset_name, self.to.id)
+
+
+def _as_now(read: UpstreamRun) -> UpstreamRun:
+    """An asset that was read, with its current run: going back is to hold until that changes."""
+    manifest, _ = read_manifest(read.asset_name, read.asset_id)
+    return read.model_copy(update={"run": manifest.last_run.id if manifest and manifest.last_run else None})
+
+
+def _as_moment(text: str) -> dt.datetime | None:
+    try:
+        return dt.datetime.fromisoformat(text)
+    except ValueError:
+        return None
 
 
 def _newest_first(records: Sequence[DataAssetRun]) -> list[DataAssetRun]:

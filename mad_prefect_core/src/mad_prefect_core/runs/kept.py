@@ -13,12 +13,12 @@ from typing import Literal
 from pydantic import BaseModel, ValidationError
 
 from mad_prefect_core.errors import ManifestError, StorageConflictError
-from mad_prefect_core.mounts import Location
+from mad_prefect_core.mounts import Location, locate
 from mad_prefect_core.runs.catalogue import names_in
-from mad_prefect_core.runs.manifest import AssetManifest, AssetManifestRun
+from mad_prefect_core.runs.manifest import AssetManifest, AssetManifestRun, refuse_later
 from mad_prefect_core.runs.record import DataAssetRun, RunStatus, metadata_location
 
-__all__ = ["change_kept", "read_kept", "records_of"]
+__all__ = ["change_kept", "read_kept", "readable_runs", "records_of"]
 
 logger = logging.getLogger(__name__)
 
@@ -69,14 +69,22 @@ def records_of(asset_name: str, asset_id: str) -> list[DataAssetRun]:
         return [record for found in pool.map(lambda call: call(), calls) for record in found]
 
 
+def readable_runs(asset_name: str, asset_id: str) -> list[DataAssetRun]:
+    """The runs whose results are all there, by their records alone, the oldest first."""
+    found = [record for record in records_of(asset_name, asset_id) if record.status is RunStatus.SUCCESS]
+    found = [run for run in found if run.results and all(locate(result.file).exists() for result in run.results)]
+    return sorted(found, key=lambda run: str(run.materialized))
+
+
 def _read(manifest: AssetManifest) -> tuple[tuple[AssetManifestRun, ...], str | None]:
     location = _location(manifest)
     stored = location.read()
     if stored is None:
-        return (), None
+        return _from_records(manifest), None
     try:
         return _KeptRuns.model_validate_json(stored.data).runs, stored.token
     except (ValidationError, ValueError) as error:
+        refuse_later(stored.data, "history_version", location, manifest.asset_name)
         problem = str(error).splitlines()[0]
         logger.warning("%s can't be read (%s); it is made anew from the run records.", location.key, problem)
         return _from_records(manifest), stored.token
@@ -84,12 +92,11 @@ def _read(manifest: AssetManifest) -> tuple[tuple[AssetManifestRun, ...], str | 
 
 def _from_records(manifest: AssetManifest) -> tuple[AssetManifestRun, ...]:
     elsewhere = {*manifest.superseded, manifest.last_run.id if manifest.last_run else None}
-    found = [
+    return tuple(
         record.summary()
-        for record in records_of(manifest.asset_name, manifest.asset_id)
-        if record.keeps_results and record.status is RunStatus.SUCCESS and record.id not in elsewhere
-    ]
-    return tuple(sorted(found, key=lambda run: str(run.materialized)))
+        for record in readable_runs(manifest.asset_name, manifest.asset_id)
+        if (record.keeps_results or record.pins) and record.id not in elsewhere
+    )
 
 
 def _location(manifest: AssetManifest) -> Location:

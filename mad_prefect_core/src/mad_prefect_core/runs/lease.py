@@ -4,7 +4,7 @@ It is a small object on the storage, taken by compare-and-swap. Its holder write
 goes on. One whose process is gone, or that nobody has written for as long as it says, may be taken by another. No clock
 is compared with another: who waits measures how long the object has been the same.
 
-Whoever lost the lease can't publish: it is confirmed right before the switch, and the switch itself refuses a manifest
+Whoever lost the lease can't publish: it is renewed right before the switch, and the switch itself refuses a manifest
 that is not as it was when the lease was taken.
 """
 
@@ -20,7 +20,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from mad_prefect_core.errors import LeaseLostError, MadPrefectError, StorageConflictError
+from mad_prefect_core.errors import AssetRunningError, LeaseLostError, MadPrefectError, StorageConflictError
 from mad_prefect_core.mounts import Location, default_mount
 from mad_prefect_core.paths import relative_key
 from mad_prefect_core.runs.process import Process
@@ -31,8 +31,11 @@ __all__ = ["Holder", "Lease", "lease_name"]
 logger = logging.getLogger(__name__)
 
 _ATTEMPTS = 20
+_PAUSE = 0.2  # s
 _at_work: set[str] = set()
 """The runs of this process that hold a lease, or are giving it up."""
+_seen: dict[str, tuple[str, float]] = {}
+"""Of leases that others hold: the version of each, and since when it has been the same, for all calls here."""
 _warned: set[str] = set()
 """The storages that were warned of."""
 
@@ -83,13 +86,13 @@ class Lease:
         self.location = folder.beside(f"{folder.key}/{name}.json")
         self.left: tuple[Holder, ...] = ()
         """Runs that had it before and lost it, with what they may have left behind."""
+        self.renewed_by_other = False
         self._seconds = get_settings().lease_seconds
         self._holder: Holder | None = None
         self._token: str | None = None
         self._beat = 0
         self._renewed = 0.0
         self._lost = False
-        self._seen: tuple[str, float] | None = None
         self._lock = threading.Lock()
         self._stop = threading.Event()
 
@@ -133,6 +136,7 @@ class Lease:
                 gone = body is not None and body.holder is not None and body.holder.is_gone()
                 if not gone and not self._has_stood_still(stored.token, others):
                     return (body and body.holder) or _unknown(holder)
+            _seen.pop(self.location.path, None)
             left = (*body.left, *((body.holder,) if body.holder else ())) if body else ()
             self._beat = body.beat if body else 0
             try:
@@ -146,13 +150,41 @@ class Lease:
             return None
         raise StorageConflictError(f"Others took the lease {_ATTEMPTS} times in a row", path=self.location.key)
 
-    def confirm(self) -> None:
+    def take_or_refuse(self, holder: Holder) -> None:
+        """Take it as soon as it can be had. Raises `AssetRunningError` where a run is certainly under way."""
+        while (other := self.take(holder)) is not None:
+            if self.is_alive(other):
+                raise AssetRunningError(
+                    f"A run is under way since {other.since:%Y-%m-%d %H:%M:%S} UTC",
+                    asset=holder.asset_name,
+                    hint="Try again when it is over.",
+                )
+            time.sleep(_PAUSE)
+
+    def is_alive(self, other: Holder) -> bool:
+        """Whether a holder that `take` has told of is certainly at work: a process of this machine, or one elsewhere
+        that has renewed the lease since it was first looked at."""
+        here = other.process is not None and other.process.is_here()
+        return here or self.renewed_by_other
+
+    def renew(self) -> None:
         """Make sure that it is still held. Raises `LeaseLostError` if another run has taken it, `OSError` if that can't
         be told."""
-        self._renew()
+        with self._lock:
+            if self._holder is None:
+                return
+            if self._lost:
+                raise self._gone()
+            begun = time.monotonic()
+            try:
+                self._swap(self._holder, self._holder)
+            except StorageConflictError as conflict:
+                self._lost = True
+                raise self._gone() from conflict
+            self._renewed = begun
 
-    def confirmed(self) -> None:
-        """As `confirm`, by the clock alone: raises `LeaseLostError` if it was last renewed so long ago that it may have
+    def check(self) -> None:
+        """As `renew`, by the clock alone: raises `LeaseLostError` if it was last renewed so long ago that it may have
         been taken."""
         if self._lost or time.monotonic() - self._renewed > self._seconds:
             raise self._gone()
@@ -175,26 +207,12 @@ class Lease:
     def _keep(self) -> None:
         while not self._stop.wait(self._seconds / 3):
             try:
-                self._renew()
+                self.renew()
             except LeaseLostError as lost:
                 logger.warning("%s", lost)
                 return
-            except (OSError, MadPrefectError) as problem:
+            except Exception as problem:
                 logger.warning("The lease %s could not be renewed; trying again: %s", self.location.key, problem)
-
-    def _renew(self) -> None:
-        with self._lock:
-            if self._holder is None:
-                return
-            if self._lost:
-                raise self._gone()
-            begun = time.monotonic()
-            try:
-                self._swap(self._holder, self._holder)
-            except StorageConflictError as conflict:
-                self._lost = True
-                raise self._gone() from conflict
-            self._renewed = begun
 
     def _swap(self, held: Holder, then: Holder | None) -> None:
         """Write it, unless another run has. An earlier write of ours whose answer was lost is no other's."""
@@ -226,9 +244,10 @@ class Lease:
     def _has_stood_still(self, token: str, seconds: float) -> bool:
         """Whether nobody has written it for its time, as far as was watched from here."""
         now = time.monotonic()
-        if self._seen is None or self._seen[0] != token:
-            self._seen = (token, now)
-        return now - self._seen[1] > seconds
+        if _seen.get(self.location.path, ("", 0.0))[0] != token:
+            self.renewed_by_other = self.location.path in _seen
+            _seen[self.location.path] = (token, now)
+        return now - _seen[self.location.path][1] > seconds
 
     def _gone(self) -> LeaseLostError:
         return LeaseLostError(

@@ -11,6 +11,7 @@ from importlib.metadata import version
 from mad_prefect_core.errors import MadPrefectError, OutcomeUnknownError, located
 from mad_prefect_core.mounts import default_mount, locate
 from mad_prefect_core.plugins import get_host
+from mad_prefect_core.runs.kept import readable_runs
 from mad_prefect_core.runs.lease import Holder, Lease
 from mad_prefect_core.runs.manifest import AssetManifest, read_manifest
 from mad_prefect_core.runs.process import Process
@@ -44,6 +45,7 @@ class Lifecycle:
         self._retried: int | None
         self._lease: Lease
         self._predecessor: str | None
+        self._known: list[str] = []
 
     def holder(self) -> Holder:
         """The run as the holder of a lease."""
@@ -64,6 +66,9 @@ class Lifecycle:
         self._started = time.monotonic()
         self._retried = self._count_retries()
         self._predecessor = manifest.last_run.id if manifest and manifest.last_run else None
+        if self._predecessor is None:  # the manifest was lost, perhaps: the files of earlier runs are not
+            earlier = readable_runs(str(self.record.asset_name), str(self.record.asset_id))
+            self._known = [str(run.id) for run in earlier]
         lease.left = sweep_left(lease.left)
         self.record.status = RunStatus.RUNNING
         self.record.write()
@@ -76,8 +81,8 @@ class Lifecycle:
             self.record.materialized = dt.datetime.now(dt.UTC)
             self._measure()
             self.record.write()  # before the switch: whoever follows it finds there what is ours to sweep
-            self._lease.confirm()
-            tidy = publish(self.record, self._predecessor, self._lease.confirmed)
+            self._lease.renew()
+            tidy = publish(self.record, self._predecessor, self._lease.check, self._known)
             self.published = True
             if not tidy:
                 self._leave()
@@ -91,7 +96,7 @@ class Lifecycle:
             settle(record, sweep_superseded(manifest, self._retention) if manifest else ())
             record.write()
             self._lease.left = sweep_left(self._lease.left, published=record.asset_id)
-        except (OSError, MadPrefectError) as problem:
+        except Exception as problem:
             # An error now would say that the result is not published.
             logger.warning("Asset %r: run %s could not be wound up: %s", record.asset_name, record.id, problem)
             self._leave()  # whoever runs next winds it up
@@ -120,6 +125,10 @@ class Lifecycle:
             self._leave()  # whoever runs next finishes it, or sweeps it
         get_host().notify("mad_prefect_run_finished", record)
 
+    def check_lease(self) -> None:
+        """Raises `LeaseLostError` if another run may have taken its place: that one has swept its files."""
+        self._lease.check()
+
     def _leave(self) -> None:
         self._lease.left += (self.holder().model_copy(update={"process": None}),)
 
@@ -143,7 +152,3 @@ class Lifecycle:
         used = [plugin for plugin in host.plugins() if formats & set(plugin.formats) or storages & set(plugin.storages)]
         core = {"mad-prefect-core": version("mad-prefect-core")}
         return core | {plugin.distribution: plugin.version for plugin in used}
-
-    def check_lease(self) -> None:
-        """Raises `LeaseLostError` if another run may have taken its place: that one has swept its files."""
-        self._lease.confirmed()

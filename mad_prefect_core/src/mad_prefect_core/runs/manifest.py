@@ -27,6 +27,7 @@ __all__ = [
     "manifest_location",
     "persist_asset_manifest",
     "read_manifest",
+    "refuse_later",
     "upsert_asset_manifest_from_run",
 ]
 
@@ -71,7 +72,7 @@ class AssetManifestRun(BaseModel):
 
 
 class AssetManifest(BaseModel):
-    """Which run is current. Fields as in 2.x; `results`, `superseded` and `pins` are new."""
+    """Which run is current. Fields as in 2.x; `results` and `superseded` are new."""
 
     manifest_version: Literal["1"] = "1"
     asset_name: str
@@ -90,8 +91,6 @@ class AssetManifest(BaseModel):
     """Ids of earlier runs whose results are there still, though they are no history. That of the last before stays
     until the next run, for those who are reading it; others stay while somebody in the process that swept holds
     them."""
-    pins: dict[str, str] = {}
-    """Ids of runs that are kept whatever the retention, by the name that they were pinned under."""
 
     @model_validator(mode="after")
     def _in_utc(self) -> AssetManifest:
@@ -139,13 +138,7 @@ def read_manifest(asset_name: str, asset_id: str) -> tuple[AssetManifest | None,
     try:
         manifest = AssetManifest.model_validate_json(stored.data)
     except (ValidationError, ValueError) as error:
-        if (version := _version(stored.data)) not in (None, "1"):
-            raise ManifestError(
-                f"The manifest is of version {version}, which this release does not know",
-                asset=asset_name,
-                path=location.key,
-                hint="Update mad-prefect. Nothing was changed.",
-            ) from None
+        refuse_later(stored.data, "manifest_version", location, asset_name)
         logger.warning(
             "The manifest %s of asset %r can't be read (%s); the asset counts as never materialised, and its next run "
             "writes the manifest anew.",
@@ -160,13 +153,19 @@ def read_manifest(asset_name: str, asset_id: str) -> tuple[AssetManifest | None,
     return manifest, stored.token
 
 
-def _version(data: bytes) -> str | None:
-    """What a manifest that can't be read says of its version, if anything."""
+def refuse_later(data: bytes, field: str, location: Location, asset_name: str) -> None:
+    """Raise `ManifestError` for an object that can't be read because a later release has written it."""
     try:
-        version = json.loads(data)["manifest_version"]
+        version = str(json.loads(data)[field])
     except (ValueError, LookupError, TypeError):
-        return None
-    return version if isinstance(version, str) and version.isdecimal() else None
+        return
+    if version.isdecimal() and version != "1":
+        raise ManifestError(
+            f"This is of version {version}, which this release does not know",
+            asset=asset_name,
+            path=location.key,
+            hint="Update mad-prefect. Nothing was changed.",
+        )
 
 
 def change_manifest(

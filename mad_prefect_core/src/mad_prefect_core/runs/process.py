@@ -11,6 +11,9 @@ from pydantic import BaseModel, ConfigDict
 
 __all__ = ["Process"]
 
+_UNKNOWN = "alive"
+"""The start of a process of which the machine says no more than that it is there."""
+
 
 class Process(BaseModel):
     """A process, told from any other at any time."""
@@ -31,8 +34,16 @@ class Process(BaseModel):
         return cls(host=socket.gethostname(), place=_place(), pid=os.getpid(), born=_born(os.getpid()) or "")
 
     def is_gone(self) -> bool:
-        """Whether it has certainly ended. Of a process elsewhere that can't be known from here: False."""
-        return self.place == _place() and _born(self.pid) != self.born
+        """Whether it has certainly ended. Of a process elsewhere, or where the machine does not tell, that can't be
+        known from here: False."""
+        if self.place != _place():
+            return False
+        born = _born(self.pid)
+        return born is None or (_UNKNOWN not in (born, self.born) and born != self.born)
+
+    def is_here(self) -> bool:
+        """Whether it is where this one is, so that `is_gone` knows."""
+        return self.place == _place()
 
 
 @lru_cache(maxsize=1)
@@ -57,4 +68,4 @@ def _born(pid: int) -> str | None:
         with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
             return file.read().rpartition(")")[2].split()[19]
     except OSError:
-        return "alive"
+        return _UNKNOWN

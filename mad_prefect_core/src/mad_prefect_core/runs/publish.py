@@ -22,12 +22,12 @@ from mad_prefect_core.errors import (
     StorageConflictError,
     located,
 )
-from mad_prefect_core.mounts import Location, locate
+from mad_prefect_core.mounts import Location, default_mount, locate
 from mad_prefect_core.paths import is_url, safe_segment, split_url
 from mad_prefect_core.plugins import get_host
+from mad_prefect_core.runs.holds import hold
 from mad_prefect_core.runs.lease import Lease, lease_name
 from mad_prefect_core.runs.manifest import AssetManifest, change_manifest, read_manifest
-from mad_prefect_core.runs.pins import pin
 from mad_prefect_core.runs.record import DataAssetRun, FragmentRecord
 from mad_prefect_core.runs.results import ResultRecord
 from mad_prefect_core.session import DuckSession, quote
@@ -76,8 +76,15 @@ class ResultTarget:
 
 
 def lease_on(targets: Sequence[ResultTarget]) -> Lease:
-    """The lease on the paths of an asset's results."""
-    return Lease(lease_name([f"{target.location.mount.storage.name}:{target.location.path}" for target in targets]))
+    """The lease on the paths of an asset's results, in whatever order; below the base, wherever that is mounted."""
+    base = default_mount()
+    root = f"{base.root}/".replace("//", "/")
+
+    def address(location: Location) -> str:
+        inside = location.mount.storage.name == base.storage.name and location.path.startswith(root)
+        return location.path.removeprefix(root) if inside else f"{location.mount.storage.name}:{location.path}"
+
+    return Lease(lease_name(sorted(address(target.location) for target in targets)))
 
 
 def address(path: str, location: Location) -> str:
@@ -188,7 +195,7 @@ def result_file(record: ResultRecord) -> DataFile:
         read=read,
         published=locate(record.path),
         sha256=record.sha256,
-        pin=pin(location),
+        pin=hold(location),
     )
 
 
@@ -199,11 +206,11 @@ def fragment_record(path: str, file: DataFile) -> FragmentRecord:
     return FragmentRecord(path=path, size=file.size, sha256=file.sha256, columns=dict(file.schema or {}))
 
 
-def publish(run: DataAssetRun, predecessor: str | None, confirmed: Callable[[], None]) -> bool:
+def publish(run: DataAssetRun, predecessor: str | None, check: Callable[[], None], known: Sequence[str] = ()) -> bool:
     """Make a run current, and its results visible at the users' paths. Whether nothing is left to be tidied up.
 
     `predecessor` is the run that was current when this one began: the switch is refused if another one is by now, and
-    whenever `confirmed` raises.
+    whenever `check` raises. `known` are earlier runs with files, where there is no manifest that tells of them.
 
     On a failure everything is made as it was before, and the error is raised. Where that fails too, the outcome is
     unknown: `OutcomeUnknownError`, and nothing of the run may be deleted.
@@ -214,7 +221,7 @@ def publish(run: DataAssetRun, predecessor: str | None, confirmed: Callable[[], 
 
     def switch(manifest: AssetManifest) -> AssetManifest:
         nonlocal before
-        confirmed()
+        check()
         earlier = (manifest.last_run.id,) if manifest.last_run else ()
         if (*earlier, None)[0] != predecessor:
             raise LeaseLostError(
@@ -226,7 +233,7 @@ def publish(run: DataAssetRun, predecessor: str | None, confirmed: Callable[[], 
             update={
                 "asset_signature": run.signature,
                 "results": tuple(run.results),
-                "superseded": (*manifest.superseded, *earlier),
+                "superseded": (*(manifest.superseded if manifest.last_run else known), *earlier),
             }
         )
 
@@ -237,12 +244,12 @@ def publish(run: DataAssetRun, predecessor: str | None, confirmed: Callable[[], 
         switched = True
         assert before is not None
         foreign = _keep_foreign(run, before)
-        show(name, asset_id)
+        show(name, asset_id, check)
     except BaseException as error:
         if before is None or (isinstance(error, StorageConflictError) and not switched):
             raise  # nothing was written
         try:
-            _undo(run, before, foreign)
+            _undo(run, before, foreign, shown=not isinstance(error, LeaseLostError))
         except Exception as problem:
             raise OutcomeUnknownError(
                 f"Publishing run {run.id} failed ({error}), and so did undoing it ({problem})",
@@ -281,15 +288,17 @@ def _keep_foreign(run: DataAssetRun, before: AssetManifest) -> dict[str, Locatio
     return kept
 
 
-def show(name: str, asset_id: str) -> None:
-    """Make the users' paths those of the current run. Where another run becomes current meanwhile, those of that one:
-    whoever comes last has seen the last switch, so the paths never stay a mix of two runs."""
+def show(name: str, asset_id: str, check: Callable[[], None] = lambda: None) -> None:
+    """Make the users' paths those of the current run, unless `check` raises. Where another run becomes current
+    meanwhile, those of that one: whoever comes last has seen the last switch, so the paths never stay a mix of two
+    runs."""
     for attempt in range(_ATTEMPTS):
         manifest, _ = read_manifest(name, asset_id)
         if manifest is None or manifest.last_run is None:
             return
         try:
             for record in manifest.results:
+                check()
                 with located(path=record.path, phase="publish"):
                     locate(record.file).link_to(locate(record.path))
         except FileNotFoundError:
@@ -320,8 +329,9 @@ def settle(run: DataAssetRun, swept: Collection[str]) -> None:
     change_manifest(str(run.asset_name), str(run.asset_id), note)
 
 
-def _undo(run: DataAssetRun, before: AssetManifest, foreign: Mapping[str, Location]) -> None:
-    """Make everything as it was, unless another run has become current: then that one is shown."""
+def _undo(run: DataAssetRun, before: AssetManifest, foreign: Mapping[str, Location], shown: bool) -> None:
+    """Make everything as it was, unless another run has become current: then that one is shown. The users' paths are
+    left alone where they were not `shown`, or are those of whoever has taken the lease."""
     name, asset_id = str(run.asset_name), str(run.asset_id)
     undone = False
 
@@ -333,6 +343,8 @@ def _undo(run: DataAssetRun, before: AssetManifest, foreign: Mapping[str, Locati
     was, _ = change_manifest(name, asset_id, back)
     if (was and was.last_run) == before.last_run:
         return  # the switch had not come about
+    if not shown:
+        return
     show(name, asset_id)
     if not undone:
         return

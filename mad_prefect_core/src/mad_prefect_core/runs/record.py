@@ -95,6 +95,8 @@ class DataAssetRun(BaseModel):
     """Whether its fragments are history (`snapshot_artifacts`) and outlive the next run."""
     keeps_results: bool = False
     """Whether its results are history (`snapshot_artifacts` or `retention`)."""
+    pins: list[str] = Field(default_factory=list)
+    """Names under which it is kept, whatever the retention."""
     signature: str | None = None
     """Digest of the options that change what is stored."""
     rolled_back_to: str | None = None

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
+import logging
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from mad_prefect_core.errors import MadPrefectError
 from mad_prefect_core.mounts import locate
 from mad_prefect_core.runs.catalogue import names_in
 from mad_prefect_core.runs.lease import Holder, Lease
@@ -14,6 +16,8 @@ from mad_prefect_core.runs.process import Process
 from mad_prefect_core.runs.sweep import files_left, sweep_left
 
 __all__ = ["LeftBehind", "left_behind", "sweep"]
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,11 @@ def _found() -> Iterator[tuple[Lease, LeftBehind]]:
         holder, left = lease.look()
         gone = [holder] if holder is not None and holder.is_gone() else []
         for each in (*left, *gone):
-            sizes = {path: stat.size for path in files_left(each) if (stat := locate(path).stat()) is not None}
+            try:
+                sizes = {path: stat.size for path in files_left(each) if (stat := locate(path).stat()) is not None}
+            except (OSError, MadPrefectError) as problem:
+                logger.warning("What run %s of %r left behind can't be told: %s", each.run, each.asset_name, problem)
+                continue
             yield lease, LeftBehind(each, each.is_gone(), tuple(sizes), sum(sizes.values()))
 
 

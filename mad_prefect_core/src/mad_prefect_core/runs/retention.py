@@ -48,5 +48,5 @@ class Retention(BaseModel):
             for run_id, time in newest:
                 last.setdefault(period(time.astimezone(dt.UTC)), run_id)
             wanted.update(list(last.values())[: rules.get(rule, 0)])
-        oldest = None if self.max_age is None else now - self.max_age
-        return {run_id for run_id, time in newest if run_id in wanted and (oldest is None or time >= oldest)}
+        young = {run_id for run_id, time in newest if self.max_age is None or now - time <= self.max_age}
+        return wanted & young

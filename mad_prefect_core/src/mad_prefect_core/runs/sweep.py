@@ -10,10 +10,10 @@ from contextlib import suppress
 
 from mad_prefect_core.errors import MadPrefectError, ManifestError
 from mad_prefect_core.mounts import Location, locate
+from mad_prefect_core.runs.holds import is_held
 from mad_prefect_core.runs.kept import change_kept, read_kept
 from mad_prefect_core.runs.lease import Holder
 from mad_prefect_core.runs.manifest import AssetManifest, AssetManifestRun, read_manifest
-from mad_prefect_core.runs.pins import is_pinned
 from mad_prefect_core.runs.publish import drop_foreign, settle, show
 from mad_prefect_core.runs.record import DataAssetRun, RunStatus
 from mad_prefect_core.runs.retention import Retention
@@ -43,7 +43,7 @@ def sweep_superseded(manifest: AssetManifest, retention: Retention | None = None
             continue
         if run_id == manifest.superseded[-1] or _is_held(run):
             continue
-        if run.keeps_results or run_id in manifest.pins.values():
+        if run.keeps_results or run.pins:
             history.append(run.summary())
         elif not _delete(run, [result.file for result in run.results]):
             continue
@@ -65,13 +65,14 @@ def not_kept(
     before = [_record(manifest.asset_name, manifest.asset_id, run_id) for run_id in manifest.superseded]
     newer += [run.summary() for run in before if run is not None]
     times = [(run.id, run.materialized) for run in (*runs, *newer) if run.materialized is not None]
-    kept = retention.kept(times, dt.datetime.now(dt.UTC)) | set(manifest.pins.values())
-    return [run for run in runs if run.id not in kept]
+    kept = retention.kept(times, dt.datetime.now(dt.UTC))
+    lost = [(run, _record(manifest.asset_name, manifest.asset_id, run.id)) for run in runs if run.id not in kept]
+    return [run for run, record in lost if record is None or not record.pins]
 
 
-def forget(manifest: AssetManifest, runs: Iterable[AssetManifestRun]) -> None:
+def forget(manifest: AssetManifest, runs: Iterable[AssetManifestRun]) -> list[str]:
     """Delete the files of runs of the history that nobody in this process holds, and take the runs out of it. Their
-    records stay."""
+    records stay. Returns the ids of those that are gone."""
     gone = []
     for summary in runs:
         run = _record(manifest.asset_name, manifest.asset_id, summary.id)
@@ -79,6 +80,7 @@ def forget(manifest: AssetManifest, runs: Iterable[AssetManifestRun]) -> None:
             gone.append(summary.id)
     if gone:
         change_kept(manifest, lambda known: [run for run in known if run.id not in gone])
+    return gone
 
 
 def files_of(run: DataAssetRun) -> list[str]:
@@ -201,7 +203,7 @@ def _delete_staged(targets: Iterable[Location]) -> None:
 
 def _is_held(run: DataAssetRun) -> bool:
     """Whether somebody in this process holds one of its results."""
-    return any(is_pinned(locate(result.file)) for result in run.results)
+    return any(is_held(locate(result.file)) for result in run.results)
 
 
 def _is_own(run: DataAssetRun, path: str) -> bool:

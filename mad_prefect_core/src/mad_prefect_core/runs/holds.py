@@ -7,27 +7,27 @@ import weakref
 
 from mad_prefect_core.mounts import Location
 
-__all__ = ["Pin", "is_pinned", "pin"]
+__all__ = ["Hold", "hold", "is_held"]
 
 
-class Pin:
+class Hold:
     """Lives as long as the artifacts and relations that read the file it stands for."""
 
 
 _lock = threading.Lock()
-_pins: weakref.WeakValueDictionary[str, Pin] = weakref.WeakValueDictionary()
+_holds: weakref.WeakValueDictionary[str, Hold] = weakref.WeakValueDictionary()
 
 
-def pin(location: Location) -> Pin:
+def hold(location: Location) -> Hold:
     """Hold a file: it stays for as long as what is returned does."""
     with _lock:
-        held = _pins.get(location.path)
+        held = _holds.get(location.path)
         if held is None:
-            held = _pins[location.path] = Pin()
+            held = _holds[location.path] = Hold()
         return held
 
 
-def is_pinned(location: Location) -> bool:
+def is_held(location: Location) -> bool:
     """Whether anybody in this process holds a file."""
     with _lock:
-        return location.path in _pins
+        return location.path in _holds
