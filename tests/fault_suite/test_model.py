@@ -165,7 +165,7 @@ def test_any_sequence_of_runs_failures_crashes_rollbacks_and_prunes(
     monkeypatch.setenv("FILESYSTEM_URL", "")
     Model.crashing, Model.trials = crashing, trials
     steps = settings(
-        max_examples=effort.of(8, 200),
+        max_examples=effort.of(4, 200),
         stateful_step_count=effort.of(10, 30),
         suppress_health_check=list(HealthCheck),
     )

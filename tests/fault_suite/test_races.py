@@ -29,7 +29,7 @@ def test_s13_processes_that_race(
     fresh: Callable[..., Lake], crashing: Crashing, trials: Trials, effort: Effort
 ) -> None:
     lake = fresh()
-    for number in range(effort.of(8, 100)):
+    for number in range(effort.of(6, 100)):
         old = lake.value
         values = range(old + 1, old + 3 + number % 2)
         lake.value = values[-1]

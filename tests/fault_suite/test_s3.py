@@ -80,7 +80,7 @@ def test_s08_a_request_fails(
 ) -> None:
     fault, forever = FAULTS[how]
     lake = fresh_on_s3()
-    for number in itertools.count(1, effort.of(8, 1)):
+    for number in itertools.count(1, effort.of(12, 1)):
         asked = itertools.count(1)
 
         def befall(request: Request, number: int = number, asked: Iterator[int] = asked) -> Fault | None:
