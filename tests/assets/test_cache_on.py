@@ -247,7 +247,7 @@ def test_no_function_is_too_odd_for_a_digest() -> None:
         def __getattr__(self, name: str) -> Any:
             raise RuntimeError(name)
 
-        @property
+        @property  # type: ignore[misc]
         def __class__(self) -> Any:  # as of a proxy without its object
             raise RuntimeError
 

@@ -72,7 +72,7 @@ def code_digest(fn: Callable[..., Any]) -> str:
                 piece, parts = _node(value, own)
             except Exception:  # users' attributes may do anything
                 piece = _label(type(value))
-        if parts:
+        if parts:  # what holds nothing can't lead back
             seen[id(value)] = (len(seen), value)
             todo.extend(reversed(parts))
         sum_.update(f"{len(piece)} {len(parts)} ".encode() + piece)
@@ -125,24 +125,23 @@ def _object(value: Any, kind: type, own: str) -> tuple[bytes, list[Any]]:
         return piece, [*parts, getattr(value, "__dict__", {}).get("__wrapped__")]
     parts.append(kind)
     if not hasattr(value, "__mad_prefect_key__") and not isinstance(value, SecretStr | SecretBytes):
-        state = object.__getstate__(value)  # type: ignore[attr-defined]
+        state = object.__getstate__(value)
         for attributes in state if isinstance(state, tuple) else (state,):  # a tuple where there are slots
-            parts += _flat((k, v) for k, v in sorted((attributes or {}).items()) if not _is_computed(kind, k))
+            parts += _flat((k, v) for k, v in sorted((attributes or {}).items()) if not _is_cached(kind, k))
     return piece, parts
 
 
 def _class(cls: type, own: str) -> tuple[bytes, list[Any]]:
     if _is_installed(cls.__module__, own):
         return _label(cls), []
-    members = [
-        (name, member)
-        for name, member in sorted(vars(cls).items())
-        if not name.startswith("__")
-        or name in _DUNDERS
-        or isinstance(member, FunctionType | classmethod | staticmethod)
-        if name != "_value2member_map_"  # of an enum of flags: it grows with use
-    ]
+    members = ((name, member) for name, member in sorted(vars(cls).items()) if _counts(name, member))
     return cls.__qualname__.encode(), [type(cls), *cls.__bases__, *_flat(members)]
+
+
+def _counts(name: str, member: object) -> bool:
+    if name.startswith("__"):
+        return name in _DUNDERS or isinstance(member, FunctionType | classmethod | staticmethod)
+    return name != "_value2member_map_"  # of an enum of flags: it grows with use
 
 
 def _function(fn: FunctionType, own: str) -> tuple[bytes, list[Any]]:
@@ -212,12 +211,11 @@ def _is_installed(module: str, own: str, file: str = "") -> bool:
         return False
     if top in sys.stdlib_module_names or top == __name__.partition(".")[0]:
         return True
-    known = sys.modules.get(module) or sys.modules.get(top)
-    if known is None:
-        with suppress(ValueError):
-            known = importlib.util.find_spec(top)
-    origin = getattr(known, "__file__", None) or getattr(known, "origin", None) or ""
-    return file.startswith(_INSTALLED) or str(origin).startswith(_INSTALLED)
+    origin = getattr(sys.modules.get(module), "__file__", None)
+    if module not in sys.modules:
+        with suppress(ValueError):  # a module that was made by hand has no spec
+            origin = getattr(importlib.util.find_spec(top), "origin", None)
+    return any(str(path).startswith(_INSTALLED) for path in (file, origin))
 
 
 def _order(item: Any) -> bytes:
@@ -236,5 +234,5 @@ def _flat(pairs: Iterable[tuple[Any, Any]]) -> list[Any]:
     return [value for pair in pairs for value in pair]
 
 
-def _is_computed(cls: type, name: str) -> bool:
+def _is_cached(cls: type, name: str) -> bool:
     return isinstance(getattr(cls, name, None), functools.cached_property)
