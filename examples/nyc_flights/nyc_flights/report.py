@@ -78,6 +78,7 @@ def print_files(calls: Sequence[Call]) -> None:
     paths: dict[str, list[int]] = {}
     for call in calls:
         paths.setdefault(call.asset.template_path, []).extend(call.sizes)
-    console.print(default_mount().root)
+    base = default_mount()
+    console.print(base.root if base.storage.name == "local" else base.fs.unstrip_protocol(base.root))
     for path, sizes in paths.items():
         console.print(f"  {path:<42}  {len(sizes):>2} files  {sum(sizes) / 1e3:>8,.0f} kB", markup=False)
