@@ -149,6 +149,11 @@ class S3Files(S3FileSystem):  # type: ignore[misc]  # s3fs is not typed
 
     # -- who asks ------------------------------------------------------------------------------------------------
 
+    @property
+    def retried(self) -> int:
+        """Requests that had to be sent again, so far: run records tell."""
+        return self.retrying.retried
+
     def _static(self, access: _Access) -> dict[str, str | None]:
         if self.options.role_arn:
             return {}
