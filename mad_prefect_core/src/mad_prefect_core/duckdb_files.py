@@ -278,7 +278,7 @@ class _ExactFiles(_SharedFileSystem):
         return [name] if self.fs.isfile(name) else []
 
 
-_served: dict[Any, _ExactFiles] = {}  # by filesystem: fsspec's are equal if they were made with equal arguments
+_served: dict[int, _ExactFiles] = {}  # by the id of a filesystem, which is kept
 
 
 def serve(session: Session, fs: Any, paths: Sequence[str]) -> list[str]:
@@ -289,10 +289,11 @@ def serve(session: Session, fs: Any, paths: Sequence[str]) -> list[str]:
     credentials do not meet.
     """
     with _registering:
-        if fs not in _served:
-            _served[fs] = _ExactFiles(fs)
-            _served[fs].protocol = f"mad-files-{len(_served)}"
-        files = _served[fs]
+        # By identity: filesystems are equal to fsspec whose arguments print alike, as all secrets do.
+        if id(fs) not in _served:
+            _served[id(fs)] = _ExactFiles(fs)
+            _served[id(fs)].protocol = f"mad-files-{len(_served)}"
+        files = _served[id(fs)]
         if not session.connection.filesystem_is_registered(files.protocol):
             session.connection.register_filesystem(files)
     return [f"{files.protocol}://{path}" for path in paths]

@@ -15,6 +15,7 @@ __all__ = [
     "escape_glob",
     "hive_keys",
     "is_secret_name",
+    "is_temporary",
     "is_url",
     "relative_key",
     "safe_part",
@@ -136,4 +137,13 @@ def hive_keys(path: str) -> dict[str, str]:
 
 def temporary_name(name: str) -> str:
     """A name beside `name` that no reader's `*.suffix` matches."""
-    return f".{name[-100:]}.{uuid.uuid4().hex}.tmp"
+    return f".{_end(name)}.{uuid.uuid4().hex}.tmp"
+
+
+def is_temporary(found: str, name: str) -> bool:
+    """Whether a file name is one that `temporary_name` gives beside `name`."""
+    return re.fullmatch(rf"\.{re.escape(_end(name))}\.[0-9a-f]{{32}}\.tmp", found, re.DOTALL) is not None
+
+
+def _end(name: str) -> str:
+    return name.encode()[-100:].decode(errors="ignore")  # file systems count bytes

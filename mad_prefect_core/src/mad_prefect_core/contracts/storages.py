@@ -64,7 +64,8 @@ class Storage(Protocol):
     options: type[Options]
 
     def filesystem(self, url: str, options: Options) -> tuple[Any, str]:
-        """The fsspec filesystem for `url`, and the path of `url` on it.
+        """The fsspec filesystem for `url`, and the path of `url` on it: a protocol, `://` and that path are the file's
+        URL. The same filesystem object for equal options, since DuckDB keeps it, and another one for others.
 
         Used by several threads at once. Of it are asked: `open` for reading, `info`, `exists`, `isfile`, `isdir`, `ls`,
         `find`, `glob`, `rm_file` and `rmdir`; `mad://` and blocks also write through it. No listing may be stale, and

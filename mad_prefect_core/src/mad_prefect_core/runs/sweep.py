@@ -10,6 +10,7 @@ from contextlib import suppress
 
 from mad_prefect_core.errors import MadPrefectError, ManifestError
 from mad_prefect_core.mounts import Location, locate
+from mad_prefect_core.paths import is_temporary
 from mad_prefect_core.runs.holds import is_held
 from mad_prefect_core.runs.kept import change_kept, read_kept
 from mad_prefect_core.runs.lease import Holder
@@ -194,10 +195,9 @@ def _delete_staged(targets: Iterable[Location]) -> None:
     as long as it has the lease."""
     for target in targets:
         folder, _, name = target.path.rpartition("/")
-        staged = re.compile(rf"\.{re.escape(name[-100:])}\.[0-9a-f]{{32}}\.tmp")
         with suppress(FileNotFoundError):
             for path in target.mount.fs.ls(folder, detail=False):
-                if staged.fullmatch(found := str(path).rpartition("/")[2]):
+                if is_temporary(found := str(path).rpartition("/")[2], name):
                     target.beside(f"{target.folder}/{found}".lstrip("/")).delete()
 
 

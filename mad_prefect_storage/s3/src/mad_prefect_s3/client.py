@@ -258,14 +258,14 @@ class S3Files(S3FileSystem):  # type: ignore[misc]  # s3fs is not typed
 
     # -- whole objects -------------------------------------------------------------------------------------------
 
-    async def head(self, path: str) -> dict[str, Any] | None:
+    async def head_object(self, path: str) -> dict[str, Any] | None:
         """What the server says of an object; None where there is none."""
         try:
             return await self.call("head_object", path)
         except FileNotFoundError:
             return None
 
-    async def get(self, path: str, **parameters: Any) -> tuple[bytes, dict[str, Any]]:
+    async def get_object(self, path: str, **parameters: Any) -> tuple[bytes, dict[str, Any]]:
         """Bytes of an object, and what else the server says of it. Raises `FileNotFoundError`."""
         attempts = self.retrying.attempts()
         for attempt in range(1, attempts + 1):
@@ -282,11 +282,11 @@ class S3Files(S3FileSystem):  # type: ignore[misc]  # s3fs is not typed
                 return data, answer
         raise AssertionError("not reached")
 
-    async def upload(self, local: Path, path: str, create: bool = False) -> None:
+    async def put_object(self, local: Path, path: str, create: bool = False) -> None:
         """Bring a local file to a key: whole, or not at all. With `create`, raises `FileExistsError` where it is."""
         await transfers.upload(self, local, path, create)
 
-    async def copy(self, source: str, path: str) -> None:
+    async def copy_object(self, source: str, path: str) -> None:
         """Copy an object on the server. Raises `FileNotFoundError`."""
         await transfers.copy(self, source, path)
 
@@ -307,14 +307,14 @@ class S3Files(S3FileSystem):  # type: ignore[misc]  # s3fs is not typed
     async def _tail(self, path: str, length: int, known: str | None) -> Tail | None:
         unless = {"IfNoneMatch": f'"{etag_of(known)}"'} if known else {}
         try:
-            data, answer = await self.get(path, Range=f"bytes=-{length}", **unless)
+            data, answer = await self.get_object(path, Range=f"bytes=-{length}", **unless)
         except OSError as error:
             status = Failure.of(error).status
             if status == 304:
                 return None
             if status != 416:
                 raise
-            found = await self.head(path)
+            found = await self.head_object(path)
             if found is None:
                 raise FileNotFoundError(path) from error
             return Tail(token_of(found), found["ContentLength"], b"")
@@ -330,7 +330,9 @@ class S3Files(S3FileSystem):  # type: ignore[misc]  # s3fs is not typed
 
         async def part(first: int, last: int) -> bytes:
             async with slots:
-                return (await self.get(path, Range=f"bytes={first}-{last - 1}", IfMatch=f'"{etag_of(version)}"'))[0]
+                return (
+                    await self.get_object(path, Range=f"bytes={first}-{last - 1}", IfMatch=f'"{etag_of(version)}"')
+                )[0]
 
         try:
             parts = await asyncio.gather(*(part(at, min(at + _PART, end)) for at in range(start, end, _PART)))
@@ -358,10 +360,10 @@ class S3Files(S3FileSystem):  # type: ignore[misc]  # s3fs is not typed
             raise UnsupportedOperation(f"Objects can't be opened with the mode {mode!r}")
         if mode == "xb" and self.isfile(path):
             raise FileExistsError(path)
-        return StagedUpload(path, lambda staged: self.run(self.upload, staged, path, mode == "xb"))
+        return StagedUpload(path, lambda staged: self.run(self.put_object, staged, path, mode == "xb"))
 
     async def _isfile(self, path: str) -> bool:
-        return await self.head(self._strip_protocol(path)) is not None
+        return await self.head_object(self._strip_protocol(path)) is not None
 
     async def _isdir(self, path: str) -> bool:
         return bool(await self._lsdir(self._strip_protocol(path).rstrip("/"), max_items=1))

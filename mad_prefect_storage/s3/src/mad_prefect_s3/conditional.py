@@ -100,7 +100,7 @@ def _names(fs: S3Files, path: str, etag: str) -> list[str]:
 
 async def _after(fs: S3Files, path: str, failed: OSError, unclear: bool) -> dict[str, Any] | None:
     try:
-        return await fs.head(path)
+        return await fs.head_object(path)
     except OSError as error:
         if unclear:
             raise _unknown(path, failed) from error
@@ -183,7 +183,7 @@ async def _refused(fs: S3Files, path: str, mark: str, expected: str | None, *, f
 
 
 async def _replace_unprotected(fs: S3Files, path: str, data: bytes, expected: str | None) -> str:
-    found = await fs.head(path)
+    found = await fs.head_object(path)
     if (token_of(found) if found else None) != expected:
         raise _lost(path, found)
     return token_of(await fs.call("put_object", path, Body=data, ContentMD5=await md5(data)))

@@ -62,25 +62,25 @@ class S3Storage:
 
     def publish(self, fs: Any, staged: Path, path: str, *, durable: bool = True) -> None:
         """As the contract says: in one request, or in parts that become one object at the end."""
-        fs.run(fs.upload, staged, path)
+        fs.run(fs.put_object, staged, path)
         staged.unlink()
 
     def link(self, fs: Any, source: str, path: str) -> None:
         """As the contract says: a copy that the server makes."""
-        fs.run(fs.copy, source, path)
+        fs.run(fs.copy_object, source, path)
 
     def stat(self, fs: Any, path: str) -> FileStat | None:
         """As the contract says. The token is the ETag, and the version's id where the bucket keeps versions."""
         from mad_prefect_s3.answers import token_of  # noqa: PLC0415  as in _client
 
-        found = fs.run(fs.head, path)
+        found = fs.run(fs.head_object, path)
         return FileStat(found["ContentLength"], token_of(found)) if found else None
 
     def read(self, fs: Any, path: str) -> Versioned | None:
         from mad_prefect_s3.answers import token_of  # noqa: PLC0415  as in _client
 
         try:
-            data, answer = fs.run(fs.get, path)
+            data, answer = fs.run(fs.get_object, path)
         except FileNotFoundError:
             return None
         return Versioned(data, token_of(answer))

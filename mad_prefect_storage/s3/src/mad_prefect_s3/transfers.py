@@ -48,7 +48,7 @@ async def upload(fs: S3Files, local: Path, path: str, create: bool = False) -> N
 async def copy(fs: S3Files, source: str, path: str) -> None:
     """Copy an object on the server. Raises `FileNotFoundError`."""
     if source == path:  # which servers refuse
-        if await fs.head(path) is None:
+        if await fs.head_object(path) is None:
             raise FileNotFoundError(path)
         return
     try:
@@ -56,7 +56,7 @@ async def copy(fs: S3Files, source: str, path: str) -> None:
     except StorageError as error:
         if code_of(error) not in ("InvalidRequest", "EntityTooLarge"):
             raise
-        found = await fs.head(source)
+        found = await fs.head_object(source)
         if found is None or found["ContentLength"] <= _MAX_COPY:
             raise
         await _copy_in_parts(fs, source, path, found)
@@ -117,7 +117,7 @@ async def _complete(fs: S3Files, path: str, mark: str, **upload: Any) -> None:
         await fs.call("complete_multipart_upload", path, **upload)
     except OSError:
         # The answer to the first attempt may have been lost; to the next, there is no such upload any more.
-        found = await fs.head(path)
+        found = await fs.head_object(path)
         if found is None or found.get("Metadata", {}).get(MARK) != mark:
             raise
 
