@@ -65,6 +65,11 @@ class GCSFiles(GCSFileSystem):  # type: ignore[misc]  # gcsfs is not typed
         )
         self.access = Access(options, trusted=self._location.startswith("https://"))
 
+    @property
+    def retried(self) -> int:
+        """Requests that had to be sent again, so far: run records tell."""
+        return self.retries.retried
+
     # -- one request ---------------------------------------------------------------------------------------------
 
     async def once(
