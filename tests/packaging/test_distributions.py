@@ -93,7 +93,7 @@ def test_every_plugin_folder_has_the_same_files(plugin: Distribution) -> None:
     assert plugin.name == f"mad-prefect-{plugin.folder.name}"
     for name in ("pyproject.toml", "README.md"):
         assert (plugin.folder / name).is_file(), name
-    for name in ("__init__.py", "plugin.py", f"{kind}.py", "options.py", "py.typed"):
+    for name in ("__init__.py", "plugin.py", f"{kind}.py", "options.py", "py.typed", "capability_card.json"):
         assert (plugin.package / name).is_file(), name
 
 

@@ -33,9 +33,11 @@ class Planted(StorageContract):
             yield f"memory://{folder}"
             MemoryFileSystem().rm(f"/{folder}", recursive=True)
 
+
+class PlantedWithOptions(Planted):
     @pytest.fixture
     def options(self) -> dict[str, Any]:
-        return dict(getattr(self.planted, "given", {}))
+        return dict(self.planted.given)
 
 
 for _test, _wrong in PLANTED.items():
@@ -44,6 +46,6 @@ for _test, _wrong in PLANTED.items():
         _shared = issubclass(_planted, LocalStorage)
         globals()[f"Test{_name}"] = type(
             f"Test{_name}",
-            (Planted,),
+            (PlantedWithOptions if hasattr(_planted, "given") else Planted,),
             {"planted": _planted, "shared_between_processes": _shared, "__module__": __name__},
         )

@@ -18,6 +18,7 @@ from mad_prefect_core.duckdb_files import register_mad
 from mad_prefect_core.hookspecs import ENTRY_POINT_GROUP, PLUGIN_API
 from mad_prefect_core.plugins import PluginHost, get_host, use_host
 from mad_prefect_core.settings import Settings
+from mad_prefect_core.testing.base import needs
 from mad_prefect_core.testing.storages.place import Place, StorageBase
 
 __all__ = ["AssetContract"]
@@ -123,11 +124,10 @@ class AssetContract(StorageBase, contract=True):
         assert relation is not None
         assert relation.fetchall() == [(1,), (2,)]
 
+    @needs("works_without_options")
     @pytest.mark.usefixtures("host")
     def test_an_asset_names_its_own_storage(self, place: Place) -> None:
         """An asset whose path is a URL of this storage is stored there. Options are not part of a path."""
-        if place.given:
-            pytest.skip("the place needs options")
 
         @asset(f"{place.url.rstrip('/')}/own/orders.parquet")
         def orders() -> list[dict[str, int]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -92,7 +93,10 @@ class StorageBase(Contract):
 
     @classmethod
     def declared(cls, subject: Any) -> dict[str, bool]:
-        return {**super().declared(subject), "shared_between_processes": cls.shared_between_processes}
+        """The capabilities, `shared_between_processes`, and `works_without_options`: whether the author gives none."""
+        without = inspect.getattr_static(cls, "options") is vars(StorageBase)["options"]
+        more = {"shared_between_processes": cls.shared_between_processes, "works_without_options": without}
+        return {**super().declared(subject), **more}
 
     @pytest.fixture
     def options(self) -> dict[str, Any]:
