@@ -122,7 +122,7 @@ def store_results(
         for target in targets:
             with located(path=target.path, phase="union"):
                 records.append(_store_one(session, view, schema, target, asset_name, run, options))
-        return _counted(session, records)
+        return _counted(session, records, options)
 
 
 def _store_one(
@@ -156,13 +156,15 @@ def _store_one(
     )
 
 
-def _counted(session: DuckSession, records: Sequence[ResultRecord]) -> tuple[list[ResultRecord], int]:
+def _counted(
+    session: DuckSession, records: Sequence[ResultRecord], options: FormatOptions
+) -> tuple[list[ResultRecord], int]:
     """The number of rows, and the records with the number of NULLs of each column."""
     files = [result_file(record) for record in records]
     cheapest = next((file for file in files if file.format.capabilities.schema_in_file), files[0])
     columns = records[0].columns
     counts = ", ".join(("count(*)", *(f"count({quote(name)})" for name in columns)))
-    relation = scan_files(session, [cheapest], FormatOptions(), cheapest.schema)
+    relation = scan_files(session, [cheapest], options, cheapest.schema)
     rows, *values = relation.aggregate(counts).fetchall()[0]
     nulls = {name: rows - count for name, count in zip(columns, values, strict=True)}
     return [record.model_copy(update={"nulls": nulls}) for record in records], int(rows)

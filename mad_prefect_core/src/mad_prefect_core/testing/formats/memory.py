@@ -20,7 +20,7 @@ from mad_prefect_core.contracts import Format
 from mad_prefect_core.session import DuckSession
 from mad_prefect_core.testing.formats.bench import Bench
 
-__all__ = ["ADDED", "ALLOWED", "BATCHES", "peaks_of"]
+__all__ = ["ADDED", "ALLOWED", "BATCHES", "peak", "peaks_of"]
 
 _ROWS = 10_000  # of a batch
 _WIDTH = 200  # characters of the text in a row
@@ -63,7 +63,7 @@ def main() -> None:
             _write(bench, path, batches)
         else:
             assert _read(bench, path) == batches * _ROWS
-        peaks.append(_peak())
+        peaks.append(peak())
     print(json.dumps(peaks))
 
 
@@ -83,7 +83,8 @@ def _read(bench: Bench, path: Path) -> int:
     return int(rows)
 
 
-def _peak() -> int:
+def peak() -> int:
+    """How much memory this process had at most, in MB."""
     status = Path("/proc/self/status")
     if status.exists():  # Linux, where `getrusage` begins with the memory of the process that started this one
         return int(status.read_text().partition("VmHWM:")[2].split()[0]) >> 10
