@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import _thread
 import importlib
+import signal
 import subprocess
 import sys
 import threading
@@ -190,6 +191,7 @@ def test_a_call_in_time_returns_or_raises_what_it_does_anyway() -> None:
 
 def test_an_interrupt_ends_the_wait_and_the_call() -> None:
     threads: list[threading.Thread] = []
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores interrupts
 
     def spin() -> None:
         threads.append(threading.current_thread())
@@ -197,7 +199,10 @@ def test_an_interrupt_ends_the_wait_and_the_call() -> None:
         while True:
             pass
 
-    with pytest.raises(KeyboardInterrupt):
-        run_within(spin, 60)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run_within(spin, 60)
+    finally:
+        signal.signal(signal.SIGINT, before)
     threads[0].join(10)
     assert not threads[0].is_alive()
