@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
+import gc
 import itertools
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -22,7 +24,7 @@ from mad_prefect_core.errors import (
     OptionError,
     VersionError,
 )
-from mad_prefect_core.runs import AssetVersion, load_asset_manifest
+from mad_prefect_core.runs import AssetVersion, lifecycle, load_asset_manifest
 from mad_prefect_core.runs.history import History
 
 
@@ -367,6 +369,82 @@ async def test_an_asset_without_bound_arguments_has_the_history_of_its_latest_re
     await x(2)
     assert [await rows(v) for v in await x.history()] == [[(2,)]]
     assert [await rows(v) for v in await x.with_arguments(1).history()] == [[(1,)]]
+
+
+async def test_one_run_is_found_by_its_id_without_reading_the_records_of_others(base: Path) -> None:
+    x = counting("x.parquet", snapshot_artifacts=True)
+    for _ in range(3):
+        await x()
+    first, last = (await x.history())[-1], (await x.history())[0]
+    for record in base.rglob("asset_run_id=*/metadata.json"):
+        if str(first.run.id) not in str(record):
+            record.unlink()
+            record.mkdir()  # whoever reads it now fails
+    assert await rows(await x.at(str(first.run.id))) == [(0, 1)]
+    with pytest.raises(VersionError, match=f"no run {'0' * 32}"):
+        await x.at("0" * 32)
+    with pytest.raises(OSError, match=str(last.run.id)):
+        await x.history()
+
+
+@pytest.mark.parametrize("suffix", ["csv", "json"])
+async def test_the_past_is_read_with_the_users_limits_as_the_present_is(base: Path, suffix: str) -> None:
+    from mad_prefect_csv import ReadCSVOptions
+    from mad_prefect_json import ReadJsonOptions
+
+    pages = iter([[{"n": 1, "text": "x" * 40_000_000}], [{"n": 1, "text": "short"}]])
+    limits = [ReadCSVOptions(max_line_size=1 << 26), ReadJsonOptions(maximum_object_size=1 << 27)]
+
+    @asset(f"x.{suffix}", artifact_filetype="parquet", snapshot_artifacts=True, read_options=limits)
+    def x() -> Any:
+        return next(pages)
+
+    await x()
+    await x()
+    first = (await x.history())[-1]
+    assert await rows(await x.at(first), "SELECT length(text) FROM data") == [(40_000_000,)]
+    assert (await x.diff(first, key="n")).counts() == {"added": 0, "removed": 0, "changed": 1}
+
+
+async def test_a_clock_that_was_set_back_does_not_change_which_version_is_the_newest(
+    base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Behind(dt.datetime):
+        @classmethod
+        def now(cls, tz: dt.tzinfo | None = None) -> Any:
+            return dt.datetime.now(tz) - dt.timedelta(hours=1)
+
+    x = counting("x.parquet", retention=Retention(keep_last=10))
+    for _ in range(3):
+        await x()
+    monkeypatch.setattr(lifecycle, "dt", SimpleNamespace(datetime=Behind, UTC=dt.UTC))
+    await x()
+    history = await x.history()
+    assert [(v.run.rows, v.current) for v in history] == [(4, True), (3, False), (2, False), (1, False)]
+    assert history[0].run.materialized < history[-1].run.materialized  # type: ignore[operator]
+    assert await rows(await x.at(dt.datetime.now(dt.UTC)), "SELECT count(*)") == [(4,)]
+    await x.rollback(history[1])
+    assert [v.run.rows for v in await x.history() if v.current] == [3]
+    assert await rows(await x.at(dt.datetime.now(dt.UTC)), "SELECT count(*)") == [(3,)]
+
+
+async def test_a_version_that_was_read_when_it_was_unpinned_is_let_go_of_by_a_later_run(base: Path) -> None:
+    x = counting("x.parquet")
+    await x()
+    pinned = await x.pin("audited")
+    for _ in range(3):
+        await x()
+    held = await pinned.query()
+    assert held is not None
+    await x.unpin("audited")
+    await x()
+    assert held.fetchall() == [(0, 1)]
+    assert results_on_disk(base) == 3
+    del held, pinned
+    gc.collect()
+    await x()
+    assert results_on_disk(base) == 2
+    assert [v.run.rows for v in await x.history() if v.kept] == [6, 5]
 
 
 # -- differences ----------------------------------------------------------------------------------------------------

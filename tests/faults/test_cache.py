@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import shutil
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
@@ -306,3 +307,23 @@ async def test_a_failed_run_is_no_hit_and_leaves_the_older_one_a_hit(base: Path)
         await x.with_options(cache_expiration=None)()
     assert (await x.query()).fetchall() == [(1,)]
     assert len(runs) == 2
+
+
+async def test_a_call_digests_the_code_beside_the_event_loop_and_not_on_it(base: Path) -> None:
+    threads = set()
+
+    class Model:
+        def __mad_prefect_key__(self) -> str:
+            threads.add(threading.get_ident())
+            return "as ever"
+
+    model = Model()
+
+    @asset("x.json", cache_on=("code",), cache_expiration=dt.timedelta(hours=1))
+    def x() -> Any:
+        return [{"n": str(model is not None)}]
+
+    for _ in range(2):
+        await x()
+    assert threads
+    assert threading.get_ident() not in threads

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -19,6 +22,7 @@ import duckdb
 import pytest
 
 from mad_prefect_core import asset
+from mad_prefect_core.assets import engine
 from mad_prefect_core.errors import AssetRunningError, OptionError
 from mad_prefect_core.mounts import Location
 from mad_prefect_core.runs import load_asset_manifest
@@ -308,6 +312,72 @@ async def test_an_asset_that_calls_itself_with_the_same_arguments_is_told_so_ins
 
     with pytest.raises(AssetRunningError, match="calls itself"):
         await asyncio.wait_for(x(0), 30)
+
+
+@pytest.mark.parametrize("between", [0, 2], ids=["each other", "round a ring"])
+@pytest.mark.parametrize("sync", [False, True], ids=["tasks", "threads"])
+async def test_assets_that_wait_for_each_other_are_told_so_instead_of_hanging(
+    base: Path, between: int, sync: bool
+) -> None:
+    """Each holds its own lease when it asks for that of the next one."""
+    count = 2 + between
+    begun = threading.Barrier(count)
+    ring: list[Any] = []
+
+    def make(n: int) -> Any:
+        @asset(f"{n}.json", name=f"ring{n}")
+        async def x(caller: str = "") -> Any:
+            if not caller:
+                await asyncio.to_thread(begun.wait, 20)
+                following = ring[(n + 1) % count].with_arguments(f"of {n}")
+                yield following.query_sync() if sync else await following.query()
+            yield [{"n": n}]
+
+        return x
+
+    ring += [make(n) for n in range(count)]
+
+    async def call(n: int) -> Any:
+        return await asyncio.to_thread(ring[n].call_sync) if sync else await ring[n]()
+
+    found = await asyncio.wait_for(asyncio.gather(*(call(n) for n in range(count)), return_exceptions=True), 60)
+    refused = [outcome for outcome in found if isinstance(outcome, BaseException)]
+    assert [type(error) for error in refused] == [AssetRunningError]
+    assert "waits for run" in str(refused[0])
+    assert "in one direction only" in str(refused[0])
+
+
+async def test_a_call_that_waits_long_for_its_own_process_says_in_the_log_what_may_be_wrong(
+    base: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As one from a thread that knows nothing of the run that has started it: it looks like anybody's."""
+    monkeypatch.setattr(engine, "_LONG", 0.05)
+    warned = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    class Watch(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if record.levelno == logging.WARNING:
+                loop.call_soon_threadsafe(warned.set)
+
+    watch = Watch()
+    engine.logger.addHandler(watch)
+
+    @asset("x.json", name="the_asset")
+    async def x() -> Any:
+        if not pool_calls:
+            pool_calls.append(pool.submit(x.call_sync))
+            await asyncio.wait_for(warned.wait(), 30)
+        return [{"n": 1}]
+
+    pool_calls: list[Any] = []
+    with ThreadPoolExecutor(1) as pool:
+        await x()
+        await asyncio.wrap_future(pool_calls[0])
+    engine.logger.removeHandler(watch)
+    [said] = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert "'the_asset': has been waiting" in said
+    assert "copy_context().run" in said
 
 
 async def test_an_asset_may_call_itself_with_other_arguments(base: Path) -> None:

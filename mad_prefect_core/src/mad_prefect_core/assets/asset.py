@@ -250,7 +250,7 @@ class DataAsset(WithHistory, Generic[P, R]):
                 hint="Bind the arguments with with_arguments(...).",
             )
         run = (await self._latest()).run if self._missing else None
-        return History(self.name, self.id if run is None else run.asset_id)
+        return History(self.name, self.id if run is None else run.asset_id, self.options.formats())
 
     def _retention(self) -> Retention | None:
         return self.options.retention

@@ -6,9 +6,12 @@ import asyncio
 import datetime as dt
 import json
 import logging
+import threading
+import time
 import uuid
 from contextvars import ContextVar
 from functools import partial
+from typing import NamedTuple
 
 from mad_prefect_core.artifacts import DataArtifact, DataArtifactCollector
 from mad_prefect_core.assets.cache import artifact_for, cached
@@ -44,6 +47,7 @@ __all__ = ["execute", "note_read"]
 logger = logging.getLogger(__name__)
 
 _FIRST_DELAY, _LONGEST_DELAY = 0.02, 0.5  # s, between two looks at a lease that another run holds
+_LONG = 30.0  # s, after which a wait for a run of this process is worth a warning
 
 
 async def execute(plan: Plan) -> DataArtifact:
@@ -64,24 +68,36 @@ def _hit(plan: Plan, artifact: DataArtifact) -> DataArtifact:
 
 _loops: dict[str, asyncio.AbstractEventLoop] = {}
 """The event loop of each run of this process."""
-_calls: ContextVar[tuple[tuple[str, Lease], ...]] = ContextVar("mad_prefect_calls", default=())
-"""The asset ids of the runs around this call, each with the lease it runs under."""
 
 
+class _Call(NamedTuple):
+    """A run around a call."""
+
+    asset_id: str
+    lease: Lease
+    """The one that it runs under."""
+    holder: str
+    """The run that took it."""
+
+
+_calls: ContextVar[tuple[_Call, ...]] = ContextVar("mad_prefect_calls", default=())
+"""The runs around this call."""
+_waits: dict[object, tuple[frozenset[str], str]] = {}
+"""Of each call of this process that waits: the runs that can't go on before it returns, and the one it waits for."""
+_waiting = threading.Lock()
 _reads: ContextVar[list[UpstreamRun] | None] = ContextVar("mad_prefect_reads", default=None)
 """What the run around this call has read so far."""
 
 
 async def _run_alone(plan: Plan) -> DataArtifact:
     """Run as soon as no other run writes to the asset's paths; or take what such a run has made meanwhile."""
-    run = _Run(plan)
+    run = await in_thread(_Run, plan)
     lease = lease_on(run.targets)
     if (around := _around(lease, plan)) is not None:
-        return await _run_under(around, run, await in_thread(_manifest, plan))
+        return await _run_under(around.lease, around.holder, run, await in_thread(_manifest, plan))
     try:
         waited_for: set[str] = set()
-        delay = _FIRST_DELAY
-        with located(phase="lease"):
+        with located(phase="lease"), _Wait(plan) as wait:
             while (other := await in_thread(lease.take, run.holder())) is not None:
                 if plan.options.on_running == "fail" and lease.is_alive(other):
                     raise AssetRunningError(
@@ -94,17 +110,14 @@ async def _run_alone(plan: Plan) -> DataArtifact:
                         "call_sync or query_sync until this call returns",
                         hint="Make the function that calls it async, and await the asset.",
                     )
-                if not waited_for:
-                    logger.info("Asset %r: waits for run %s.", plan.name, other.run)
                 waited_for.add(other.run)
-                await asyncio.sleep(delay)
-                delay = min(delay * 1.5, _LONGEST_DELAY)
+                await asyncio.sleep(wait.pause(other.run))
         lease.left = await in_thread(sweep_left, lease.left)  # a dead run may have made what is asked for
         manifest = await in_thread(_manifest, plan)
         artifact = await in_thread(_made_meanwhile, plan, manifest, waited_for)
         if artifact is not None:
             return _hit(plan, artifact)
-        return await _run_under(lease, run, manifest)
+        return await _run_under(lease, str(run.record.id), run, manifest)
     except GeneratorExit:  # the task was destroyed with its loop: nothing can be awaited any more
         lease.release()
         raise
@@ -113,9 +126,9 @@ async def _run_alone(plan: Plan) -> DataArtifact:
             await in_thread(lease.release)
 
 
-async def _run_under(lease: Lease, run: _Run, manifest: AssetManifest | None) -> DataArtifact:
+async def _run_under(lease: Lease, holder: str, run: _Run, manifest: AssetManifest | None) -> DataArtifact:
     _loops[str(run.record.id)] = asyncio.get_running_loop()
-    calls = _calls.set((*_calls.get(), (run.plan.id, lease)))
+    calls = _calls.set((*_calls.get(), _Call(run.plan.id, lease, holder)))
     reads = _reads.set(run.record.upstream)
     try:
         return await run.execute(lease, manifest)
@@ -137,13 +150,68 @@ def _where(holder: Holder) -> str:
     return f", in process {holder.process.pid} on {holder.process.host}" if holder.process else ""
 
 
-def _around(lease: Lease, plan: Plan) -> Lease | None:
-    """The lease on the same paths that a call around this one holds. Raises `AssetRunningError` if that is this very
+def _around(lease: Lease, plan: Plan) -> _Call | None:
+    """The run around this call that holds the lease on the same paths. Raises `AssetRunningError` if that is this very
     call, which would wait for itself."""
-    around = [(asset_id, outer) for asset_id, outer in _calls.get() if outer.location == lease.location and outer.held]
-    if plan.id in {asset_id for asset_id, _ in around}:
+    around = [call for call in _calls.get() if call.lease.location == lease.location and call.lease.held]
+    if plan.id in {call.asset_id for call in around}:
         raise AssetRunningError("The asset calls itself with the same arguments", phase="lease")
-    return around[0][1] if around else None
+    return around[0] if around else None
+
+
+class _Wait:
+    """A call that waits for the run that holds its lease, whichever that is."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._asset = plan.name
+        self._held_up = frozenset(call.holder for call in _calls.get() if call.lease.held)
+        self._delay = _FIRST_DELAY
+        self._begun = time.monotonic()
+        self._told = self._warned = False
+
+    def __enter__(self) -> _Wait:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with _waiting:
+            _waits.pop(self, None)
+
+    def pause(self, run: str) -> float:
+        """How long to wait before the next look, in seconds. Raises `AssetRunningError` where the run waits for this
+        very call, however many others are between them."""
+        with _waiting:
+            _waits.pop(self, None)  # of two calls that wait for each other, the second alone finds that out
+            if self._held_up & _waited_for(run):
+                raise AssetRunningError(
+                    f"This call waits for run {run}, and that one for the run which this call is part of",
+                    hint="Have assets call each other in one direction only.",
+                )
+            _waits[self] = (self._held_up, run)
+        if not self._told:
+            self._told = True
+            logger.info("Asset %r: waits for run %s.", self._asset, run)
+        if not self._warned and run in _loops and time.monotonic() - self._begun > _LONG:
+            self._warned = True
+            logger.warning(
+                "Asset %r: has been waiting for run %s of this very process for %d s. A function that calls its own "
+                "asset from a thread which it has started waits for ever, unless that thread has its context: start it "
+                "with contextvars.copy_context().run, or asyncio.to_thread.",
+                self._asset,
+                run,
+                _LONG,
+            )
+        delay, self._delay = self._delay, min(self._delay * 1.5, _LONGEST_DELAY)
+        return delay
+
+
+def _waited_for(run: str) -> set[str]:
+    """The runs that a run waits for by its calls, itself among them."""
+    found: set[str] = set()
+    ahead = {run}
+    while ahead:
+        found |= ahead
+        ahead = {other for held_up, other in _waits.values() if held_up & ahead} - found
+    return found
 
 
 def _made_meanwhile(plan: Plan, manifest: AssetManifest | None, waited_for: set[str]) -> DataArtifact | None:

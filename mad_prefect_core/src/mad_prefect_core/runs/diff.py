@@ -53,7 +53,7 @@ def diff(before: AssetVersion, after: AssetVersion, key: str | Sequence[str] | N
         raise VersionError(f"Run {missing.run.id} stored no file", asset=missing.run.asset_name)
     old, new = dict(files[0].schema or {}), dict(files[1].schema or {})
     both = [name for name in new if name in old]
-    comparison = _Comparison(files[0], files[1], old, new)
+    comparison = _Comparison(files[0], files[1], old, new, after.options)
     keys = [key] if isinstance(key, str) else list(key or ())
     if unknown := [name for name in keys if name not in both]:
         raise VersionError(
@@ -80,7 +80,10 @@ def diff(before: AssetVersion, after: AssetVersion, key: str | Sequence[str] | N
 
 
 class _Comparison:
-    def __init__(self, before: DataFile, after: DataFile, old: dict[str, str], new: dict[str, str]) -> None:
+    def __init__(
+        self, before: DataFile, after: DataFile, old: dict[str, str], new: dict[str, str], options: FormatOptions
+    ) -> None:
+        self._options = options
         self._files = {"before": before, "data": after}
         self._columns = {"before": old, "data": new}
         self._all = list(old | new)
@@ -142,7 +145,7 @@ class _Comparison:
         return " AND ".join(f"{one} IS NOT DISTINCT FROM {other}" for one, other in sides)
 
     def _over(self, query: str) -> Relation:
-        before = relation_over([self._files["before"]], FormatOptions(), self._columns["before"])
+        before = relation_over([self._files["before"]], self._options, self._columns["before"])
         return relation_over(
-            [self._files["data"]], FormatOptions(), self._columns["data"], query, None, {"before": before}
+            [self._files["data"]], self._options, self._columns["data"], query, None, {"before": before}
         )

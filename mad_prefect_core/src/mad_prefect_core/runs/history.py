@@ -6,8 +6,8 @@ import datetime as dt
 import logging
 import re
 import uuid
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -15,10 +15,10 @@ from mad_prefect_core.artifacts.files import DataFile, FormatOptions, checksum_a
 from mad_prefect_core.artifacts.query import relation_over
 from mad_prefect_core.errors import CorruptFileError, VersionError, located
 from mad_prefect_core.mounts import locate
-from mad_prefect_core.runs.kept import read_kept, records_of
+from mad_prefect_core.runs.kept import change_kept, read_kept, records_of
 from mad_prefect_core.runs.lease import Lease
 from mad_prefect_core.runs.lifecycle import Lifecycle
-from mad_prefect_core.runs.manifest import AssetManifest, AssetManifestRun, read_manifest
+from mad_prefect_core.runs.manifest import AssetManifest, AssetManifestRun, change_manifest, read_manifest
 from mad_prefect_core.runs.publish import ResultTarget, address, lease_on, result_file, whole
 from mad_prefect_core.runs.record import DataAssetRun, RunStatus, UpstreamRun
 from mad_prefect_core.runs.retention import Retention
@@ -44,6 +44,8 @@ class AssetVersion:
     """Whether its data can be read."""
     pins: tuple[str, ...] = ()
     """The names that it is pinned under."""
+    options: FormatOptions = field(default=FormatOptions(), compare=False, repr=False)
+    """How much its asset reads at once, such as how long a line may be; not how its files are written."""
 
     async def query(
         self, query_str: str | None = None, params: Any = None, *, tables: Mapping[str, Any] | None = None
@@ -54,7 +56,7 @@ class AssetVersion:
         if file is None:
             return None
         with located(asset=self.run.asset_name, path=self.run.asset_path, phase="query"):
-            return await in_thread(relation_over, [file], FormatOptions(), file.schema, query_str, params, tables)
+            return await in_thread(relation_over, [file], self.options, file.schema, query_str, params, tables)
 
     def file(self) -> DataFile | None:
         """Its first result; None where it stored none. Raises `VersionError`."""
@@ -83,58 +85,56 @@ Which = str | dt.datetime | AssetVersion
 
 
 class History:
-    """All runs of one asset with its arguments, by what is stored of them alone. Every method blocks."""
+    """All runs of one asset with its arguments, by what is stored of them alone. Every method blocks.
 
-    def __init__(self, asset_name: str, asset_id: str) -> None:
+    `options` are those that its versions are read with: what was written under others is read as that was.
+    """
+
+    def __init__(self, asset_name: str, asset_id: str, options: FormatOptions | None = None) -> None:
         self.asset_name = asset_name
         self.asset_id = asset_id
+        self._options = options or FormatOptions()
 
     def versions(self) -> list[AssetVersion]:
         """All runs, failed ones too, the newest first."""
         manifest = self._manifest()
-        records = records_of(self.asset_name, self.asset_id)
-        if manifest is None:
-            return [AssetVersion(record, current=False, kept=False) for record in _newest_first(records)]
-        current = manifest.last_run.id if manifest.last_run else None
-        kept = {current, *manifest.superseded, *(run.id for run in read_kept(manifest))}
-        return [
-            AssetVersion(
-                record,
-                current=record.id == current,
-                kept=record.id in kept,
-                pins=tuple(record.pins),
-            )
-            for record in _newest_first(records)
-        ]
+        by_clock = sorted(records_of(self.asset_name, self.asset_id), key=_moment, reverse=True)
+        found = self._versions(manifest, by_clock)
+        # The current run was published after all others, even if its machine's clock was set back.
+        published = (n for n, version in enumerate(found) if version.run.status is RunStatus.SUCCESS)
+        for n in [n for n, version in enumerate(found) if version.current]:
+            found.insert(min(next(published, n), n), found.pop(n))
+        return found
 
     def current(self) -> AssetVersion:
         """The version that readers see now. Raises `VersionError` where there is none."""
-        for version in self.versions():
-            if version.current:
-                return version
-        raise VersionError("The asset has no result yet", asset=self.asset_name)
+        manifest = self._manifest()
+        found = self._one(manifest, manifest.last_run.id) if manifest and manifest.last_run else None
+        if found is None:
+            raise VersionError("The asset has no result yet", asset=self.asset_name)
+        return found
 
     def at(self, which: Which) -> AssetVersion:
         """One of them. Raises `VersionError` where there is none, or several are meant."""
         if isinstance(which, AssetVersion):
             return which
+        if isinstance(which, str) and _RUN_ID.fullmatch(which):
+            if found := self._one(self._manifest(), which):
+                return found
+            raise self._no_run(which)
         versions = self.versions()
         if isinstance(which, dt.datetime):
             if which.tzinfo is None:
                 raise VersionError(f"The moment {which} has no time zone", asset=self.asset_name)
             good = [v for v in versions if v.run.materialized and (v.run.status is RunStatus.SUCCESS or v.kept)]
-            found = [v for v in good if v.run.materialized and v.run.materialized <= which][:1]
+            matching = [v for v in good if v.run.materialized and v.run.materialized <= which][:1]
         else:
-            found = [v for v in versions if which in v.pins or v.run.id == which]
-            if not found and len(which) >= _SHORTEST:
-                found = [v for v in versions if str(v.run.id).startswith(which)]
-        if len(found) == 1:
-            return found[0]
-        raise VersionError(
-            f"There are {len(found)} runs {which}" if found else f"There is no run {which}",
-            asset=self.asset_name,
-            hint="history() lists the runs with their ids, times and pins.",
-        )
+            matching = [v for v in versions if which in v.pins]
+            if not matching and len(which) >= _SHORTEST:
+                matching = [v for v in versions if str(v.run.id).startswith(which)]
+        if len(matching) == 1:
+            return matching[0]
+        raise self._no_run(which, len(matching))
 
     def pin(self, name: str, which: Which | None = None) -> AssetVersion:
         """Keep a version, the current one if none is named, until it is unpinned. A pin of that name moves.
@@ -192,12 +192,42 @@ class History:
             run.execute(lease, self._manifest())
         return run.record
 
+    def _one(self, manifest: AssetManifest | None, run_id: str) -> AssetVersion | None:
+        """The version of a run, by its record alone. Raises `ManifestError` for one that can't be read."""
+        record = DataAssetRun.read(self.asset_name, self.asset_id, run_id)
+        return self._versions(manifest, [record])[0] if record else None
+
+    def _versions(self, manifest: AssetManifest | None, records: Iterable[DataAssetRun]) -> list[AssetVersion]:
+        current = manifest.last_run.id if manifest and manifest.last_run else None
+        kept = {current, *manifest.superseded, *(run.id for run in read_kept(manifest))} if manifest else set()
+        return [
+            AssetVersion(
+                record,
+                current=record.id == current,
+                kept=record.id in kept,
+                pins=tuple(record.pins) if manifest else (),
+                options=self._options,
+            )
+            for record in records
+        ]
+
+    def _no_run(self, which: object, found: int = 0) -> VersionError:
+        return VersionError(
+            f"There are {found} runs {which}" if found else f"There is no run {which}",
+            asset=self.asset_name,
+            hint="history() lists the runs with their ids, times and pins.",
+        )
+
     def _take_pin(self, run: DataAssetRun, name: str) -> None:
         run.pins.remove(name)
         run.write()
         manifest = self._manifest()
-        if manifest is not None and not run.keeps_results and not run.pins:
-            forget(manifest, [kept for kept in read_kept(manifest) if kept.id == run.id])
+        if manifest is None or run.keeps_results or run.pins:
+            return
+        kept = [kept for kept in read_kept(manifest) if kept.id == run.id]
+        if kept and not forget(manifest, kept):  # somebody reads it: it is swept when a later run finds it free
+            change_manifest(self.asset_name, self.asset_id, partial(_superseded, str(run.id)))
+            change_kept(manifest, lambda runs: [each for each in runs if each.id != run.id])
 
     def _to_prune(self, retention: Retention) -> list[PrunedRun]:
         manifest = self._manifest()
@@ -294,6 +324,10 @@ def _as_moment(text: str) -> dt.datetime | None:
         return None
 
 
-def _newest_first(records: Sequence[DataAssetRun]) -> list[DataAssetRun]:
-    oldest = dt.datetime.min.replace(tzinfo=dt.UTC)
-    return sorted(records, key=lambda record: record.materialized or record.runtime or oldest, reverse=True)
+def _moment(record: DataAssetRun) -> dt.datetime:
+    return record.materialized or record.runtime or dt.datetime.min.replace(tzinfo=dt.UTC)
+
+
+def _superseded(run_id: str, manifest: AssetManifest) -> AssetManifest:
+    """With a run among those whose results are there still, though they are no history."""
+    return manifest.model_copy(update={"superseded": (run_id, *manifest.superseded)})
