@@ -1,0 +1,28 @@
+"""The process of one measurement: it does one step of one case, and prints what that took as one line of JSON."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from benchmarks.bench import Bench
+from benchmarks.cases import all_cases
+
+__all__ = ["main"]
+
+
+def main(task: str) -> None:
+    """`task` is a JSON object with the keys case, subject, step, folder and size."""
+    given = json.loads(task)
+    case = next(case for case in all_cases() if case.id == given["case"])
+    bench = Bench(given["subject"], Path(given["folder"]), given["size"])
+    step = (case.prepare if given["step"] == "prepare" else case.subjects)[bench.subject]
+    if isinstance(step, str):
+        raise TypeError(f"{case.id} is measured as a whole process")
+    answer = step(bench)
+    print(json.dumps({"seconds": bench.seconds, "requests": bench.requests, "answer": answer}))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,41 @@
+"""The quick form: little data, and only whether something has become far slower than it was."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from benchmarks.cases import Case
+from benchmarks.measure import measure_all
+from benchmarks.subjects import ROOT
+
+__all__ = ["MARGIN", "run"]
+
+MARGIN = 2.0
+"""So many times the recorded ratio is a regression; less is what a busy machine does by itself."""
+
+SUBJECTS = ("ours", "floor")
+_RECORDED = ROOT / "benchmarks" / "quick.json"
+
+
+def run(cases: Sequence[Case], repeat: int, *, record: bool = False) -> int:
+    """Measure us and the floor, and compare the ratios with those that are recorded. Returns the exit status."""
+    chosen = [case for case in cases if case.quick is not None and "floor" in case.subjects]
+    recorded: dict[str, float] = json.loads(_RECORDED.read_text("utf-8")) if _RECORDED.exists() else {}
+    ratios = {}
+    failed = False
+    for case, measured in measure_all(chosen, SUBJECTS, repeat=repeat, quick=True):
+        if problem := next((one.error for found in measured.values() for one in found if one.error), None):
+            print(f"{case.id:40} {problem}", flush=True)
+            failed = True
+            continue
+        # The best of each: what else the machine does only ever adds.
+        ours, floor = (min(one.seconds for one in measured[subject]) for subject in SUBJECTS)
+        ratio = ratios[case.id] = round(ours / floor, 2)
+        before = recorded.get(case.id)
+        verdict = "" if before is None else "SLOWER" if ratio > MARGIN * before else "as before"
+        failed |= verdict == "SLOWER"
+        print(f"{case.id:40} {ratio:8.2f}× the floor, recorded {before or '–'}   {verdict}", flush=True)
+    if record and not failed:
+        _RECORDED.write_text(json.dumps(recorded | ratios, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    return int(failed)

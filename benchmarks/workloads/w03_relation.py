@@ -1,0 +1,55 @@
+"""W3: one DuckDB relation, to Parquet, or to Parquet and CSV."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from typing import Any
+
+import duckdb
+
+from benchmarks.bench import Bench
+from benchmarks.cases import Case, Targets
+from benchmarks.generate import relation_sql
+
+SIZE = {"rows": 10_000_000}
+QUICK = {"rows": 500_000}
+
+
+def land(bench: Bench, path: str) -> Any:
+    """An asset returns the relation: the same code for us and for mad-prefect 2.3.0."""
+
+    @bench.asset(path, artifact_filetype="parquet")
+    def typed() -> Any:
+        return duckdb.sql(relation_sql(**bench.size))
+
+    with bench.clock():
+        asyncio.run(typed())
+    return totals(bench)
+
+
+def floor(bench: Bench, path: str) -> Any:
+    """DuckDB copies the query to each file."""
+    stem, _, suffixes = path.partition(".")
+    with bench.clock():
+        for suffix in suffixes.split("|"):
+            duckdb.execute(f"COPY ({relation_sql(**bench.size)}) TO '{bench.path(f'{stem}.{suffix}')}'")
+    return totals(bench)
+
+
+def totals(bench: Bench) -> Any:
+    """What tells that every row is there."""
+    files = sorted(bench.folder.glob("typed.*"))
+    return [duckdb.execute(f"SELECT count(*), sum(id)::BIGINT FROM '{file}'").fetchall() for file in files]
+
+
+def subjects(path: str) -> dict[str, Any]:
+    """Us, the old package and the floor, with this path."""
+    step = partial(land, path=path)
+    return {"ours": step, "old": step, "floor": partial(floor, path=path)}
+
+
+CASES = [
+    Case("W3", "Parquet", subjects("typed.parquet"), SIZE, QUICK, Targets(old=2.5, floor=1.15)),
+    Case("W3", "Parquet and CSV", subjects("typed.parquet|csv"), SIZE, QUICK, Targets(old=2, floor=1.15)),
+]
