@@ -120,7 +120,7 @@ KINDS: dict[str, Callable[[], Any]] = {
 
 @pytest.mark.parametrize("fragments", [None, "json", "parquet", "csv"])
 @pytest.mark.parametrize("kind", KINDS)
-async def test_every_kind_of_return_value_gives_the_same_answer_in_each_format(
+async def test_s33_every_kind_of_return_value_gives_the_same_answer_in_each_format(
     base: Path, kind: str, fragments: str | None
 ) -> None:
     @asset("x.json|parquet|csv", artifact_filetype=fragments)

@@ -75,7 +75,7 @@ async def test_a_missing_key_is_an_error_that_lists_the_keys_there_are(base: Pat
 
 
 @pytest.mark.parametrize("value", ["{other.token}", "{other}", "{0}", "{}", "{{x}}", "{value}"])
-async def test_braces_in_a_value_stay_braces(base: Path, value: str) -> None:
+async def test_s38_braces_in_a_value_stay_braces(base: Path, value: str) -> None:
     @asset("{value}/x.json", name="n_{value}", artifacts_dir="dir/{value}")
     def x(value: str, other: Shop) -> list[dict[str, int]]:
         return [{"v": 1}]
@@ -86,7 +86,7 @@ async def test_braces_in_a_value_stay_braces(base: Path, value: str) -> None:
     assert "s3cret" not in "".join(str(path) for path in base.rglob("*"))
 
 
-async def test_templates_do_not_reach_private_attributes(base: Path) -> None:
+async def test_s38_templates_do_not_reach_private_attributes(base: Path) -> None:
     @asset("{value.__class__.__name__}.json")
     def x(value: str) -> list[dict[str, int]]:
         return [{"v": 1}]

@@ -1,9 +1,11 @@
-"""The result has the user's columns, all of them and no others (S25, S28–S32; promises 4, 5, 6)."""
+"""The result has the user's columns, all of them and no others (S25–S32; promises 4, 5, 6)."""
 
 from __future__ import annotations
 
 import datetime as dt
+import enum
 import uuid
+from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -121,6 +123,78 @@ async def test_strings_that_all_look_like_dates_become_dates_unless_one_in_any_b
         (dt.date(2020, 1, 2), "2"),
     ]
     assert (await x.with_arguments("most").query()).fetchall() == [("2020-01-01", "1"), ("soon", "2")]
+
+
+EAST, WEST = dt.timezone(dt.timedelta(hours=9)), dt.timezone(dt.timedelta(hours=-5))
+MOMENT = dt.datetime(2026, 3, 29, 1, 30, 0, 123456)
+
+
+class Grade(enum.Enum):
+    GREEN = "green"
+
+
+@pytest.mark.parametrize("filetype", FORMATS)
+@pytest.mark.parametrize(
+    "values",
+    [
+        pytest.param([Decimal("12345678901234567890123456789012345.678"), Decimal("0.001")], id="38 digits"),
+        pytest.param([2**64 - 1, 0], id="uint64"),
+        pytest.param([10**30, -(10**30)], id="10**30"),
+        pytest.param([2**53 + 1, -(2**53) - 1], id="beyond 2**53"),
+    ],
+)
+async def test_s26_large_numbers_lose_no_digit(base: Path, filetype: str, values: list[Any]) -> None:
+    assert await _back(filetype, values) == values
+
+
+@pytest.mark.parametrize("filetype", FORMATS)
+@pytest.mark.parametrize(
+    ("values", "back"),
+    [
+        pytest.param([MOMENT.replace(tzinfo=EAST)] * 2, None, id="with a zone"),
+        pytest.param([MOMENT.replace(tzinfo=EAST), MOMENT.replace(tzinfo=WEST)], None, id="with several zones"),
+        pytest.param([dt.timedelta(milliseconds=7), dt.timedelta(hours=49)], None, id="timedelta"),
+        pytest.param([b"\x00\xff", b"plain"], None, id="bytes"),
+        pytest.param([uuid.UUID(int=0), uuid.UUID(int=2**128 - 1)], None, id="UUID"),
+        pytest.param([Grade.GREEN, None], ["green", None], id="enum"),
+    ],
+)
+async def test_s27_moments_spans_bytes_and_uuids_stay_what_they_are(
+    base: Path, filetype: str, values: list[Any], back: list[Any] | None
+) -> None:
+    assert await _back(filetype, values) == (back or values)
+
+
+async def _back(filetype: str, values: list[Any]) -> list[Any]:
+    @asset(f"x.{filetype}", artifact_filetype=filetype)
+    def x() -> Any:
+        for value in values:
+            yield [{"v": value}]
+
+    relation = await x.query()
+    assert relation is not None
+    return [value for (value,) in relation.fetchall()]
+
+
+@pytest.mark.parametrize("filetype", FORMATS)
+async def test_s30_a_key_that_comes_late_is_a_column_and_the_order_of_keys_swaps_no_values(
+    base: Path, filetype: str
+) -> None:
+    @asset(f"x.{filetype}", artifact_filetype=filetype)
+    def x() -> Any:
+        yield [{"a": 1, "b": "x"}, {"a": 2, "b": "y", "late": True}]
+        yield [{"b": "z", "a": 3}]
+        yield [{"extra": 0.5, "b": "w", "a": 4}]
+
+    relation = await x.query()
+    assert relation is not None
+    assert relation.columns == ["a", "b", "late", "extra"]
+    assert relation.fetchall() == [
+        (1, "x", None, None),
+        (2, "y", True, None),
+        (3, "z", None, None),
+        (4, "w", None, 0.5),
+    ]
 
 
 @pytest.mark.parametrize("fragments", FORMATS)

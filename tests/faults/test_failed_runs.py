@@ -1,4 +1,4 @@
-"""A failed run leaves what was there, and the next one recovers unaided (S06, S22–S24; promises 1, 2, 7)."""
+"""A failed run leaves what was there, and the next one recovers unaided (S06, S19, S22–S24; promises 1, 2, 7)."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ async def test_the_note_on_a_users_error_names_asset_path_and_phase_whatever_the
     assert "phase 'collect'" in note
 
 
-async def test_batches_that_can_not_be_unified_leave_the_last_good_result(base: Path, stored: Stored) -> None:
+async def test_s07_batches_that_can_not_be_unified_leave_the_last_good_result(base: Path, stored: Stored) -> None:
     second: Any = 2
 
     @asset("x.parquet|csv")
@@ -109,7 +109,9 @@ async def test_batches_that_can_not_be_unified_leave_the_last_good_result(base: 
         assert _records(base)[-1]["phase"] in ("collect", "union")
 
 
-async def test_a_result_that_one_of_the_formats_can_not_hold_changes_none_of_them(base: Path, stored: Stored) -> None:
+async def test_s09_a_result_that_one_of_the_formats_can_not_hold_changes_none_of_them(
+    base: Path, stored: Stored
+) -> None:
     value: Any = dt.timedelta(seconds=1)
 
     @asset("x.json|parquet|csv")
@@ -170,7 +172,7 @@ async def test_a_full_disk_in_any_phase_leaves_the_last_good_result(
 
 
 @pytest.mark.parametrize("pages", [0, 1, 3])
-async def test_a_cancelled_run_leaves_the_last_good_result(base: Path, stored: Stored, pages: int) -> None:
+async def test_s10_a_cancelled_run_leaves_the_last_good_result(base: Path, stored: Stored, pages: int) -> None:
     slow = False
 
     @asset("x.json")
@@ -190,7 +192,7 @@ async def test_a_cancelled_run_leaves_the_last_good_result(base: Path, stored: S
     assert len((await x.query()).fetchall()) == 4
 
 
-async def test_a_reader_never_sees_a_partial_result_while_a_writer_overwrites_it(base: Path) -> None:
+async def test_s19_a_reader_that_polls_never_sees_a_partial_result_while_a_writer_overwrites_it(base: Path) -> None:
     size = 2000
 
     @asset("x.json|parquet|csv")

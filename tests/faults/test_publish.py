@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
+import os
 import subprocess
 import sys
 import textwrap
@@ -23,10 +25,17 @@ from mad_prefect_core.errors import (
 )
 from mad_prefect_core.mounts import Location
 from mad_prefect_core.runs import load_asset_manifest, publish
+from mad_prefect_core.runs.kept import read_kept
+from mad_prefect_core.runs.manifest import read_manifest
 
 
 def files(base: Path, pattern: str) -> list[str]:
     return sorted(path.name for path in base.rglob(pattern))
+
+
+async def rows(of: Any) -> Any:
+    relation = await of.query()
+    return None if relation is None else relation.fetchall()
 
 
 async def test_ten_callers_at_once_each_read_the_rows_of_their_own_run(base: Path) -> None:
@@ -119,6 +128,35 @@ async def test_a_run_that_was_killed_after_the_switch_is_finished_by_the_next(ba
     assert len(files(base, "*.run")) == 4
     [lease] = (base / "_asset_metadata/_leases").glob("*.json")
     assert json.loads(lease.read_text())["left"] == []
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "history.json"])
+async def test_s05_a_manifest_or_history_cut_short_at_any_byte_is_healed_by_the_next_run(base: Path, name: str) -> None:
+    numbers = itertools.count(1)
+
+    @asset("x.csv", snapshot_artifacts=True)
+    def x() -> Any:
+        return [{"n": next(numbers)}]
+
+    for _ in range(3):
+        await x()
+    [file] = base.rglob(name)
+    whole = file.read_bytes()
+    for length in reversed(range(len(whole))):
+        os.truncate(file, length)
+        manifest, token = read_manifest(x.name, x.id)
+        assert token is not None
+        if name == "manifest.json":
+            assert manifest is None
+        else:
+            assert manifest is not None
+            assert [run.rows for run in read_kept(manifest)] == [1]
+    for n, length in enumerate(range(0, len(whole), len(whole) // 4), 4):
+        file.write_bytes(whole[:length])
+        assert (base / "x.csv").read_text() == f"n\n{n - 1}\n"
+        assert await rows(x) == [(n,)]
+        assert await rows(x.cache_first()) == [(n,)]
+        assert [v.kept for v in await x.history()] == [True] * n
 
 
 async def test_a_publish_that_fails_gives_back_a_file_that_no_run_had_made(

@@ -17,7 +17,7 @@ QUERY = "SELECT count(*), sum(id), sum(v), sum(hash(s) % 1000000), min(s), max(s
 
 
 @pytest.mark.parametrize("kind", ROWS)
-def test_a_large_file_reads_the_same_through_mad_as_natively_every_time(
+def test_s47_a_large_file_reads_the_same_through_mad_as_natively_every_time(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FILESYSTEM_URL", f"file://{tmp_path}")
