@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import uuid
 from collections.abc import Callable, Iterator
@@ -17,7 +18,9 @@ sys.path.append(str(Path(__file__).parents[1] / "servers"))
 
 from gcs_server import Bucket as Held
 from gcs_server import GCSServer, gcs
-from http_proxy import Proxy, proxy_to
+from http_proxy import Proxy, Request, proxy_to
+
+pytest.register_assert_rewrite("failed_runs", "rivals")
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,18 @@ class Bucket:
 
     def get(self, key: str) -> bytes:
         return self.held.objects[key].data
+
+    def written(self, request: Request) -> str | None:
+        """The key of an object that a request writes, if it does."""
+        if "/upload/" in request.path:
+            found = re.search(rb'"name": "([^"]*)"', request.start)
+            return found[1].decode() if found else None
+        copied = re.search("/rewriteTo/b/[^/]*/o/(.*)", request.path)
+        return copied[1] if copied else None
+
+    def read(self, request: Request) -> str | None:
+        """The key of an object that a request reads or looks up, if it does."""
+        return request.path.partition("/o/")[2] if request.method == "GET" else None
 
     def listed(self) -> list[str]:
         return sorted(self.held.objects)

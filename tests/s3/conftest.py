@@ -15,8 +15,10 @@ from mad_prefect_s3 import S3Options, S3Storage
 
 sys.path.append(str(Path(__file__).parents[1] / "servers"))
 
-from http_proxy import Proxy, proxy_to
+from http_proxy import Proxy, Request, proxy_to
 from s3_server import S3Server, moto, moto_with_signatures, rgw, rgw_missing
+
+pytest.register_assert_rewrite("failed_runs", "rivals")
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,14 @@ class Bucket:
 
     def get(self, key: str) -> bytes:
         return bytes(self.server.client().get_object(Bucket=self.name, Key=key)["Body"].read())
+
+    def written(self, request: Request) -> str | None:
+        """The key of an object that a request writes, if it does."""
+        return request.path.removeprefix(f"/{self.name}/") if request.method == "PUT" else None
+
+    def read(self, request: Request) -> str | None:
+        """The key of an object that a request reads or looks up, if it does."""
+        return request.path.removeprefix(f"/{self.name}/") if request.method in ("GET", "HEAD") else None
 
     def listed(self) -> list[str]:
         pages = self.server.client().get_paginator("list_objects_v2").paginate(Bucket=self.name)

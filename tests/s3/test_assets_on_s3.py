@@ -3,23 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
-import re
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from mad_prefect_core import asset
-from mad_prefect_core.errors import SchemaError
 
 
 def rows(*numbers: int) -> list[dict[str, Any]]:
     return [{"id": number, "name": f"n{number}"} for number in numbers]
-
-
-def results(bucket: Any) -> dict[str, bytes]:
-    """All but run records and leases."""
-    return {key: bucket.get(key) for key in bucket.listed() if not re.search("/asset_run_id=|/_leases/", key)}
 
 
 def test_a_run_lands_at_the_very_keys_that_the_user_named(any_based: Any) -> None:
@@ -60,25 +51,6 @@ def test_what_another_program_did_to_the_result_is_no_cache_hit(based: Any) -> N
     assert b"7" not in based.get("lake/x.json")
 
 
-def test_a_failed_run_leaves_the_last_good_result_and_nothing_of_its_own(based: Any) -> None:
-    fail = False
-
-    @asset("x.parquet")
-    def numbers() -> Any:
-        yield rows(1)
-        if fail:
-            yield [{"id": "text"}]
-
-    numbers.query_sync()
-    before = results(based)
-    fail = True
-    with pytest.raises(SchemaError):
-        numbers.query_sync()
-
-    assert results(based) == before
-    assert numbers.name in str(before)
-
-
 def test_several_storages_serve_one_process_at_once(
     based: Any, moto_server: Any, new_bucket: Any, tmp_path: Path
 ) -> None:
@@ -102,16 +74,3 @@ def test_several_storages_serve_one_process_at_once(
     assert other.get("b.csv") == b"id\n2\n"
     assert (tmp_path / "c.json").is_file()
     assert "lake/a.parquet" in based.listed()
-
-
-def test_a_relation_shows_the_rows_that_it_was_made_on_after_the_asset_ran_again(based: Any) -> None:
-    number = 1
-
-    @asset("x.csv")
-    def numbers() -> Any:
-        return rows(number)
-
-    relation = numbers.query_sync("SELECT id")
-    number = 2
-    assert numbers.query_sync("SELECT id").fetchall() == [(2,)]
-    assert relation.fetchall() == [(1,)]

@@ -291,12 +291,88 @@ def test_no_credentials_at_all_is_an_error_that_says_where_to_put_them(
     assert "Set AWS_ACCESS_KEY_ID" in str(error)
 
 
-def test_an_asset_says_which_asset_path_and_phase_it_was(based: Any) -> None:
-    @asset("s3://no-such-bucket/x.json")
+def answering(bucket: Any, status: int, code: str, message: str, **more: str) -> None:
+    """Have the server say so to whatever it is asked."""
+    said = "".join(f"<{name}>{text}</{name}>" for name, text in {"Code": code, "Message": message, **more}.items())
+    answer = f'<?xml version="1.0" encoding="UTF-8"?><Error>{said}</Error>'.encode()
+    bucket.proxy.ask = lambda *_: (status, [("Content-Type", "application/xml")], answer)
+
+
+def test_a_token_that_has_expired_is_an_error_that_says_so(bucket: Any) -> None:
+    answering(bucket, 400, "ExpiredToken", "The provided token has expired.")
+    error = failing(bucket.url, {**bucket.options, "token": "a-secret-token"})
+    assert "The credentials have expired" in str(error)
+    assert "a-secret-token" not in str(error)
+
+
+def test_a_clock_that_is_wrong_is_an_error_that_says_so(bucket: Any) -> None:
+    answering(bucket, 403, "RequestTimeTooSkewed", "The difference between the times is too large.")
+    assert "Set this machine's clock" in str(failing(bucket.url, bucket.options))
+
+
+class InIreland:
+    """A proxy's ear: answers as AWS does where a request is signed for another region than the bucket's."""
+
+    def __init__(self, bucket: Any, tells: bool) -> None:
+        ask = bucket.proxy.ask
+        message = "The authorization header is malformed; the region 'us-east-1' is wrong"
+        where = "<Region>eu-west-1</Region>" if tells else ""
+        body = f"<Error><Code>AuthorizationHeaderMalformed</Code><Message>{message}</Message>{where}</Error>".encode()
+
+        def strict(method: str, path: str, data: bytes, headers: Any) -> Any:
+            if "/eu-west-1/" in headers["Authorization"]:
+                return ask(method, path, data, headers)
+            told = [("x-amz-bucket-region", "eu-west-1")] if tells else []
+            return 400, [("Content-Type", "application/xml"), *told], body
+
+        bucket.proxy.ask = strict
+
+
+def test_the_region_of_a_bucket_is_found_out_where_the_server_tells_it(bucket: Any) -> None:
+    bucket.put("x", b"data")
+    InIreland(bucket, tells=True)
+    assert STORAGE.read(bucket.fs(), bucket.path("x")).data == b"data"  # type: ignore[union-attr]
+
+
+def test_a_wrong_region_is_an_error_that_says_what_to_set(bucket: Any) -> None:
+    InIreland(bucket, tells=False)
+    error = failing(bucket.url, bucket.options)
+    assert "Name the bucket's region" in str(error)
+    assert STORAGE.stat(bucket.fs(region="eu-west-1"), bucket.path("x")) is None
+
+
+def test_a_server_that_says_nothing_is_given_up_after_the_read_timeout(bucket: Any) -> None:
+    fs = bucket.fs(attempts=2, read_timeout=0.2)
+    bucket.proxy.fail(Fault(wait=2), times=None)
+    started = time.monotonic()
+    with pytest.raises(StorageError, match="did not answer head_object in 2 attempts"):
+        STORAGE.stat(fs, bucket.path("x"))
+    assert time.monotonic() - started < 2
+
+
+@pytest.mark.parametrize("wrong", ["bucket", "key", "endpoint", "server gone"])
+def test_whatever_is_wrong_an_asset_says_within_seconds_which_asset_and_url(
+    any_based: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, wrong: str
+) -> None:
+    if wrong == "bucket":
+        monkeypatch.setenv("FILESYSTEM_URL", "s3://no-such-bucket/lake")
+    elif wrong == "key":
+        answering(any_based, 403, "InvalidAccessKeyId", "The key is not known.")
+    elif wrong == "endpoint":
+        monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    else:
+        any_based.proxy.fail(Fault(), times=None)
+
+    @asset(f"{any_based.url}/there/x.json", name="numbers")
     def numbers() -> Any:
         return [{"id": 1}]
 
+    started = time.monotonic()
     with pytest.raises(StorageError) as raised:
         numbers.query_sync()
-    assert "numbers" in str(raised.value.asset)
-    assert "no-such-bucket" in str(raised.value.path)
+    assert time.monotonic() - started < 15
+    error = raised.value
+    assert error.asset == "numbers"
+    assert str(error.path).startswith(("s3://no-such-bucket/lake/", f"{any_based.url}/"))
+    assert str(error).count("asset 'numbers'") == str(error).count(f"path '{error.path}'") == 1
+    assert any_based.server.secret not in f"{error} {caplog.text}"

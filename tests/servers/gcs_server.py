@@ -435,7 +435,11 @@ def _handler(server: GCSServer) -> type[BaseHTTPRequestHandler]:
 
         def _any(self) -> None:
             headers = {name.lower(): value for name, value in self.headers.items()}
-            body = self.rfile.read(int(headers.get("content-length") or 0))
+            length = int(headers.get("content-length") or 0)
+            body = self.rfile.read(length)
+            if len(body) < length:  # the client has given it up
+                self.close_connection = True
+                return
             try:
                 status, answered, data = _reply(server, self.command, self.path, headers, body)
             except Refusal as refusal:

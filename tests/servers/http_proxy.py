@@ -23,6 +23,8 @@ class Request:
     query: str
     headers: dict[str, str] = field(repr=False)
     """By names in lower case."""
+    start: bytes = field(repr=False)
+    """Of its body, 1,000 bytes at most."""
 
 
 @dataclass(frozen=True)
@@ -133,8 +135,12 @@ def _handler(proxy: Proxy) -> type[BaseHTTPRequestHandler]:
             if headers.get("expect", "").lower() == "100-continue":
                 self.send_response_only(100)
                 self.end_headers()
-            body = self.rfile.read(int(headers.get("content-length") or 0))
-            fault = proxy.seen(Request(self.command, unquote(url.path), url.query, headers))
+            length = int(headers.get("content-length") or 0)
+            body = self.rfile.read(length)
+            if len(body) < length:  # the client has given it up
+                self.close_connection = True
+                return
+            fault = proxy.seen(Request(self.command, unquote(url.path), url.query, headers, body[:1000]))
             if fault is not None and fault.wait:
                 threading.Event().wait(fault.wait)
             if fault is not None and fault.status is not None:
