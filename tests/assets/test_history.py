@@ -387,6 +387,21 @@ async def test_one_run_is_found_by_its_id_without_reading_the_records_of_others(
         await x.history()
 
 
+async def test_a_version_whose_files_were_deleted_says_so_and_can_be_pruned(base: Path) -> None:
+    x = counting("x.parquet|csv", snapshot_artifacts=True)
+    for _ in range(4):
+        await x()
+    first, *_, current = reversed(await x.history())
+    (base / first.run.results[0].file).unlink()
+    for use in (first.query(), x.diff(first), x.rollback(first)):
+        with pytest.raises(VersionError, match=r"is gone.*prune again"):
+            await use
+    await x.prune(Retention(keep_last=2))
+    assert [v.kept for v in await x.history()] == [True, True, False, False]
+    (base / current.run.results[0].file).unlink()
+    assert await rows(current, "SELECT count(*)") == [(4,)], "its path has the same bytes"
+
+
 @pytest.mark.parametrize("suffix", ["csv", "json"])
 async def test_the_past_is_read_with_the_users_limits_as_the_present_is(base: Path, suffix: str) -> None:
     from mad_prefect_csv import ReadCSVOptions

@@ -5,6 +5,7 @@ Reads one JSON object a line, each a run to be started, and answers with a line 
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
@@ -19,12 +20,13 @@ import pyarrow.parquet  # noqa: F401
 from fsspec.implementations.local import LocalFileSystem
 from lake import CALLS, make
 
+from mad_prefect_core import Retention
 from mad_prefect_core.plugins import get_host
 from mad_prefect_core.testing.faults import Operation, faults
 
 
 def run(job: dict[str, Any]) -> None:
-    """Do one run, with what is to befall it."""
+    """Do one run, or prune, with what is to befall it."""
     os.environ["FILESYSTEM_URL"] = job["url"]
     if limit := job.get("largest_file"):
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
@@ -36,10 +38,16 @@ def run(job: dict[str, Any]) -> None:
             os.kill(os.getpid(), job["signal"])
 
     targets = [(get_host().storage_for("file"), CALLS), LocalFileSystem]
-    asset = make(lambda: int(job["value"]), **job.get("options", {}))
+    options = job.get("options", {})
+    if keep := job.get("keep_last"):
+        options["retention"] = Retention(keep_last=keep)
+    asset = make(lambda: int(job["value"]), **options)
     with faults(*targets, fail_at=job.get("fail_at"), when=job.get("when", "before"), action=send) as injected:
         try:
-            asset.call_sync()
+            if job.get("prune"):
+                asyncio.run(asset.prune(Retention(keep_last=job["prune"])))
+            else:
+                asset.call_sync()
         finally:
             if job.get("signal") and len(injected.operations) < job["fail_at"]:
                 os._exit(99)  # there is no such operation

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import hashlib
 import io
@@ -20,7 +21,7 @@ from typing import Any, Protocol
 import pyarrow.parquet as pq
 
 from mad_prefect_core import DataAsset, asset
-from mad_prefect_core.errors import OutcomeUnknownError
+from mad_prefect_core.errors import OutcomeUnknownError, VersionError
 from mad_prefect_core.runs.kept import read_kept, records_of
 from mad_prefect_core.runs.manifest import AssetManifest, read_manifest
 from mad_prefect_core.runs.record import DataAssetRun, RunStatus
@@ -305,6 +306,20 @@ class Lake:
         for key, data in files.items():
             if "/_leases/" in f"/{key}" and key.endswith(".json") and not re.search(rb'"left": \[\]', data):
                 yield f"the lease still has something to sweep: {data.decode()}"
+
+    def past(self) -> Iterator[str]:
+        """What is wrong with the versions that are said to be kept: each reads as its run wrote it, or says that it is
+        gone."""
+        for version in asyncio.run(self.asset.history()):
+            if not version.kept:
+                continue
+            try:
+                relation = asyncio.run(version.query("SELECT DISTINCT n FROM data"))
+                values = relation.fetchall() if relation is not None else []
+            except VersionError:
+                continue
+            if len(values) != 1:
+                yield f"the version of run {version.run.id} has {values}"
 
     def successes(self) -> list[DataAssetRun]:
         """The records that say of a run that it was published."""

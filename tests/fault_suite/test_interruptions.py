@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from fsspec.implementations.local import LocalFileSystem
 from lake import CALLS, Crashing, Effort, Lake, LocalFiles, Trials
+from prefect import flow, task
 
 from mad_prefect_core.plugins import get_host
 from mad_prefect_core.testing.faults import faults
@@ -39,7 +40,7 @@ def test_s10_cancelled_at_a_storage_call(fresh: Callable[..., Lake], trials: Tri
         return len(injected.failed), outcome if isinstance(outcome, BaseException) else None
 
     lake = fresh()
-    for number in itertools.count(1, effort.of(6, 1)):
+    for number in itertools.count(1, effort.of(10, 1)):
         old = lake.value
         lake.value += 1
         failed, error = asyncio.run(cancelled(lake, number))
@@ -59,7 +60,7 @@ def test_s10_asked_to_end_at_a_storage_call(
 ) -> None:
     """Ctrl-C, and SIGTERM where it raises, as it does in a process of Prefect's."""
     lake = fresh()
-    for number in itertools.count(1, effort.of(8, 1)):
+    for number in itertools.count(1, effort.of(12, 1)):
         old = lake.value
         lake.value += 1
         asked = getattr(signal, how)
@@ -68,6 +69,34 @@ def test_s10_asked_to_end_at_a_storage_call(
             break
         wrong = lake.after(old, lake.value, None, known=False)
         if not trials.add(f"{how} at operation {number}", itertools.chain(wrong, lake.next())):
+            lake = fresh()
+    trials.hold()
+
+
+@pytest.mark.usefixtures("prefect_server")
+# Prefect's own connections to its server are left to the garbage collector when their event loop ends.
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+def test_s10_tried_again_by_prefect_in_any_phase(fresh: Callable[..., Lake], trials: Trials, effort: Effort) -> None:
+    targets = [(get_host().storage_for("file"), CALLS), LocalFileSystem]
+    lake = fresh()
+
+    @task(retries=1, retry_delay_seconds=0)
+    def call() -> None:
+        lake.asset.call_sync()
+
+    @flow
+    def once() -> None:
+        call()
+
+    for number in itertools.count(effort.of(4, 1), effort.of(20, 1)):
+        old = lake.value
+        lake.value += 1
+        with faults(*targets, fail_at=number) as injected:
+            once()
+        if not injected.failed:
+            break
+        wrong = itertools.chain(lake.after(old, lake.value, None), lake.next())
+        if not trials.add(f"tried again after operation {number}", wrong):
             lake = fresh()
     trials.hold()
 

@@ -55,8 +55,8 @@ def test_s08_on_local_disk(
     fresh: Callable[..., Lake], trials: Trials, effort: Effort, forever: bool, when: When
 ) -> None:
     targets = [(get_host().storage_for("file"), CALLS), LocalFileSystem]
-    first = 1 if effort.long else 1 + MODES.index((forever, when)) % 3  # so that each fails in one way at least
-    sweep(trials, targets, fresh, itertools.count(first, effort.of(3, 1)), forever=forever, when=when)
+    first = effort.of(1 + MODES.index((forever, when)), 1)  # so that most fail in one way or another
+    sweep(trials, targets, fresh, itertools.count(first, effort.of(5, 1)), forever=forever, when=when)
     trials.hold()
 
 
@@ -75,7 +75,7 @@ def test_s08_in_memory(
 def test_s08_by_the_systems_calls(
     fresh: Callable[..., Lake], trials: Trials, effort: Effort, tmp_path: Path, forever: bool, when: When
 ) -> None:
-    numbers = itertools.count(effort.of(3, 1), effort.of(41, 1))
+    numbers = itertools.count(effort.of(3, 1), effort.of(83, 1))
     sweep(trials, [tmp_path], fresh, numbers, forever=forever, when=when)
     trials.hold()
 
@@ -88,7 +88,7 @@ def test_s08_with_history(
     fresh: Callable[..., Lake], trials: Trials, effort: Effort, options: Any, forever: bool, when: When
 ) -> None:
     targets = [(get_host().storage_for("file"), CALLS), LocalFileSystem]
-    numbers = itertools.count(effort.of(4, 1), effort.of(17, 1))
+    numbers = itertools.count(effort.of(4, 1), effort.of(31, 1))
     sweep(trials, targets, lambda: fresh(**options), numbers, forever=forever, when=when)
     trials.hold()
 
@@ -106,7 +106,7 @@ def test_s04_s08_the_first_run(
 ) -> None:
     """Before it there is nothing, or what another program has put at the very paths."""
     targets = [(get_host().storage_for("file"), CALLS), LocalFileSystem]
-    for number in itertools.count(effort.of(1 + there, 1), effort.of(9, 1)):
+    for number in itertools.count(effort.of(1 + there, 1), effort.of(17, 1)):
         base = tmp_path / f"first{number}"
         monkeypatch.setenv("FILESYSTEM_URL", f"file://{base}")
         lake = Lake(LocalFiles(base))

@@ -1,10 +1,12 @@
-"""Several processes, threads and event loops that run one asset at once never mix, and never hang (S13-S16)."""
+"""Several processes, threads and event loops that run one asset at once never mix, and never hang (S13-S18)."""
 
 from __future__ import annotations
 
 import asyncio
 import faulthandler
 import itertools
+import os
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -61,4 +63,46 @@ def test_s16_threads_and_event_loops_together(
             found = list(pool.map(lambda number: asyncio.run(several(number)), range(6)))
         wanted = [[[(number * 10 + asset,)] for asset in range(2)] for number in range(6)]
         trials.add(f"turn {turn}", [] if found == wanted else [f"{found} is not {wanted}"])
+    trials.hold()
+
+
+RELATION = """
+import sys
+from lake import make
+
+relation = make(lambda: 7).cache_first().query_sync()
+found = [
+    relation.filter("page = 1").fetchall(),
+    relation.aggregate("count(*), min(n)").fetchall(),
+    relation.order("page DESC").limit(1).to_arrow_table().to_pylist(),
+    [row for batch in relation.to_arrow_reader() for row in batch.to_pylist()],
+    relation.query("t", "SELECT sum(n) FROM t").fetchall(),
+]
+print(found)
+"""
+
+
+def test_s18_a_relations_own_methods_never_hang(
+    fresh: Callable[..., Lake], trials: Trials, effort: Effort, tmp_path: Path
+) -> None:
+    """In processes of their own, several at once, each of which goes on with a relation that it was given."""
+    lake = fresh()
+    value = lake.value
+    rows = [{"n": value, "page": 0}, {"n": value, "page": 1}]
+    wanted = [[(value, 1)], [(2, value)], rows[1:], rows, [(2 * value,)]]
+    path = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
+    command = [sys.executable, "-c", RELATION]
+    for turn in range(effort.of(1, 5)):
+        processes = [
+            subprocess.Popen(command, env={**os.environ, "PYTHONPATH": path}, stdout=subprocess.PIPE, text=True)
+            for _ in range(4)
+        ]
+        for number, process in enumerate(processes):
+            try:
+                found, _ = process.communicate(timeout=60)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                found, _ = process.communicate()
+            wrong = [] if found.strip() == str(wanted) else [f"it ended with {process.returncode} and {found!r}"]
+            trials.add(f"process {number} of turn {turn}", wrong)
     trials.hold()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,11 +45,3 @@ def folder(tmp_path: Path) -> Folder:
     storage = LocalStorage()
     fs, root = storage.filesystem(f"file://{tmp_path}", LocalOptions())
     return Folder(storage, fs, Path(root))
-
-
-@pytest.fixture(scope="session")
-def prefect_server() -> Iterator[None]:
-    from prefect.testing.utilities import prefect_test_harness
-
-    with prefect_test_harness(server_startup_timeout=120):
-        yield

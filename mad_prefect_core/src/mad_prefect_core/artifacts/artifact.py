@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
-from mad_prefect_core.artifacts.files import DataFile, FormatOptions, checksum_at, write_file
+from mad_prefect_core.artifacts.files import DataFile, FormatOptions, write_file
 from mad_prefect_core.artifacts.query import query_files
 from mad_prefect_core.contracts import Options, ReadOptions
 from mad_prefect_core.errors import ResultGoneError, located
@@ -104,10 +103,8 @@ class DataArtifact:
         if file is None:
             location = locate(self.path)
             return DataFile(location, self.format, self.suffix) if location.exists() else None
-        if file.location.exists():
-            return file
-        if file.published is not None and file.published.exists() and checksum_at(file.published) == file.sha256:
-            return replace(file, location=file.published)
+        if (there := file.there()) is not None:
+            return there
         raise ResultGoneError(
             "The file of this artifact is gone: it was deleted, or newer runs have replaced it",
             path=self.path,

@@ -173,6 +173,14 @@ class DataFile:
         """Those of its own path below the base."""
         return hive_keys(self.location.key)
 
+    def there(self) -> DataFile | None:
+        """It, or where it is gone what was published of it, if that has the same bytes; None where that is gone too."""
+        if self.location.exists():
+            return self
+        if self.published is not None and self.published.exists() and checksum_at(self.published) == self.sha256:
+            return replace(self, location=self.published)
+        return None
+
 
 async def write_file(
     location: Location, data: object, format: Format, suffix: str, options: FormatOptions

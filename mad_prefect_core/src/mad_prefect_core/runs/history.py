@@ -59,7 +59,7 @@ class AssetVersion:
             return await in_thread(relation_over, [file], self.options, file.schema, query_str, params, tables)
 
     def file(self) -> DataFile | None:
-        """Its first result; None where it stored none. Raises `VersionError`."""
+        """Its first result; None where it stored none. Raises `VersionError` where that is not kept, or gone."""
         if not self.kept:
             raise VersionError(
                 f"The data of run {self.run.id} is not kept",
@@ -67,7 +67,16 @@ class AssetVersion:
                 path=self.run.asset_path,
                 hint="It failed." if self.run.error else "Keep it with snapshot_artifacts, retention or a pin.",
             )
-        return result_file(self.run.results[0]) if self.run.results else None
+        if not self.run.results:
+            return None
+        if (file := result_file(self.run.results[0]).there()) is None:
+            raise VersionError(
+                f"The data of run {self.run.id} is gone",
+                asset=self.run.asset_name,
+                path=self.run.asset_path,
+                hint="It was deleted by hand, or a prune was ended before it was through: prune again.",
+            )
+        return file
 
 
 @dataclass(frozen=True)
