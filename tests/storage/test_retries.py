@@ -37,11 +37,25 @@ def test_where_all_attempts_failed_the_next_requests_are_tried_once_until_one_is
     now = 100.0
     monkeypatch.setattr("time.monotonic", lambda: now)
     retries = Retries(6)
-    assert retries.attempts() == 6
+    assert list(retries.attempts()) == [1, 2, 3, 4, 5, 6]
     retries.gave_up()
-    assert retries.attempts() == 1
+    assert list(retries.attempts()) == [1]
     retries.answered()
-    assert retries.attempts() == 6
+    assert list(retries.attempts()) == [1, 2, 3, 4, 5, 6]
     retries.gave_up()
     now += 31
-    assert retries.attempts() == 6
+    assert list(retries.attempts()) == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_request_is_not_sent_again_to_a_server_that_has_said_nothing_for_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = 100.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    sent = []
+    for number in (attempts := Retries(6).attempts()):
+        sent.append(number)
+        now += 60
+        if attempts.last:
+            break
+    assert sent == [1, 2]

@@ -6,18 +6,46 @@ import asyncio
 import logging
 import random
 import time
+from collections.abc import Iterator
 
-__all__ = ["Retries"]
+__all__ = ["Attempts", "Retries"]
 
 logger = logging.getLogger(__name__)
 
 _FIRST = 0.25  # seconds
 _LONGEST = 20
 _DOWN = 30
+_PATIENCE = 90
+
+
+class Attempts:
+    """Those of one request: an iterator over their numbers, from 1."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._begun = time.monotonic()
+        self._number = 0
+
+    def __iter__(self) -> Iterator[int]:
+        return self
+
+    def __next__(self) -> int:
+        if self._number == self._most:
+            raise StopIteration
+        self._number += 1
+        return self._number
+
+    @property
+    def last(self) -> bool:
+        """Whether there is none after the one that is under way."""
+        return self._number == self._most or time.monotonic() - self._begun > _PATIENCE
 
 
 class Retries:
     """Of the requests to one server: bounded attempts, with growing pauses of random length between them.
+
+    A request that was first sent more than 90 seconds ago is not sent again: a server that says nothing takes as long
+    as its timeout each time.
 
     Where all attempts of a request have failed, those of the next 30 seconds are tried once: what is left to do of a
     run ends soon then, rather than after as many pauses again for each. An answer ends that.
@@ -32,10 +60,10 @@ class Retries:
         self._attempts = attempts
         self._down: float | None = None
 
-    def attempts(self) -> int:
-        """How often to try a request that begins now."""
+    def attempts(self) -> Attempts:
+        """Of a request that begins now."""
         down = self._down is not None and time.monotonic() - self._down < _DOWN
-        return 1 if down else self._attempts
+        return Attempts(1 if down else self._attempts)
 
     def gave_up(self) -> None:
         """All attempts of a request have failed."""

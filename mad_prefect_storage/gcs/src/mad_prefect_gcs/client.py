@@ -147,14 +147,14 @@ class GCSFiles(GCSFileSystem):  # type: ignore[misc]  # gcsfs is not typed
         status `also`. Raises as the class says, and `FileExistsError` where a condition is not met."""
         attempts = self.retries.attempts()
         unclear = False
-        for attempt in range(1, attempts + 1):
+        for attempt in attempts:
             answer = await self.once(method, url, params=params, headers=headers, data=data)
             gone = method == "DELETE" and answer.status == 404 and unclear  # what an earlier attempt has deleted
             if answer.good or answer.status == also or gone:
                 self.retries.answered()
                 return answer
             unclear |= answer.unclear
-            if not answer.passes or attempt == attempts:
+            if not answer.passes or attempts.last:
                 raise self.failure(answer, "an upload" if "/upload/" in url else method, path, attempt)
             await self.retries.pause(attempt, f"{self.server()}, gs://{path}: {answer}")
         raise AssertionError("not reached")

@@ -34,7 +34,7 @@ async def replace(fs: GCSFiles, path: str, data: bytes, expected: str | None) ->
     mark = os.urandom(16).hex()
     lost = False  # a request that the server may carry out yet
     attempts = fs.retries.attempts()
-    for attempt in range(1, attempts + 1):
+    for attempt in attempts:
         answer = await _put(fs, path, data, mark, before)
         if answer.good:
             fs.retries.answered()
@@ -51,10 +51,10 @@ async def replace(fs: GCSFiles, path: str, data: bytes, expected: str | None) ->
         else:
             unclear = lost or (answer.unclear and now != before)
         if answer.passes and now == before:
-            if attempt < attempts:
+            if not attempts.last:
                 await fs.retries.pause(attempt, f"gs://{path}: {answer}")
                 continue
-            failure = fs.failure(answer, "an upload", path, attempts)
+            failure = fs.failure(answer, "an upload", path, attempt)
             if not unclear:
                 raise failure
         if unclear:

@@ -50,8 +50,9 @@ async def upload(fs: GCSFiles, local: Path, path: str, create: bool = False) -> 
 
 async def _send(fs: GCSFiles, session: str, path: str, file: BinaryIO, size: int) -> None:
     """Send all bytes of a resumable upload, each part as often as the attempts allow."""
-    start, attempt, asks = 0, 1, False
+    start, asks = 0, False
     attempts = fs.retries.attempts()
+    attempt = next(attempts)
     while True:
         if asks:  # how much it has got is known to the server alone
             said, data = f"bytes */{size}", b""
@@ -64,14 +65,16 @@ async def _send(fs: GCSFiles, session: str, path: str, file: BinaryIO, size: int
             return
         reached = _received(answer) if answer.status == 308 else start
         if reached > start:
-            start, attempt, asks = reached, 1, False
+            start, asks = reached, False
+            attempts = fs.retries.attempts()
+            attempt = next(attempts)
         elif asks and answer.status == 308:
             asks = False
         elif answer.passes or answer.status == 308:
-            if attempt == attempts:
+            if attempts.last:
                 raise fs.failure(answer, "an upload", path, attempt)
             await fs.retries.pause(attempt, f"gs://{path}: {answer}")
-            attempt, asks = attempt + 1, True
+            attempt, asks = next(attempts), True
         else:
             raise fs.failure(answer, "an upload", path, attempt)
 

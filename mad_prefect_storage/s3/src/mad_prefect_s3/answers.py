@@ -39,6 +39,7 @@ _DENIED = (
 _REGION = "Name the bucket's region with the option region or in AWS_REGION."
 _HINTS = {
     "301": _REGION,
+    "400": "To a HEAD the server does not say why. Check the region, and whether the credentials have expired.",
     "403": _DENIED,
     "AccessDenied": _DENIED,
     "AuthorizationHeaderMalformed": _REGION,
@@ -132,9 +133,8 @@ def told(error: Exception, server: str, method: str, named: dict[str, Any], atte
         status = client.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
         reason = str(client.response.get("Error", {}).get("Message") or "no reason given").strip().removesuffix(".")
         kind = _RefusedError if isinstance(error, PermissionError) else StorageError
-        return kind(
-            f"{server} answered {method} with {code} (HTTP {status}): {reason}", path=path, hint=_HINTS.get(code)
-        )
+        message = f"{server} answered {method} with {code} (HTTP {status}): {reason}"
+        return kind(message, path=path, hint=_hint(code, client.response))
     if isinstance(error, NoCredentialsError):
         return _RefusedError(
             f"There are no credentials for {server}",
@@ -148,6 +148,15 @@ def told(error: Exception, server: str, method: str, named: dict[str, Any], atte
             hint="Check the endpoint and the network.",
         )
     return error
+
+
+def _hint(code: str, response: dict[str, Any]) -> str | None:
+    hint = _HINTS.get(code)
+    if hint in (_REGION, _HINTS["400"]):
+        headers = response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+        if region := headers.get("x-amz-bucket-region") or response.get("Error", {}).get("Region"):
+            return f"The bucket is in the region {region}: give it with the option region or in AWS_REGION."
+    return hint
 
 
 def said(error: BaseException) -> str:

@@ -27,6 +27,7 @@ from mad_prefect_s3 import conditional, transfers
 from mad_prefect_s3.answers import UNANSWERED, Failure, code_of, etag_of, place, said, token_of, told
 from mad_prefect_s3.logs import hide_keys
 from mad_prefect_s3.options import S3Options
+from mad_prefect_s3.uploads import sending
 
 __all__ = ["S3Files"]
 
@@ -202,14 +203,14 @@ class S3Files(S3FileSystem):  # type: ignore[misc]  # s3fs is not typed
 
     async def _call_s3(self, method: str, *parameters: Any, **named: Any) -> Any:
         attempts = self.retrying.attempts()
-        for attempt in range(1, attempts + 1):
+        for attempt in attempts:
             try:
                 return await self._attempt(method, *parameters, **named)
             except Exception as error:
-                if attempt < attempts and Failure.of(error).passes:
-                    await self.retrying.pause(attempt, f"{self.server()}: {said(error)}")
-                    continue
                 if Failure.of(error).passes:
+                    if not attempts.last:
+                        await self.retrying.pause(attempt, f"{self.server()}: {said(error)}")
+                        continue
                     self.retrying.gave_up()
                 if (failure := told(error, self.server(), method, named, attempt)) is error:
                     raise
@@ -219,13 +220,19 @@ class S3Files(S3FileSystem):  # type: ignore[misc]  # s3fs is not typed
     async def _attempt(self, method: str, *parameters: Any, **named: Any) -> Any:
         used = await self.credentials()
         try:
-            answer = await super()._call_s3(method, *parameters, **named)
+            answer = await self._send(method, *parameters, **named)
         except Exception as error:
             if used is None or code_of(error) not in _EXPIRED or not await self._refreshed(used):
                 raise
-            answer = await super()._call_s3(method, *parameters, **named)
+            answer = await self._send(method, *parameters, **named)
         self.retrying.answered()
         return answer
+
+    async def _send(self, method: str, *parameters: Any, **named: Any) -> Any:
+        if "Body" not in named:
+            return await super()._call_s3(method, *parameters, **named)
+        async with sending(named["Body"], self.options.connect_timeout + self.options.read_timeout) as body:
+            return await super()._call_s3(method, *parameters, **{**named, "Body": body})
 
     async def call(self, method: str, path: str, **named: Any) -> dict[str, Any]:
         """One call of the S3 API on one object. Raises as the class says."""
@@ -268,13 +275,13 @@ class S3Files(S3FileSystem):  # type: ignore[misc]  # s3fs is not typed
     async def get_object(self, path: str, **parameters: Any) -> tuple[bytes, dict[str, Any]]:
         """Bytes of an object, and what else the server says of it. Raises `FileNotFoundError`."""
         attempts = self.retrying.attempts()
-        for attempt in range(1, attempts + 1):
+        for attempt in attempts:
             answer = await self.call("get_object", path, **parameters)
             try:
                 async with answer["Body"] as body:
                     data = await body.read()
             except UNANSWERED as error:
-                if attempt == attempts:
+                if attempts.last:
                     raise told(error, self.server(), "get_object", place(path), attempt) from error
                 await self.retrying.pause(attempt, f"{self.server()}: {said(error)}")
             else:

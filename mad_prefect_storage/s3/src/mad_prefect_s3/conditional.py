@@ -36,7 +36,7 @@ async def replace(fs: S3Files, path: str, data: bytes, expected: str | None) -> 
     replaced = _names(fs, path, before)
     unclear = False
     attempts = fs.retrying.attempts()
-    for attempt in range(1, attempts + 1):
+    for attempt in attempts:
         try:
             return await _put(fs, path, data, mark, expected, replaced)
         except OSError as error:
@@ -55,7 +55,7 @@ async def replace(fs: S3Files, path: str, data: bytes, expected: str | None) -> 
             if replaced[0] in since or (current == before and not failure.unanswered):
                 unclear = False  # somebody else replaced that version, or nobody did
             if failure.passes or failure.code == "ConditionalRequestConflict":
-                if attempt < attempts:
+                if not attempts.last:
                     await fs.retrying.pause(attempt, f"{fs.server()}: {said(error)}")
                     continue
                 fs.retrying.gave_up()
@@ -67,7 +67,7 @@ async def replace(fs: S3Files, path: str, data: bytes, expected: str | None) -> 
             if unclear:
                 raise _unknown(path, error) from error
             raise _lost(path, found) from error
-    raise StorageConflictError(f"Others wrote {attempts} times in a row", path=f"s3://{path}")
+    raise StorageConflictError(f"Others wrote {attempt} times in a row", path=f"s3://{path}")
 
 
 async def _put(fs: S3Files, path: str, data: bytes, mark: str, expected: str | None, replaced: list[str]) -> str:
@@ -165,7 +165,8 @@ async def _probe(fs: S3Files, bucket: str, key: str) -> bool:
 
 async def _refused(fs: S3Files, path: str, mark: str, expected: str | None, *, first: bool = False) -> bool:
     """Whether a write is refused; the first of all must not be, unless the server knows no conditions."""
-    for attempt in range(1, fs.options.attempts + 1):
+    attempts = fs.retrying.attempts()
+    for attempt in attempts:
         try:
             await _put(fs, path, b"", mark, expected, [_NONE])
         except OSError as error:
@@ -174,7 +175,7 @@ async def _refused(fs: S3Files, path: str, mark: str, expected: str | None, *, f
                 return True
             if failure.status == 501:  # it says itself that it knows no conditions
                 return False
-            if attempt == fs.options.attempts or not failure.passes:
+            if attempts.last or not failure.passes:
                 raise
             await fs.retrying.pause(attempt, f"{fs.server()}: {said(error)}")
         else:

@@ -9,13 +9,13 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mad_prefect_core.errors import StorageError
+from mad_prefect_core.errors import StorageConflictError, StorageError
 from mad_prefect_s3.answers import MARK, code_of, md5, place
 
 if TYPE_CHECKING:
     from mad_prefect_s3.client import S3Files
 
-__all__ = ["copy", "upload"]
+__all__ = ["copy", "part_length", "upload"]
 
 logger = logging.getLogger(__name__)
 
@@ -25,24 +25,40 @@ _MAX_PARTS = 10_000
 _MAX_COPY = 5 * 2**30
 _COPY_PART = 512 * 2**20
 _PARALLEL = 8
+_AT_ONCE = 128 * 2**20  # bytes of parts that are in memory
 
 
 async def upload(fs: S3Files, local: Path, path: str, create: bool = False) -> None:
     """Bring a local file to a key: whole, or not at all. The server checks the bytes by their MD5."""
     size = local.stat().st_size
-    condition = {"IfNoneMatch": "*"} if create else {}
     if size <= _SINGLE:
         data = await asyncio.to_thread(local.read_bytes)
-        await fs.call("put_object", path, Body=data, ContentMD5=await md5(data), **condition)
+        if create:
+            await _create(fs, path, data)
+            return
+        await fs.call("put_object", path, Body=data, ContentMD5=await md5(data))
         return
-    length = max(_PART, -(-size // _MAX_PARTS))
+    length = part_length(size, _PART)
 
     async def send(upload: str, number: int, start: int) -> str:
         data = await asyncio.to_thread(_read, local, start, min(length, size - start))
         more = {"UploadId": upload, "PartNumber": number, "Body": data, "ContentMD5": await md5(data)}
         return str((await fs.call("upload_part", path, **more))["ETag"])
 
-    await _in_parts(fs, path, size, length, send, condition)
+    slots = max(1, min(_PARALLEL, _AT_ONCE // length))
+    await _in_parts(fs, path, size, length, slots, send, {"IfNoneMatch": "*"} if create else {})
+
+
+def part_length(size: int, least: int) -> int:
+    """Bytes of each part but the last, so that as many as are allowed suffice."""
+    return max(least, -(-size // _MAX_PARTS))
+
+
+async def _create(fs: S3Files, path: str, data: bytes) -> None:
+    try:
+        await fs.replace(path, data, None)  # which knows its own write again where the answer was lost
+    except StorageConflictError as error:
+        raise FileExistsError(path) from error
 
 
 async def copy(fs: S3Files, source: str, path: str) -> None:
@@ -64,7 +80,7 @@ async def copy(fs: S3Files, source: str, path: str) -> None:
 
 async def _copy_in_parts(fs: S3Files, source: str, path: str, found: dict[str, Any]) -> None:
     size = int(found["ContentLength"])
-    length = max(_COPY_PART, -(-size // _MAX_PARTS))
+    length = part_length(size, _COPY_PART)
 
     async def send(upload: str, number: int, start: int) -> str:
         answer = await fs.call(
@@ -78,7 +94,7 @@ async def _copy_in_parts(fs: S3Files, source: str, path: str, found: dict[str, A
         )
         return str(answer["CopyPartResult"]["ETag"])
 
-    await _in_parts(fs, path, size, length, send, {})
+    await _in_parts(fs, path, size, length, _PARALLEL, send, {})
 
 
 async def _in_parts(
@@ -86,12 +102,13 @@ async def _in_parts(
     path: str,
     size: int,
     length: int,
+    at_once: int,
     send: Callable[[str, int, int], Awaitable[str]],
     condition: dict[str, str],
 ) -> None:
     mark = os.urandom(16).hex()
     upload = (await fs.call("create_multipart_upload", path, Metadata={MARK: mark}))["UploadId"]
-    slots = asyncio.Semaphore(_PARALLEL)
+    slots = asyncio.Semaphore(at_once)
 
     async def part(number: int, start: int) -> dict[str, Any]:
         async with slots:
