@@ -6,6 +6,8 @@ import datetime as dt
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from mad_prefect_core import asset
 
 
@@ -49,6 +51,17 @@ def test_what_another_program_did_to_the_result_is_no_cache_hit(based: Any) -> N
 
     assert numbers.query_sync("SELECT id").fetchall() == [(1,)]
     assert b"7" not in based.get("lake/x.json")
+
+
+def test_a_million_rows_are_written_and_queried(based: Any) -> None:
+    @asset("million.parquet")
+    def million() -> Any:
+        for start in range(0, 1_000_000, 250_000):
+            yield pa.table({"id": pa.array(range(start, start + 250_000)), "kind": pa.array([start // 250_000] * 250_000)})
+
+    counts = million.query_sync("SELECT count(*), count(DISTINCT id), sum(id), min(kind), max(kind)")
+    assert counts.fetchall() == [(1_000_000, 1_000_000, 499_999_500_000, 0, 3)]
+    assert million.cache_first().query_sync("WHERE id = 654321").fetchall() == [(654_321, 2)]
 
 
 def test_several_storages_serve_one_process_at_once(

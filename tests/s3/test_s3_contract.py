@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import pytest
@@ -11,6 +12,8 @@ from mad_prefect_s3 import S3Storage
 
 
 class S3Contract(StorageContract, contract=True):
+    large_megabytes = 250 if os.environ.get("MAD_PREFECT_FAULTS") == "long" else 60
+
     @pytest.fixture
     def storage(self) -> S3Storage:
         return S3Storage()
@@ -25,6 +28,8 @@ class S3Contract(StorageContract, contract=True):
 
 
 class TestMoto(S3Contract):
+    large_megabytes = 20  # moto reads an object whole for each of its ranges
+
     @pytest.fixture
     def options(self, held: Any) -> dict[str, Any]:
         return {**held.server.options, "token": "token-of-a-session"}

@@ -352,18 +352,18 @@ def test_a_server_that_says_nothing_is_given_up_after_the_read_timeout(bucket: A
 
 @pytest.mark.parametrize("wrong", ["bucket", "key", "endpoint", "server gone"])
 def test_whatever_is_wrong_an_asset_says_within_seconds_which_asset_and_url(
-    any_based: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, wrong: str
+    based: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, wrong: str
 ) -> None:
     if wrong == "bucket":
         monkeypatch.setenv("FILESYSTEM_URL", "s3://no-such-bucket/lake")
     elif wrong == "key":
-        answering(any_based, 403, "InvalidAccessKeyId", "The key is not known.")
+        answering(based, 403, "InvalidAccessKeyId", "The key is not known.")
     elif wrong == "endpoint":
         monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     else:
-        any_based.proxy.fail(Fault(), times=None)
+        based.proxy.fail(Fault(), times=None)
 
-    @asset(f"{any_based.url}/there/x.json", name="numbers")
+    @asset(f"{based.url}/there/x.json", name="numbers")
     def numbers() -> Any:
         return [{"id": 1}]
 
@@ -373,6 +373,6 @@ def test_whatever_is_wrong_an_asset_says_within_seconds_which_asset_and_url(
     assert time.monotonic() - started < 15
     error = raised.value
     assert error.asset == "numbers"
-    assert str(error.path).startswith(("s3://no-such-bucket/lake/", f"{any_based.url}/"))
+    assert str(error.path).startswith(("s3://no-such-bucket/lake/", f"{based.url}/"))
     assert str(error).count("asset 'numbers'") == str(error).count(f"path '{error.path}'") == 1
-    assert any_based.server.secret not in f"{error} {caplog.text}"
+    assert based.server.secret not in f"{error} {caplog.text}"

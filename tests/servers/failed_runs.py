@@ -219,7 +219,7 @@ class FailedRunTests:
                 there.add(key)
             return lake.read(request) in there
 
-        for request, error in self.befall(lake, numbers, Fault(status=404), reads):
+        for _, error in self.befall(lake, numbers, Fault(status=404), reads):
             tried += 1
             good = good if error else numbers.value
             whole(lake, numbers, good)
