@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"No such workload: {', '.join(unknown)}", file=sys.stderr)
         return 2
     if given.quick:
-        return quick.run(cases, given.repeat or 3, record=given.record)
+        return quick.run(cases, given.repeat or 2, record=given.record)
     machine = about()
     found = read_results(given.out, machine)
     for case, measured in measure_all(cases, SUBJECTS, repeat=given.repeat or 5):
@@ -54,7 +54,7 @@ def _parser() -> argparse.ArgumentParser:
         "Results of other workloads that were measured with the same versions on the same machine are kept.",
     )
     parser.add_argument("workloads", nargs="*", metavar="WORKLOAD", help="such as W1 W3; all of them if none is given")
-    parser.add_argument("--repeat", type=int, metavar="N", help="how often (5, in the quick form 3)")
+    parser.add_argument("--repeat", type=int, metavar="N", help="how often (5, in the quick form 2)")
     parser.add_argument(
         "--out",
         type=Path,

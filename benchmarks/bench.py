@@ -32,6 +32,8 @@ class Bench:
         self.size = size
         self.seconds = 0.0
         """On the clock so far."""
+        self.cpu_seconds = 0.0
+        """Of all threads, meanwhile."""
         self.requests: int | None = None
         """HTTP requests, where a workload counts them."""
 
@@ -55,21 +57,25 @@ class Bench:
     @contextmanager
     def clock(self) -> Iterator[None]:
         """Only what is done in here counts."""
-        start = time.perf_counter()
+        self._count(-1, time.process_time)
         try:
             yield
         finally:
-            self.seconds += time.perf_counter() - start
+            self._count(1, time.process_time)
 
     def generated(self, items: Iterable[T]) -> Iterator[T]:
         """The items of an iterable that stands for the user's own work, whose time is taken off the clock."""
         iterator = iter(items)
         while True:
-            start = time.perf_counter()
+            self._count(1, time.thread_time)
             try:
                 item = next(iterator)
             except StopIteration:
                 return
             finally:
-                self.seconds -= time.perf_counter() - start
+                self._count(-1, time.thread_time)
             yield item
+
+    def _count(self, sign: int, cpu: Callable[[], float]) -> None:
+        self.seconds += sign * time.perf_counter()
+        self.cpu_seconds += sign * cpu()

@@ -21,7 +21,8 @@ def main(task: str) -> None:
     if isinstance(step, str):
         raise TypeError(f"{case.id} is measured as a whole process")
     answer = step(bench)
-    print(json.dumps({"seconds": bench.seconds, "requests": bench.requests, "answer": answer}))
+    took = {"seconds": bench.seconds, "cpu_seconds": bench.cpu_seconds, "requests": bench.requests}
+    print(json.dumps({**took, "answer": answer}))
 
 
 if __name__ == "__main__":

@@ -30,6 +30,8 @@ class Measurement:
 
     seconds: float = 0.0
     """Without the user's own work."""
+    cpu_seconds: float = 0.0
+    """Of all its threads: on a busy machine the steadier figure."""
     peak_mb: float = 0.0
     """Of the whole process."""
     requests: int | None = None
@@ -130,16 +132,17 @@ def _process(command: list[str], variables: dict[str, str], folder: Path) -> Mea
         seconds = time.perf_counter() - start
         timer.cancel()
         process.returncode = os.waitstatus_to_exitcode(status)
+        cpu_seconds = usage.ru_utime + usage.ru_stime
         peak_mb = usage.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
         if expired.is_set():
-            return Measurement(seconds, peak_mb, error=f"no end after {_TIMEOUT:.0f} s")
+            return Measurement(seconds, cpu_seconds, peak_mb, error=f"no end after {_TIMEOUT:.0f} s")
         out.seek(0)
         err.seek(0)
         printed, problems = out.read().strip().splitlines(), err.read().strip().splitlines()
     if process.returncode:
         raised = [line for line in problems if re.match(r"[\w.]+: ", line)]
-        return Measurement(seconds, peak_mb, error=raised[-1] if raised else f"exit {process.returncode}")
-    return Measurement(seconds, peak_mb, answer=printed[-1] if printed else None)
+        return Measurement(seconds, cpu_seconds, peak_mb, error=raised[-1] if raised else f"exit {process.returncode}")
+    return Measurement(seconds, cpu_seconds, peak_mb, answer=printed[-1] if printed else None)
 
 
 def _check_answers(case: Case, measured: Measured) -> None:
@@ -157,4 +160,6 @@ def _shown(measurement: Measurement) -> str:
     if measurement.error:
         return measurement.error
     requests = "" if measurement.requests is None else f"   {measurement.requests} requests"
-    return f"{measurement.seconds:9.3f} s {measurement.peak_mb:7.0f} MB{requests}"
+    return (
+        f"{measurement.seconds:9.3f} s {measurement.cpu_seconds:9.3f} s of CPU {measurement.peak_mb:7.0f} MB{requests}"
+    )

@@ -16,7 +16,7 @@ __all__ = ["ROOT", "about", "environment", "python"]
 
 ROOT = Path(__file__).resolve().parents[1]
 _OLD = ROOT / ".tmp" / "bench" / "old"
-_OLD_PACKAGES = ("mad-prefect==2.3.0", "fastapi<0.151", "pandas", "polars", "pyarrow")
+_OLD_PACKAGES = ("mad-prefect==2.3.0", "fastapi<0.151", "msgspec", "pandas", "polars", "pyarrow")
 _VERSIONS = ("mad-prefect", "duckdb", "prefect", "pyarrow", "pandas", "polars")
 
 
@@ -29,12 +29,13 @@ def python(subject: str) -> str:
     if subject != "old":
         return sys.executable
     interpreter = _OLD / ("Scripts" if os.name == "nt" else "bin") / "python"
-    if not (_OLD / "complete").exists():
+    complete = _OLD / "packages.json"  # written last
+    if not complete.exists() or tuple(json.loads(complete.read_text("utf-8"))) != _OLD_PACKAGES:
         print("Making an environment with mad-prefect 2.3.0 ...", file=sys.stderr)
         uv = [sys.executable, "-m", "uv"]
         subprocess.run([*uv, "venv", "--quiet", "--clear", "--python", sys.executable, _OLD], check=True)
         subprocess.run([*uv, "pip", "install", "--quiet", "--python", interpreter, *_OLD_PACKAGES], check=True)
-        (_OLD / "complete").touch()
+        complete.write_text(json.dumps(_OLD_PACKAGES), "utf-8")
     return str(interpreter)
 
 

@@ -51,7 +51,8 @@ def case(library: str, fragments: str, target: float, **options: Any) -> Case:
     """Frames of a library, with these options of the asset."""
     step = partial(land, library=library, **options)
     subjects = {"ours": step, "old": step, "floor": partial(floor, library=library)}
-    return Case("W4", f"{library}, {fragments}", subjects, SIZE, QUICK, Targets(old=target, floor=1.3), repeat=3)
+    quick = QUICK if options else None  # by default the fragments are Parquet too
+    return Case("W4", f"{library}, {fragments}", subjects, SIZE, quick, Targets(old=target, floor=1.3), repeat=3)
 
 
 CASES = [

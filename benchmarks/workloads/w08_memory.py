@@ -17,7 +17,7 @@ def at(times: int, step: Callable[[Bench], Any], grows: str) -> Callable[[Bench]
     def measured(bench: Bench) -> None:
         larger = Bench("ours", bench.folder, {**bench.size, grows: bench.size[grows] * times})
         step(larger)
-        bench.seconds = larger.seconds
+        bench.seconds, bench.cpu_seconds = larger.seconds, larger.cpu_seconds
 
     return measured
 
