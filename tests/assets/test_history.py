@@ -375,7 +375,7 @@ async def test_one_run_is_found_by_its_id_without_reading_the_records_of_others(
     x = counting("x.parquet", snapshot_artifacts=True)
     for _ in range(3):
         await x()
-    first, last = (await x.history())[-1], (await x.history())[0]
+    first = (await x.history())[-1]
     for record in base.rglob("asset_run_id=*/metadata.json"):
         if str(first.run.id) not in str(record):
             record.unlink()
@@ -383,7 +383,7 @@ async def test_one_run_is_found_by_its_id_without_reading_the_records_of_others(
     assert await rows(await x.at(str(first.run.id))) == [(0, 1)]
     with pytest.raises(VersionError, match=f"no run {'0' * 32}"):
         await x.at("0" * 32)
-    with pytest.raises(OSError, match=str(last.run.id)):
+    with pytest.raises(IsADirectoryError):
         await x.history()
 
 

@@ -104,7 +104,7 @@ async def test_several_sets_of_arguments_are_told_apart_by_id(teas: Any, command
         (["prune", "teas"], 1, "at least one.*--keep-last"),
         (["prune", "teas", "--keep-last", "0"], 1, "--keep-last.*greater than or equal to 1"),
         (["prune", "teas", "--keep-last", "many"], 2, "keep-last"),
-        (["unpin", "teas", "nope"], 1, "no run nope"),
+        (["unpin", "teas", "nope"], 1, r"no pin 'nope'.*There are: none"),
     ],
 )
 async def test_what_can_not_be_done_is_one_line_and_an_exit_code(
@@ -169,3 +169,37 @@ def test_what_people_see_fits_a_narrow_terminal(
     for words in (["assets"], ["history", x.name]):
         assert run(words) == 0
         assert max(map(len, capsys.readouterr().out.splitlines())) <= 80
+
+
+async def test_people_see_what_failed_what_went_back_and_months_in_order(
+    base: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    fails = False
+
+    @asset("month={month}.csv", name="of.flights", snapshot_artifacts=True)
+    def flights(month: int) -> Any:
+        if fails:
+            raise RuntimeError("no [red]data[/red] today")
+        return [{"n": n} for n in range(1000 + month)]
+
+    for month in (10, 9, 1, 1):
+        await flights(month)
+    january = flights.with_arguments(1)
+    run_ = await january.rollback((await january.history())[-1])
+    fails = True
+    with pytest.raises(RuntimeError):
+        await january()
+
+    def seen(*words: str) -> str:
+        assert run(words) == 0
+        return capsys.readouterr().out
+
+    listed = [line.split() for line in seen("assets").splitlines()[2:]]
+    assert [(line[0], line[-2], line[-1]) for line in listed] == [
+        ("flights", f"{1000 + month:,}", f"month={month}.csv") for month in (1, 9, 10)
+    ]
+    told = seen("history", "flights", "--id", january.id)
+    assert f"back to {str(run_.rolled_back_to)[:8]}" in told
+    assert "RuntimeError: no [red]data[/red] today" in told
+    assert "Would free 0 bytes" not in seen("prune", "flights", "--id", january.id, "--keep-last", "9", "--dry-run")

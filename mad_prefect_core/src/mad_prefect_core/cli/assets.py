@@ -13,7 +13,7 @@ from rich.markup import escape
 
 from mad_prefect_core.cli.output import Result, styled, table, words
 from mad_prefect_core.errors import OptionError
-from mad_prefect_core.runs.catalogue import find_asset, stored_assets
+from mad_prefect_core.runs.catalogue import by_path, find_asset, stored_assets
 from mad_prefect_core.runs.diff import AssetDiff
 from mad_prefect_core.runs.diff import diff as compare
 from mad_prefect_core.runs.history import AssetVersion, History, PrunedRun, Which
@@ -43,7 +43,7 @@ def add_to(app: App) -> None:
 
 def assets() -> Result:
     """Every asset on the base, with its arguments and its current result."""
-    found = sorted(stored_assets(), key=lambda manifest: (manifest.asset_name, manifest.asset_id))
+    found = sorted(stored_assets(), key=by_path)
     data: list[dict[str, Any]] = [
         {
             "name": manifest.asset_name,
@@ -54,8 +54,12 @@ def assets() -> Result:
         }
         for manifest in found
     ]
-    heads = ("asset", "id", "materialised (UTC)", "rows", "paths")
-    rows = ((a["name"], a["id"][:8], _minute(a["materialized"]), words(a["rows"]), _short(a["paths"])) for a in data)
+    heads = ("asset", "id", "time (UTC)", "rows", "paths")
+    names = _short_names({a["name"] for a in data})
+    rows = (
+        (names[a["name"]], a["id"][:8], _second(a["materialized"]), _number(a["rows"]), _short(a["paths"]))
+        for a in data
+    )
     return Result({"assets": data}, [_table(heads, rows)] if data else ["There is no asset on this base."])
 
 
@@ -66,16 +70,17 @@ def history(name: Name, *, asset_id: Id = None) -> Result:
     rows = (
         (
             run["id"][:8],
-            _minute(run["materialized"] or run["runtime"]),
-            words(run["status"]) + (f" in {run['phase']}" if run["phase"] else ""),
-            words(run["rows"]),
-            words(run["bytes"]),
+            _second(run["materialized"] or run["runtime"]),
+            _status(run),
+            _number(run["rows"]),
+            _number(run["bytes"]),
             "current" if run["current"] else "kept" if run["kept"] else "-",
             words(run["pins"]),
         )
         for run in runs
     )
-    return Result({"runs": runs}, [_table(heads, rows)])
+    failed = [f"\n{run['id'][:8]}: {escape(run['error'])}" for run in runs if run["error"]]
+    return Result({"runs": runs}, [_table(heads, rows), *failed[:_SAMPLE]])
 
 
 def diff(
@@ -110,7 +115,8 @@ def rollback(name: Name, to: Version, *, asset_id: Id = None) -> Result:
     run = _history(name, asset_id).rollback(_which(to))
     paths = [result.path for result in run.results]
     data = {"run": run.id, "rolled_back_to": run.rolled_back_to, "paths": paths}
-    return Result(data, [f"{escape(_short(paths))} as of run {escape(str(run.rolled_back_to or run.id)[:8])}."])
+    by = f", by the new run {str(run.id)[:8]}" if run.rolled_back_to else ""
+    return Result(data, [escape(f"{_short(paths)} is as run {str(run.rolled_back_to or run.id)[:8]} made it{by}.")])
 
 
 def pin(
@@ -154,8 +160,8 @@ def prune(
     pruned = past.prune(retention, dry_run)
     data = [_pruned(entry) for entry in pruned]
     freed = sum(entry.size for entry in pruned)
-    rows = ((p["run"][:8], _minute(p["materialized"]), words(p["rows"]), words(p["bytes"])) for p in data)
-    said = f"{'Would free' if dry_run else 'Freed'} {freed} bytes of {len(data)} runs."
+    rows = ((p["run"][:8], _second(p["materialized"]), _number(p["rows"]), _number(p["bytes"])) for p in data)
+    said = f"{'Would free' if dry_run else 'Freed'} {freed:,} bytes of {len(data)} run{'s' if len(data) > 1 else ''}."
     view = [_table(("run", "time (UTC)", "rows", "bytes"), rows), f"\n{said}"] if data else ["Nothing is to be pruned."]
     return Result({"dry_run": dry_run, "freed": freed, "runs": data}, view)
 
@@ -170,15 +176,15 @@ def sweep(*, dry_run: DryRun = False) -> Result:
         (
             entry["asset"],
             entry["run"][:8],
-            _minute(entry["since"]),
+            _second(entry["since"]),
             "gone" if entry["dead"] else "maybe at work",
-            words(len(entry["files"])),
-            words(entry["bytes"]),
+            _number(len(entry["files"])),
+            _number(entry["bytes"]),
         )
         for entry in data
     )
     freed = sum(entry["bytes"] for entry in data if entry["dead"])
-    said = f"{'Would free' if dry_run else 'Freed'} {freed} bytes."
+    said = f"{'Would free' if dry_run else 'Freed'} {freed:,} bytes."
     view = [_table(heads, rows), f"\n{said}"] if data else ["No dead run has left anything behind."]
     return Result({"dry_run": dry_run, "freed": freed, "runs": data}, view)
 
@@ -271,10 +277,29 @@ def _iso(moment: dt.datetime | None) -> str | None:
 
 
 def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> RenderableType:
-    return table(heads, ([escape(cell) for cell in row] for row in rows))
+    made = table(heads, ([escape(cell) for cell in row] for row in rows))
+    for column in made.columns:
+        column.no_wrap = str(column.header).endswith("(UTC)")
+    return made
 
 
-def _minute(moment: str | None) -> str:
+def _short_names(names: set[str]) -> dict[str, str]:
+    """The last part of each name, which commands take too, where no other has the same."""
+    last = [name.rpartition(".")[2] for name in names]
+    return {name: short if last.count(short := name.rpartition(".")[2]) == 1 else name for name in names}
+
+
+def _status(run: dict[str, Any]) -> str:
+    if run["rolled_back_to"]:
+        return f"back to {run['rolled_back_to'][:8]}"
+    return words(run["status"]) + (f" in {run['phase']}" if run["phase"] else "")
+
+
+def _number(value: int | None) -> str:
+    return "-" if value is None else f"{value:,}"
+
+
+def _second(moment: str | None) -> str:
     return "-" if moment is None else f"{dt.datetime.fromisoformat(moment):%Y-%m-%d %H:%M:%S}"
 
 
@@ -285,14 +310,16 @@ def _short(paths: Sequence[str]) -> str:
 
 
 def _diff_view(found: AssetDiff, data: dict[str, Any]) -> Iterator[RenderableType]:
+    old, new = (f"{side['id'][:8]} of {_second(side['materialized'])}" for side in (data["before"], data["after"]))
+    yield f"{old} -> {new} UTC"
     for sign, columns in (("+", found.columns_added), ("-", found.columns_removed)):
         for name, kind in columns.items():
             yield f"column {sign} {escape(name)} {escape(kind)}"
     for name, (old, new) in found.columns_changed.items():
         yield f"column ~ {escape(name)} {escape(old)} -> {escape(new)}"
     for side, count in data["counts"].items():
-        yield styled(f"{side}: {count}", "bold")
+        yield styled(f"{side}: {count:,}", "bold")
         if rows := data["samples"][side]:
             yield _table(list(rows[0]), ([words(value) for value in row.values()] for row in rows))
         if count > len(rows):
-            yield f"… and {count - len(rows)} more"
+            yield f"… and {count - len(rows):,} more"

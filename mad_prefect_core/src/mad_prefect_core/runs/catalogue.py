@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 
@@ -11,7 +12,9 @@ from mad_prefect_core.paths import relative_key
 from mad_prefect_core.runs.manifest import AssetManifest, read_manifest
 from mad_prefect_core.settings import get_settings
 
-__all__ = ["find_asset", "names_in", "stored_assets"]
+__all__ = ["by_path", "find_asset", "names_in", "stored_assets"]
+
+_SOME = 4  # of many sets of arguments, as an error lists them
 
 
 def names_in(folder: Location) -> list[str]:
@@ -52,11 +55,18 @@ def find_asset(name: str, asset_id: str | None = None) -> AssetManifest:
     if not known:
         names = sorted({manifest.asset_name for manifest in stored})
         raise VersionError(f"There is no asset {name!r} on this base", hint=f"There are: {', '.join(names) or 'none'}.")
-    ids = ", ".join(f"{m.asset_id[:8]} ({m.asset_name}, {', '.join(m.last_artifacts)})" for m in known)
+    sets = sorted(found or known, key=by_path)
+    some = [f"{m.asset_id[:8]} ({', '.join([m.asset_name, *m.last_artifacts[:1]])})" for m in sets[:_SOME]]
+    more = f" and {len(sets) - _SOME} more" if len(sets) > _SOME else ""
     raise VersionError(
         f"There are {len(found)} assets {name!r} with an id that begins with {asset_id!r}"
         if asset_id
         else f"{name!r} may be {len(found)} assets, or sets of arguments of one",
-        asset=name,
-        hint=f"Say which by the first digits of its id: {ids}.",
+        hint=f"Say which by the first digits of its id: {', '.join(some)}{more}.",
     )
+
+
+def by_path(manifest: AssetManifest) -> tuple[str, list[tuple[int, str]]]:
+    """A key that sorts assets by name and path, with numbers in the path by their value."""
+    parts = re.split(r"(\d+)", ", ".join(manifest.last_artifacts))
+    return manifest.asset_name, [(int(part) if part.isdecimal() else 0, part) for part in parts]

@@ -167,9 +167,13 @@ class History:
 
     def unpin(self, name: str) -> None:
         """Let go of a pin: what was kept for it alone is deleted. Raises `VersionError` where there is none."""
-        version = self.at(name)
-        if name not in version.pins:
-            raise VersionError(f"There is no pin {name!r}", asset=self.asset_name)
+        versions = self.versions()
+        version = next((version for version in versions if name in version.pins), None)
+        if version is None:
+            pins = sorted({pin for version in versions for pin in version.pins})
+            raise VersionError(
+                f"There is no pin {name!r}", asset=self.asset_name, hint=f"There are: {', '.join(pins) or 'none'}."
+            )
         with _Alone(self, version.run, "unpin"):
             self._take_pin(version.run, name)
 
@@ -224,7 +228,7 @@ class History:
         return VersionError(
             f"There are {found} runs {which}" if found else f"There is no run {which}",
             asset=self.asset_name,
-            hint="history() lists the runs with their ids, times and pins.",
+            hint="The asset's history lists its runs with their ids, times and pins.",
         )
 
     def _take_pin(self, run: DataAssetRun, name: str) -> None:
