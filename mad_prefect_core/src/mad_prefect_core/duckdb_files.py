@@ -84,7 +84,7 @@ class SharedFile(io.RawIOBase):
             if start is None:
                 return self._read_on(size)
             end = self._position = self._end(start, size)
-        return self._fetch(start, end)
+        return self._fetch(start, end) if start < end else b""
 
     def readinto(self, buffer: Any) -> int:
         """As `read`, into a writable buffer. Returns the number of bytes."""
@@ -121,6 +121,8 @@ class SharedFile(io.RawIOBase):
             self._sought.pop(self._sought_last, None)
             self._sought_last = None
         start, end = self._position, self._end(self._position, size)
+        if start == end:
+            return b""
         first, buffered = self._buffer
         if not first <= start <= end <= first + len(buffered):
             first = start
