@@ -65,9 +65,8 @@ def test_s08_in_memory(
     fresh_in_memory: Callable[..., Lake], trials: Trials, effort: Effort, forever: bool, when: When
 ) -> None:
     targets = [(get_host().storage_for("memory"), CALLS), MemoryFiles]
-    sweep(
-        trials, targets, fresh_in_memory, itertools.count(effort.of(2, 1), effort.of(31, 1)), forever=forever, when=when
-    )
+    numbers = itertools.count(effort.of(2 + 20 * MODES.index((forever, when)), 1), effort.of(83, 1))
+    sweep(trials, targets, fresh_in_memory, numbers, forever=forever, when=when)
     trials.hold()
 
 
