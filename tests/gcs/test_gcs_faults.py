@@ -91,6 +91,13 @@ def test_attempts_are_bounded_and_the_error_says_what_was_tried(bucket: Any) -> 
     assert time.monotonic() - started < 5
 
 
+def test_a_server_that_is_started_again_meanwhile_is_asked_again(bucket: Any) -> None:
+    fs, path = bucket.fs(), bucket.put("x", b"data")
+    fs.run(fs._set_session)
+    with bucket.proxy.away(seconds=0.3):
+        assert STORAGE.read(fs, path).data == b"data"  # type: ignore[union-attr]
+
+
 def test_a_server_that_says_nothing_is_given_up_after_the_read_timeout(bucket: Any) -> None:
     fs = bucket.fs(attempts=2, read_timeout=0.2)
     bucket.proxy.fail(Fault(wait=2), times=None)

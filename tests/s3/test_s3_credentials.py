@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,23 +13,25 @@ import pytest
 from pydantic import SecretStr, ValidationError
 from s3_server import S3Server
 
+from mad_prefect_core import asset
 from mad_prefect_core.errors import OptionError, StorageError
 from mad_prefect_core.mounts import mount
 from mad_prefect_core.session import DuckSession
 from mad_prefect_s3 import S3Options, S3Storage
 
 STORAGE = S3Storage()
+PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "s3.md"
 
 
 class User:
     """Somebody the server knows, who may do some things."""
 
-    def __init__(self, server: S3Server, action: str) -> None:
+    def __init__(self, server: S3Server, *actions: str, policy: str | None = None) -> None:
         self._server = server
         self._iam = server.client("iam")
         self._name = f"user-{uuid.uuid4().hex[:8]}"
-        allowed = {"Effect": "Allow", "Action": action, "Resource": "*"}
-        document = json.dumps({"Version": "2012-10-17", "Statement": [allowed]})
+        allowed = {"Effect": "Allow", "Action": actions, "Resource": "*"}
+        document = policy or json.dumps({"Version": "2012-10-17", "Statement": [allowed]})
         self._iam.create_user(UserName=self._name)
         policy = self._iam.create_policy(PolicyName=self._name, PolicyDocument=document)["Policy"]["Arn"]
         self._iam.attach_user_policy(UserName=self._name, PolicyArn=policy)
@@ -150,3 +153,40 @@ def test_a_key_that_may_not_write_is_told_what_it_needs(strict_server: S3Server,
             act()
         assert isinstance(raised.value, PermissionError)
     assert bucket.get("x") == b"old"
+
+
+def asks_as(who: S3Server, bucket: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Assets are below `lake/` in the bucket, for this user."""
+    for name in ("FILESYSTEM_BLOCK_NAME", "ASSET_METADATA_LOCATION", "AWS_PROFILE", "AWS_SESSION_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    said = {**S3Server(bucket.proxy.url, who.key, who.secret).environment, "FILESYSTEM_URL": f"{bucket.url}/lake"}
+    for name, value in said.items():
+        monkeypatch.setenv(name, value)
+
+
+def test_the_policies_of_the_page_are_enough_for_those_who_write_and_those_who_read(
+    strict_server: S3Server, new_bucket: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bucket = new_bucket(strict_server)
+    [policy] = re.findall(r"```json\n(.*?)```", PAGE.read_text("utf-8"), re.S)
+    monkeypatch.setattr("mad_prefect_s3.transfers._SINGLE", 5 * 2**20)  # what is larger goes up in parts
+    size = 6 * 2**20
+
+    @asset("x.parquet|csv", artifact_filetype="csv")
+    def x() -> Any:
+        return [{"n": 1, "text": "x" * size}]
+
+    writer = User(strict_server, policy=policy.replace("my-bucket", bucket.name)).new_key()
+    asks_as(writer, bucket, monkeypatch)
+    for _ in range(3):  # the third sweeps what the first left
+        x.call_sync()
+    assert x.cache_first().query_sync("SELECT n, len(text)").fetchall() == [(1, size)]
+    fs, _ = STORAGE.filesystem(bucket.url, S3Options(**writer.options))
+    with pytest.raises(PermissionError):
+        STORAGE.replace(fs, bucket.path("elsewhere"), b"1", None)
+
+    reader = User(strict_server, "s3:GetObject", "s3:ListBucket").new_key()
+    asks_as(reader, bucket, monkeypatch)
+    assert x.cache_first().query_sync("SELECT n, len(text)").fetchall() == [(1, size)]
+    with pytest.raises(StorageError, match="The credentials need"):
+        x.call_sync()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -47,10 +48,13 @@ class Proxy:
     def __init__(self, target: str) -> None:
         self.requests: list[Request] = []
         self.faults: Callable[[Request], Fault | None] = lambda request: None
-        self._target = urlsplit(target).netloc
+        self._target = urlsplit(target)
         self._lock = threading.Lock()
-        self._server = _Server(("127.0.0.1", 0), _handler(self))
+        self._listen()
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    def _listen(self, port: int = 0) -> None:
+        self._server = _Server(("127.0.0.1", port), _handler(self))
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
 
     def count(self) -> int:
@@ -84,7 +88,7 @@ class Proxy:
             return self.faults(request)
 
     def ask(self, method: str, path: str, body: bytes, headers: Any) -> tuple[int, list[tuple[str, str]], bytes]:
-        connection = http.client.HTTPConnection(self._target, timeout=60)
+        connection = self._connection()
         try:
             connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
             for name, value in headers.items():
@@ -95,6 +99,24 @@ class Proxy:
             return answer.status, answer.getheaders(), answer.read()
         finally:
             connection.close()
+
+    def _connection(self) -> http.client.HTTPConnection:
+        if self._target.scheme == "http":
+            return http.client.HTTPConnection(self._target.netloc, timeout=60)
+        anybody = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        anybody.check_hostname, anybody.verify_mode = False, ssl.CERT_NONE
+        return http.client.HTTPSConnection(self._target.netloc, timeout=60, context=anybody)
+
+    @contextmanager
+    def away(self, seconds: float) -> Iterator[None]:
+        """Nobody listens there when the block begins, nor for so long then."""
+        self.close()
+        back = threading.Timer(seconds, self._listen, [int(self.url.rpartition(":")[2])])
+        back.start()
+        try:
+            yield
+        finally:
+            back.join()
 
     def close(self) -> None:
         """Nobody listens there any more."""
