@@ -20,8 +20,8 @@ from mad_prefect_core.errors import SchemaError, StorageError
 from mad_prefect_core.runs.kept import records_of
 from mad_prefect_core.runs.record import RunStatus
 
-EACH = 1 if os.environ.get("MAD_PREFECT_FAULTS") == "long" else 3
-"""Of the requests of a run, so many are left out between two that something befalls."""
+EACH = 1 if os.environ.get("MAD_PREFECT_FAULTS") == "long" else 5
+"""Something befalls every so-many-th request of a run."""
 
 
 class Numbers:
@@ -176,11 +176,10 @@ class FailedRunTests:
         numbers: Numbers,
         fault: Fault,
         only: Callable[[Request], bool] = lambda _: True,
-        each: int = 1,
     ) -> Iterator[tuple[Request, BaseException | None]]:
-        """A run for every `each`th of these requests of a run, which the fault befalls once. Gives the request, and the
+        """A run for every `EACH`th of these requests of a run, which the fault befalls once. Gives the request, and the
         error."""
-        for number in itertools.count(1, each):
+        for number in itertools.count(1, EACH):
             seen: list[Request] = []
 
             def faults(request: Request, number: int = number, seen: list[Request] = seen) -> Fault | None:
@@ -201,7 +200,7 @@ class FailedRunTests:
         self, lake: Any, numbers: Numbers, fault: Fault
     ) -> None:
         tried = counted = 0
-        for request, error in self.befall(lake, numbers, fault, each=EACH):
+        for request, error in self.befall(lake, numbers, fault):
             tried += 1
             assert error is None, request
             whole(lake, numbers, numbers.value)

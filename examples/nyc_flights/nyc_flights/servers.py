@@ -5,21 +5,14 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
 __all__ = ["STORAGES", "serving"]
 
-STORAGES = ("local", "s3", "gcs")
 _BUCKET = "nyc-flights"
 _OTHERS = ("AWS_PROFILE", "AWS_SESSION_TOKEN", "FILESYSTEM_BLOCK_NAME", "ASSET_METADATA_LOCATION")
-
-
-def serving(storage: str) -> AbstractContextManager[None]:
-    """Have `storage` be the base of all assets in the block: for "s3" and "gcs" on a server that begins and ends with
-    it."""
-    return {"local": nullcontext, "s3": _s3, "gcs": _gcs}[storage]()
 
 
 @contextmanager
@@ -72,3 +65,12 @@ def _base(what: str, url: str, **environment: str) -> None:
         os.environ.pop(name, None)
     os.environ |= environment
     print(f"{what} runs at {url}. It keeps all data in memory: both go when the demo ends.", flush=True)
+
+
+STORAGES: dict[str, Callable[[], AbstractContextManager[None]]] = {"local": nullcontext, "s3": _s3, "gcs": _gcs}
+
+
+def serving(storage: str) -> AbstractContextManager[None]:
+    """Have `storage` be the base of all assets in the block: for "s3" and "gcs" on a server that begins and ends with
+    it."""
+    return STORAGES[storage]()
