@@ -81,9 +81,9 @@ class Location:
         """Bring a staged file here, whole or not at all."""
         self.mount.storage.publish(self.mount.fs, staged, self.path, durable=durable)
 
-    def link_to(self, target: Location) -> None:
-        """Make `target`, on the same mount, have these bytes, whole or not at all."""
-        self.mount.storage.link(self.mount.fs, self.path, target.path)
+    def link_to(self, target: Location) -> str | None:
+        """Make `target`, on the same mount, have these bytes, whole or not at all. Returns its token if known."""
+        return self.mount.storage.link(self.mount.fs, self.path, target.path)
 
     def read(self) -> Versioned | None:
         """A small object and its version."""

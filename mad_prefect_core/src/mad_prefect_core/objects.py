@@ -27,7 +27,7 @@ from fsspec import AbstractFileSystem
 
 from mad_prefect_core.contracts import Session
 from mad_prefect_core.duckdb_files import SharedFile
-from mad_prefect_core.paths import temporary_name
+from mad_prefect_core.paths import is_written_once, temporary_name
 
 __all__ = ["ObjectReader", "PinnedFiles", "StagedUpload", "Tail", "staged_file"]
 
@@ -118,7 +118,7 @@ class PinnedFiles(AbstractFileSystem):  # type: ignore[misc]  # fsspec is not ty
     """The filesystem that is registered with DuckDB for one store.
 
     The ends of the objects that were read last are kept, 64 MiB of them: to read a small object again takes one
-    request, which says whether it is still that version.
+    request, which says whether it is still that version. A run's own files need none: they are written once.
     """
 
     cachable = False
@@ -149,13 +149,25 @@ class PinnedFiles(AbstractFileSystem):  # type: ignore[misc]  # fsspec is not ty
         tail = self._look(path)
         return self._shared(path, tail.version, tail.size)
 
+    def written(self, path: str, version: str, data: bytes) -> None:
+        """Know an object that this process has just written, all of it."""
+        if len(data) <= _TAIL:
+            self._keep(path, Tail(version, len(data), data))
+
     def _look(self, path: str) -> Tail:
         with self._lock:
             kept = self._tails.get(path)
+        if kept is not None and is_written_once(path):
+            return kept
         tail = self._reader.tail(path, _TAIL, kept.version if kept else None) or kept
         assert tail is not None  # None was answered only if it is the one that is kept
         self._keep(path, tail)
         return tail
+
+    def _forget(self, path: str) -> None:
+        with self._lock:
+            tail = self._tails.pop(path, None)
+            self._bytes -= len(tail.data) if tail else 0
 
     def _keep(self, path: str, tail: Tail) -> None:
         with self._lock:
@@ -188,7 +200,11 @@ class PinnedFiles(AbstractFileSystem):  # type: ignore[misc]  # fsspec is not ty
                 whole = Tail(version, size, self._reader.fetch(path, version, 0, size))
                 self._keep(path, whole)
                 return whole.data[start:end]
-            return self._reader.fetch(path, version, start, end)
+            try:
+                return self._reader.fetch(path, version, start, end)
+            except OSError:
+                self._forget(path)  # it may be there in another version, or not at all
+                raise
 
         return SharedFile(fetch, size, ahead=_AHEAD)
 

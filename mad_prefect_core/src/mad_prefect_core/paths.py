@@ -17,6 +17,7 @@ __all__ = [
     "is_secret_name",
     "is_temporary",
     "is_url",
+    "is_written_once",
     "relative_key",
     "safe_part",
     "safe_segment",
@@ -133,6 +134,14 @@ def hive_keys(path: str) -> dict[str, str]:
         if equals and key:
             found[unquote(key)] = unquote(value)
     return found
+
+
+_WRITTEN_ONCE = re.compile(r".*/[0-9a-f]{32}/(fragment=\d+\..*|.*\.run)", re.DOTALL)
+
+
+def is_written_once(path: str) -> bool:
+    """Whether it is a run's own file, by the name: the run's id is in it, so nobody writes other bytes to it later."""
+    return _WRITTEN_ONCE.fullmatch(path) is not None
 
 
 def temporary_name(name: str) -> str:

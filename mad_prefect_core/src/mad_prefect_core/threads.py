@@ -6,18 +6,22 @@ import asyncio
 import contextvars
 import ctypes
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
-__all__ = ["StillRunningError", "in_thread", "is_blocked", "run_sync", "run_within"]
+__all__ = ["StillRunningError", "in_thread", "in_threads", "is_blocked", "run_sync", "run_within"]
+
+_AT_ONCE = 16
 
 _blocked: contextvars.ContextVar[tuple[asyncio.AbstractEventLoop, ...]] = contextvars.ContextVar(
     "mad_prefect_blocked", default=()
 )
 
 P = ParamSpec("P")
+S = TypeVar("S")
 T = TypeVar("T")
 
 
@@ -41,22 +45,37 @@ async def in_thread(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> 
         raise
 
 
+def in_threads(call: Callable[[S], T], items: Iterable[S]) -> list[T]:
+    """`call` of each item, several at a time, each with the context variables of this thread; in the items' order."""
+    bound: list[Callable[[], T]] = [partial(contextvars.copy_context().run, call, item) for item in items]
+    if len(bound) == 1:
+        return [work() for work in bound]
+    with ThreadPoolExecutor(_AT_ONCE) as threads:
+        return list(threads.map(lambda work: work(), bound))
+
+
 def run_sync(call: Callable[[], Coroutine[Any, Any, T]]) -> T:
     """Run a coroutine to its end, whether or not an event loop is running in this thread.
 
     Where one is, the coroutine gets a loop and a thread of its own, with this one's context variables: what belongs
     to the running loop is not touched.
     """
+    outcome: list[T] = []
+
+    async def keep() -> None:
+        # Not as the task's own result: `asyncio.run` makes a repr of that, and a relation's runs its query.
+        outcome.append(await call())
+
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return asyncio.run(call())
-    outcome: list[T] = []
+        asyncio.run(keep())
+        return outcome[0]
     problem: list[BaseException] = []
 
     def work() -> None:
         try:
-            outcome.append(asyncio.run(call()))
+            asyncio.run(keep())
         except BaseException as error:
             problem.append(error)
 

@@ -68,6 +68,11 @@ class DataArtifact:
         self.persisted = True
 
     @property
+    def stored(self) -> DataFile | None:
+        """The file as it was written or found last, without another look."""
+        return self._file
+
+    @property
     def filetype(self) -> str:
         """The name of its format."""
         return self.format.name

@@ -80,8 +80,11 @@ class DataArtifactCollector:
             self._refuse_twice(item)
         else:
             artifact = await self._fragment(item, len(self.artifacts))
-        if artifact is not None and await _persisted(artifact):
-            artifact.become(await self._as_fragment(artifact))
+        if artifact is None:
+            return True
+        fresh = artifact.data is not None and not artifact.persisted
+        if await _persisted(artifact):
+            artifact.become(await self._as_fragment(artifact, fresh))
             self.artifacts.append(artifact)
         return True
 
@@ -110,9 +113,9 @@ class DataArtifactCollector:
         path = f"{self.dir}/fragment={number}{format.suffixes[0]}"
         return DataArtifact(path, data, read_options=self.options.read, write_options=self.options.write)
 
-    async def _as_fragment(self, artifact: DataArtifact) -> DataFile:
+    async def _as_fragment(self, artifact: DataArtifact, fresh: bool) -> DataFile:
         """The artifact's file with what a run has to know: a schema growth, and its folders' keys."""
-        file = artifact.file()
+        file = artifact.stored if fresh and artifact.stored else await in_thread(artifact.file)
         if file is None:
             raise FileNotFoundError(f"{artifact.path} was written and is not there")
         if file.growth is None:

@@ -174,12 +174,17 @@ class DataFile:
         return hive_keys(self.location.key)
 
     def there(self) -> DataFile | None:
-        """It, or where it is gone what was published of it, if that has the same bytes; None where that is gone too."""
+        """It, made again where it is gone from what was published of it, if that has the same bytes; None where that is
+        gone too."""
         if self.location.exists():
             return self
-        if self.published is not None and self.published.exists() and checksum_at(self.published) == self.sha256:
+        if self.published is None or not self.published.exists() or checksum_at(self.published) != self.sha256:
+            return None
+        try:
+            self.published.link_to(self.location)
+        except OSError:
             return replace(self, location=self.published)
-        return None
+        return self
 
 
 async def write_file(

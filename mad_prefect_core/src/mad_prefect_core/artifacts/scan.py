@@ -10,7 +10,7 @@ import duckdb
 
 from mad_prefect_core.artifacts.files import DataFile, FormatOptions, hive_columns
 from mad_prefect_core.contracts import Schema
-from mad_prefect_core.errors import CorruptFileError, MadPrefectError, SchemaError
+from mad_prefect_core.errors import CorruptFileError, MadPrefectError, ResultGoneError, SchemaError
 from mad_prefect_core.paths import hive_keys
 from mad_prefect_core.session import DuckSession, cast_to, quote, schema_of, union_all
 
@@ -88,6 +88,13 @@ def _scan_alike(
     try:
         names = session.files([file.location for file in files])
         relation = format.scan(session, names, read, suffix=first.suffix, schema=typed)
+    except FileNotFoundError as error:
+        raise ResultGoneError(
+            f"A file is gone: {error}",
+            path=first.location.key,
+            phase="read",
+            hint="Query the asset again for its current rows.",
+        ) from error
     except (duckdb.Error, OSError) as error:
         if isinstance(error, MadPrefectError):
             raise

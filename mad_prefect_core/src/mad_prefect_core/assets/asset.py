@@ -30,7 +30,7 @@ from mad_prefect_core.assets.past import WithHistory
 from mad_prefect_core.assets.plan import Plan
 from mad_prefect_core.assets.templates import AssetTemplateFormatter, has_fields
 from mad_prefect_core.contracts import Artifact, Asset, ReadOptions
-from mad_prefect_core.errors import ArgumentError, QueryError, located
+from mad_prefect_core.errors import ArgumentError, QueryError, ResultGoneError, located
 from mad_prefect_core.paths import relative_key, split_url
 from mad_prefect_core.plugins import get_host
 from mad_prefect_core.runs.history import History
@@ -224,11 +224,16 @@ class DataAsset(WithHistory, Generic[P, R]):
         """
         artifact = await self._latest() if self._missing else await self()
         with located(asset=self.name, path=artifact.path, phase="query"):
-            file = artifact.file() if artifact.persisted else None
+            file = artifact.stored
             if file is None:
                 return None
             named = await self._tables(query_str, tables or {})
-            return await in_thread(relation_over, [file], self.options.formats(), file.schema, query_str, params, named)
+            over = partial(relation_over, options=self.options.formats(), schema=file.schema)
+            try:
+                return await in_thread(over, [file], query_str=query_str, params=params, tables=named)
+            except ResultGoneError:
+                await in_thread(artifact.file)  # makes it again where that can be, or raises
+                return await in_thread(over, [file], query_str=query_str, params=params, tables=named)
 
     async def _latest(self) -> DataArtifact:
         if isinstance(self.bound_function, partial):

@@ -22,7 +22,6 @@ from mad_prefect_core.assets.templates import written_hive_keys
 from mad_prefect_core.duckdb_files import register_mad
 from mad_prefect_core.errors import (
     AssetRunningError,
-    StorageError,
     located,
 )
 from mad_prefect_core.mounts import checked_folder
@@ -31,7 +30,7 @@ from mad_prefect_core.plugins import get_host
 from mad_prefect_core.runs.holds import hold
 from mad_prefect_core.runs.lease import Holder, Lease
 from mad_prefect_core.runs.lifecycle import Lifecycle
-from mad_prefect_core.runs.manifest import AssetManifest, read_manifest
+from mad_prefect_core.runs.manifest import AssetManifest, StoredManifest, read_manifest
 from mad_prefect_core.runs.publish import (
     ResultTarget,
     fragment_record,
@@ -53,10 +52,14 @@ _LONG = 30.0  # s, after which a wait for a run of this process is worth a warni
 async def execute(plan: Plan) -> DataArtifact:
     """Answer a call: from the cache where it holds, else by a run, of which there is one at a time."""
     with located(asset=plan.name, path=plan.paths[0]):
-        artifact = await in_thread(lambda: cached(plan, _manifest(plan)))
+        artifact = await in_thread(_cached, plan)
         artifact = _hit(plan, artifact) if artifact else await _run_alone(plan)
     note_read(artifact)
     return artifact
+
+
+def _cached(plan: Plan) -> DataArtifact | None:
+    return cached(plan, _manifest(plan).manifest) if plan.options.cache_expiration is not None else None
 
 
 def _hit(plan: Plan, artifact: DataArtifact) -> DataArtifact:
@@ -114,7 +117,7 @@ async def _run_alone(plan: Plan) -> DataArtifact:
                 await asyncio.sleep(wait.pause(other.run))
         lease.left = await in_thread(sweep_left, lease.left)  # a dead run may have made what is asked for
         manifest = await in_thread(_manifest, plan)
-        artifact = await in_thread(_made_meanwhile, plan, manifest, waited_for)
+        artifact = await in_thread(_made_meanwhile, plan, manifest.manifest, waited_for)
         if artifact is not None:
             return _hit(plan, artifact)
         return await _run_under(lease, str(run.record.id), run, manifest)
@@ -126,7 +129,7 @@ async def _run_alone(plan: Plan) -> DataArtifact:
             await in_thread(lease.release)
 
 
-async def _run_under(lease: Lease, holder: str, run: _Run, manifest: AssetManifest | None) -> DataArtifact:
+async def _run_under(lease: Lease, holder: str, run: _Run, manifest: StoredManifest) -> DataArtifact:
     _loops[str(run.record.id)] = asyncio.get_running_loop()
     calls = _calls.set((*_calls.get(), _Call(run.plan.id, lease, holder)))
     reads = _reads.set(run.record.upstream)
@@ -219,8 +222,8 @@ def _made_meanwhile(plan: Plan, manifest: AssetManifest | None, waited_for: set[
     return cached(plan, manifest, any_age=just_made and plan.options.on_running == "reuse")
 
 
-def _manifest(plan: Plan) -> AssetManifest | None:
-    return read_manifest(plan.name, plan.id)[0]
+def _manifest(plan: Plan) -> StoredManifest:
+    return read_manifest(plan.name, plan.id)
 
 
 class _Run(Lifecycle):
@@ -262,7 +265,7 @@ class _Run(Lifecycle):
             base = f"{base}/year={now.year}/month={now.month}/day={now.day}/runtime={moment}"
         return f"{base}/{run_id}".lstrip("/"), hive
 
-    async def execute(self, lease: Lease, manifest: AssetManifest | None) -> DataArtifact:
+    async def execute(self, lease: Lease, manifest: StoredManifest) -> DataArtifact:
         """Under the lease, and with the manifest as it was when that had been taken."""
         logger.info("Asset %r: run %s starts.", self.plan.name, self.record.id)
         try:
@@ -286,12 +289,12 @@ class _Run(Lifecycle):
         )
         return artifact_for(self.plan, self.record)
 
-    def begin(self, lease: Lease, manifest: AssetManifest | None) -> None:
+    def begin(self, lease: Lease, manifest: StoredManifest) -> None:
         super().begin(lease, manifest)
         relative_key(self.fragments_dir.partition("://")[2] or self.fragments_dir)
         for target in self.targets:
-            if target.location.mount.fs.isdir(target.location.path):
-                raise StorageError("The result's path is a folder", path=target.path, hint="Name a file.")
+            with located(path=target.path):
+                target.location.stage()  # raises where there can't be a file
 
     async def _produce(self) -> None:
         formats = self.plan.options.formats()
@@ -307,7 +310,7 @@ class _Run(Lifecycle):
                 hive=self.hive,
             )
             artifacts = await collector.collect()
-        found = [(artifact.path, file) for artifact in artifacts if (file := artifact.file()) is not None]
+        found = [(artifact.path, file) for artifact in artifacts if (file := artifact.stored) is not None]
         self.record.fragments = [fragment_record(path, file) for path, file in found]
         files = [file for _, file in found]
         self.phase = "union"

@@ -90,9 +90,10 @@ class Storage(Protocol):
         When it returns the staged file is gone, and the file outlives this process; if `durable`, also a machine that
         loses power."""
 
-    def link(self, fs: Any, source: str, path: str) -> None:
+    def link(self, fs: Any, source: str, path: str) -> str | None:
         """Make `path` have the bytes of `source`, whole or not at all, replacing what was there; without copying
         where the storage can. `source` may be `path`. What is published at either later does not change the other.
+        Returns the token of `path` as `stat` gives it, where it is known without asking; else None.
 
         Raises `FileNotFoundError` where there is no `source`."""
 

@@ -18,7 +18,13 @@ from mad_prefect_core.mounts import locate
 from mad_prefect_core.runs.kept import change_kept, read_kept, records_of
 from mad_prefect_core.runs.lease import Lease
 from mad_prefect_core.runs.lifecycle import Lifecycle
-from mad_prefect_core.runs.manifest import AssetManifest, AssetManifestRun, change_manifest, read_manifest
+from mad_prefect_core.runs.manifest import (
+    AssetManifest,
+    AssetManifestRun,
+    StoredManifest,
+    change_manifest,
+    read_manifest,
+)
 from mad_prefect_core.runs.publish import ResultTarget, address, lease_on, result_file, whole
 from mad_prefect_core.runs.record import DataAssetRun, RunStatus, UpstreamRun
 from mad_prefect_core.runs.retention import Retention
@@ -202,7 +208,7 @@ class History:
         with _Alone(self, version.run, "rollback") as lease:
             self.at(str(version.run.id)).file()  # it may have been pruned meanwhile
             run = _Rollback(version.run)
-            run.execute(lease, self._manifest())
+            run.execute(lease, read_manifest(self.asset_name, self.asset_id))
         return run.record
 
     def _one(self, manifest: AssetManifest | None, run_id: str) -> AssetVersion | None:
@@ -304,7 +310,7 @@ class _Rollback(Lifecycle):
         self.own = [target.run_file(str(to.asset_name), str(record.id)) for target in targets]
         super().__init__(record, sorted({file.folder for file in self.own}))
 
-    def execute(self, lease: Lease, manifest: AssetManifest | None) -> None:
+    def execute(self, lease: Lease, manifest: StoredManifest) -> None:
         try:
             self.begin(lease, manifest)
             results = []
@@ -343,4 +349,6 @@ def _moment(record: DataAssetRun) -> dt.datetime:
 
 def _superseded(run_id: str, manifest: AssetManifest) -> AssetManifest:
     """With a run among those whose results are there still, though they are no history."""
-    return manifest.model_copy(update={"superseded": (run_id, *manifest.superseded)})
+    return manifest.model_copy(
+        update={"superseded": (run_id, *manifest.superseded), "unswept": (run_id, *manifest.unswept)}
+    )

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import contextvars
 import logging
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from functools import partial
+from collections.abc import Callable
 from typing import Literal
 
 from pydantic import BaseModel, ValidationError
@@ -17,13 +13,13 @@ from mad_prefect_core.mounts import Location, locate
 from mad_prefect_core.runs.catalogue import names_in
 from mad_prefect_core.runs.manifest import AssetManifest, AssetManifestRun, refuse_later
 from mad_prefect_core.runs.record import DataAssetRun, RunStatus, metadata_location
+from mad_prefect_core.threads import in_threads
 
 __all__ = ["change_kept", "read_kept", "readable_runs", "records_of"]
 
 logger = logging.getLogger(__name__)
 
 _ATTEMPTS = 20
-_AT_ONCE = 16
 
 
 class _KeptRuns(BaseModel):
@@ -58,15 +54,13 @@ def records_of(asset_name: str, asset_id: str) -> list[DataAssetRun]:
     names = names_in(metadata_location(asset_name, asset_id))
     ids = [name.removeprefix("asset_run_id=") for name in names if name.startswith("asset_run_id=")]
 
-    def read(run_id: str) -> Iterator[DataAssetRun]:
-        with suppress(ManifestError):  # cut short by a crash, perhaps: the others still count
-            if (record := DataAssetRun.read(asset_name, asset_id, run_id)) is not None:
-                yield record
+    def read(run_id: str) -> DataAssetRun | None:
+        try:
+            return DataAssetRun.read(asset_name, asset_id, run_id)
+        except ManifestError:
+            return None  # cut short by a crash, perhaps: the others still count
 
-    # Each thread needs the settings that are in force here.
-    calls = [partial(contextvars.copy_context().run, lambda run_id: list(read(run_id)), run_id) for run_id in ids]
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        return [record for found in pool.map(lambda call: call(), calls) for record in found]
+    return [record for record in in_threads(read, ids) if record is not None]
 
 
 def readable_runs(asset_name: str, asset_id: str) -> list[DataAssetRun]:

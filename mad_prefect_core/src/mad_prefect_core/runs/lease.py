@@ -87,6 +87,8 @@ class Lease:
         self.left: tuple[Holder, ...] = ()
         """Runs that had it before and lost it, with what they may have left behind."""
         self.renewed_by_other = False
+        self.is_new = False
+        """Whether nobody had ever taken it."""
         self._seconds = get_settings().lease_seconds
         self._holder: Holder | None = None
         self._token: str | None = None
@@ -143,7 +145,7 @@ class Lease:
                 self._token = self._write(holder, left, stored.token if stored else None)
             except StorageConflictError:
                 continue
-            self.left = left
+            self.left, self.is_new = left, stored is None
             self._holder, self._lost, self._renewed = holder, False, time.monotonic()
             self._stop.clear()
             threading.Thread(target=self._keep, name="mad-prefect-lease", daemon=True).start()
@@ -182,6 +184,11 @@ class Lease:
                 self._lost = True
                 raise self._gone() from conflict
             self._renewed = begun
+
+    def renew_if_due(self) -> None:
+        """As `renew`, unless that was done so recently that nobody can have taken it since."""
+        if self._lost or time.monotonic() - self._renewed > self._seconds / 2:
+            self.renew()
 
     def check(self) -> None:
         """As `renew`, by the clock alone: raises `LeaseLostError` if it was last renewed so long ago that it may have

@@ -13,9 +13,9 @@ from mad_prefect_core.mounts import default_mount, locate
 from mad_prefect_core.plugins import get_host
 from mad_prefect_core.runs.kept import readable_runs
 from mad_prefect_core.runs.lease import Holder, Lease
-from mad_prefect_core.runs.manifest import AssetManifest, read_manifest
+from mad_prefect_core.runs.manifest import StoredManifest
 from mad_prefect_core.runs.process import Process
-from mad_prefect_core.runs.publish import publish, settle
+from mad_prefect_core.runs.publish import Published, publish, settle
 from mad_prefect_core.runs.record import DataAssetRun, RunStatus
 from mad_prefect_core.runs.retention import Retention
 from mad_prefect_core.runs.sweep import sweep_failed, sweep_left, sweep_superseded
@@ -38,13 +38,13 @@ class Lifecycle:
         self.record = record
         self.folders = tuple(folders)
         self.phase = "begin"
-        self.published = False
+        self.published: Published | None = None
         self._retention = retention
         self._mounts = [default_mount(), *(locate(f"{folder}/x").mount for folder in self.folders)]
         self._started: float
         self._retried: int | None
         self._lease: Lease
-        self._predecessor: str | None
+        self._began: StoredManifest
         self._known: list[str] = []
 
     def holder(self) -> Holder:
@@ -59,14 +59,15 @@ class Lifecycle:
             folders=self.folders,
         )
 
-    def begin(self, lease: Lease, manifest: AssetManifest | None) -> None:
+    def begin(self, lease: Lease, manifest: StoredManifest) -> None:
         """Under the lease, and with the manifest as it was when that had been taken."""
         self._lease = lease
         self.record.runtime = dt.datetime.now(dt.UTC)  # it may have waited since it was made
         self._started = time.monotonic()
         self._retried = self._count_retries()
-        self._predecessor = manifest.last_run.id if manifest and manifest.last_run else None
-        if self._predecessor is None:  # the manifest was lost, perhaps: the files of earlier runs are not
+        self._began = manifest
+        if not lease.is_new and (manifest.manifest is None or manifest.manifest.last_run is None):
+            # The manifest was lost, perhaps: the files of earlier runs are not.
             earlier = readable_runs(str(self.record.asset_name), str(self.record.asset_id))
             self._known = [str(run.id) for run in earlier]
         lease.left = sweep_left(lease.left)
@@ -81,19 +82,18 @@ class Lifecycle:
             self.record.materialized = dt.datetime.now(dt.UTC)
             self._measure()
             self.record.write()  # before the switch: whoever follows it finds there what is ours to sweep
-            self._lease.renew()
-            tidy = publish(self.record, self._predecessor, self._lease.check, self._known)
-            self.published = True
-            if not tidy:
+            self._lease.renew_if_due()
+            self.published = publish(self.record, self._began, self._lease.check, self._known)
+            if not self.published.tidy:
                 self._leave()
 
     def end(self) -> None:
         """After `publish`: settle it, and sweep what it has superseded. It is published, so nothing is raised."""
-        record = self.record
+        record, published = self.record, self.published
+        assert published is not None
         record.status = RunStatus.SUCCESS
         try:
-            manifest, _ = read_manifest(str(record.asset_name), str(record.asset_id))
-            settle(record, sweep_superseded(manifest, self._retention) if manifest else ())
+            settle(record, sweep_superseded(published.manifest, self._retention), published)
             record.write()
             self._lease.left = sweep_left(self._lease.left, published=record.asset_id)
         except Exception as problem:

@@ -7,7 +7,7 @@ import enum
 import json
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
@@ -22,6 +22,7 @@ __all__ = [
     "AssetManifest",
     "AssetManifestRun",
     "ManifestRunStatus",
+    "StoredManifest",
     "change_manifest",
     "load_asset_manifest",
     "manifest_location",
@@ -72,7 +73,7 @@ class AssetManifestRun(BaseModel):
 
 
 class AssetManifest(BaseModel):
-    """Which run is current. Fields as in 2.x; `results` and `superseded` are new."""
+    """Which run is current. Fields as in 2.x; `results` and what follows are new."""
 
     manifest_version: Literal["1"] = "1"
     asset_name: str
@@ -91,6 +92,9 @@ class AssetManifest(BaseModel):
     """Ids of earlier runs whose results are there still, though they are no history. That of the last before stays
     until the next run, for those who are reading it; others stay while somebody in the process that swept holds
     them."""
+
+    unswept: tuple[str, ...] = ()
+    """Ids of those earlier runs whose fragments are there still, though they are no history."""
 
     @model_validator(mode="after")
     def _in_utc(self) -> AssetManifest:
@@ -122,19 +126,27 @@ class AssetManifest(BaseModel):
         )
 
 
+class StoredManifest(NamedTuple):
+    """A manifest as it was read or written; None where there is none that can be read."""
+
+    manifest: AssetManifest | None
+    token: str | None
+    """Of its object's version; None where there is no object."""
+
+
 def manifest_location(asset_name: str, asset_id: str) -> Location:
     """Where an asset's manifest is, as in 2.x."""
     base = get_settings().asset_metadata_location
     return default_mount().at(relative_key(f"{base}/asset_name={asset_name}/asset_id={asset_id}/manifest.json"))
 
 
-def read_manifest(asset_name: str, asset_id: str) -> tuple[AssetManifest | None, str | None]:
-    """The manifest and its version token. One that can't be read counts as none, is logged, and loses nothing: the
-    next published run replaces it. Raises `ManifestError` for one of a later version, which is not ours to replace."""
+def read_manifest(asset_name: str, asset_id: str) -> StoredManifest:
+    """The manifest as it is. One that can't be read counts as none, is logged, and loses nothing: the next published
+    run replaces it. Raises `ManifestError` for one of a later version, which is not ours to replace."""
     location = manifest_location(asset_name, asset_id)
     stored = location.read()
     if stored is None:
-        return None, None
+        return StoredManifest(None, None)
     try:
         manifest = AssetManifest.model_validate_json(stored.data)
     except (ValidationError, ValueError) as error:
@@ -146,11 +158,11 @@ def read_manifest(asset_name: str, asset_id: str) -> tuple[AssetManifest | None,
             asset_name,
             str(error).splitlines()[0],
         )
-        return None, stored.token
+        return StoredManifest(None, stored.token)
     if manifest.asset_id != asset_id:
         logger.warning("The manifest %s is that of asset id %s; it is not used.", location.key, manifest.asset_id)
-        return None, stored.token
-    return manifest, stored.token
+        return StoredManifest(None, stored.token)
+    return StoredManifest(manifest, stored.token)
 
 
 def refuse_later(data: bytes, field: str, location: Location, asset_name: str) -> None:
@@ -169,20 +181,25 @@ def refuse_later(data: bytes, field: str, location: Location, asset_name: str) -
 
 
 def change_manifest(
-    asset_name: str, asset_id: str, change: Callable[[AssetManifest], AssetManifest]
-) -> tuple[AssetManifest | None, AssetManifest]:
+    asset_name: str,
+    asset_id: str,
+    change: Callable[[AssetManifest], AssetManifest],
+    known: StoredManifest | None = None,
+) -> tuple[AssetManifest | None, AssetManifest, str]:
     """Switch the manifest to `change` of what it is, whole or not at all, whoever else is at it.
 
-    Returns it as it was and as it is. Raises `StorageConflictError` if others were quicker every time.
+    `known` saves reading it, where it is still that. Returns it as it was, as it is, and its token. Raises
+    `StorageConflictError` if others were quicker every time.
     """
     for _ in range(_ATTEMPTS):
-        before, token = read_manifest(asset_name, asset_id)
+        before, token = known or read_manifest(asset_name, asset_id)
+        known = None
         after = change(before or AssetManifest(asset_name=asset_name, asset_id=asset_id))
         try:
-            manifest_location(asset_name, asset_id).replace(after.model_dump_json(indent=4).encode(), token)
+            written = manifest_location(asset_name, asset_id).replace(after.model_dump_json(indent=4).encode(), token)
         except StorageConflictError:
             continue
-        return before, after
+        return before, after, written
     raise StorageConflictError(
         f"The manifest was changed by others {_ATTEMPTS} times in a row", asset=asset_name, phase="publish"
     )

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from mad_prefect_core.artifacts.files import DataFile, FormatOptions, checksum, checksum_at, unified_schema
 from mad_prefect_core.artifacts.scan import scan_files
@@ -23,17 +24,19 @@ from mad_prefect_core.errors import (
     located,
 )
 from mad_prefect_core.mounts import Location, default_mount, locate
-from mad_prefect_core.paths import is_url, safe_segment, split_url
+from mad_prefect_core.paths import escape_glob, is_url, safe_segment, split_url
 from mad_prefect_core.plugins import get_host
 from mad_prefect_core.runs.holds import hold
 from mad_prefect_core.runs.lease import Lease, lease_name
-from mad_prefect_core.runs.manifest import AssetManifest, change_manifest, read_manifest
+from mad_prefect_core.runs.manifest import AssetManifest, StoredManifest, change_manifest, read_manifest
 from mad_prefect_core.runs.record import DataAssetRun, FragmentRecord
 from mad_prefect_core.runs.results import ResultRecord
 from mad_prefect_core.session import DuckSession, quote
 
 __all__ = [
+    "Published",
     "ResultTarget",
+    "Swept",
     "address",
     "drop_foreign",
     "fragment_record",
@@ -118,56 +121,70 @@ def store_results(
         else:
             columns = ", ".join(f"CAST(NULL AS {kind}) AS {quote(name)}" for name, kind in schema.items())
             view = session.view(session.sql(f"SELECT {columns} LIMIT 0"))
-        records = []
-        for target in targets:
-            with located(path=target.path, phase="union"):
-                records.append(_store_one(session, view, schema, target, asset_name, run, options))
-        return _counted(session, records, options)
+        return _store(session, view, schema, targets, asset_name, run, options)
 
 
-def _store_one(
+def _store(
     session: DuckSession,
     view: str,
     schema: dict[str, str],
-    target: ResultTarget,
+    targets: Sequence[ResultTarget],
     asset_name: str,
     run: DataAssetRun,
     options: FormatOptions,
-) -> ResultRecord:
-    own = target.run_file(asset_name, str(run.id))
-    staged = own.stage()
+) -> tuple[list[ResultRecord], int]:
+    files = [target.run_file(asset_name, str(run.id)) for target in targets]
+    staged: list[Path] = []
     try:
-        target.format.export(session, view, schema, staged, options.writing(target.format), suffix=target.suffix)
-        size, digest = staged.stat().st_size, checksum(staged)
-        own.publish(staged)
+        for target, own in zip(targets, files, strict=True):
+            with located(path=target.path, phase="union"):
+                staged.append(own.stage())
+                writing = options.writing(target.format)
+                target.format.export(session, view, schema, staged[-1], writing, suffix=target.suffix)
+        rows, nulls = _counted(session, schema, targets, staged, options)
+        records = []
+        for target, own, local in zip(targets, files, staged, strict=True):
+            with located(path=target.path, phase="union"):
+                size, digest = local.stat().st_size, checksum(local)
+                own.publish(local)
+            records.append(
+                ResultRecord(
+                    path=target.path,
+                    file=address(target.path, own),
+                    format=target.format.name,
+                    suffix=target.suffix,
+                    size=size,
+                    sha256=digest,
+                    token="",
+                    columns=schema,
+                    nulls=nulls,
+                    write=options.writing(target.format).explicit(),
+                )
+            )
     except BaseException:
-        staged.unlink(missing_ok=True)
+        for local in staged:
+            local.unlink(missing_ok=True)
         raise
-    return ResultRecord(
-        path=target.path,
-        file=address(target.path, own),
-        format=target.format.name,
-        suffix=target.suffix,
-        size=size,
-        sha256=digest,
-        token="",
-        columns=schema,
-        write=options.writing(target.format).explicit(),
-    )
+    return records, rows
 
 
 def _counted(
-    session: DuckSession, records: Sequence[ResultRecord], options: FormatOptions
-) -> tuple[list[ResultRecord], int]:
-    """The number of rows, and the records with the number of NULLs of each column."""
-    files = [result_file(record) for record in records]
-    cheapest = next((file for file in files if file.format.capabilities.schema_in_file), files[0])
-    columns = records[0].columns
-    counts = ", ".join(("count(*)", *(f"count({quote(name)})" for name in columns)))
-    relation = scan_files(session, [cheapest], options, cheapest.schema)
-    rows, *values = relation.aggregate(counts).fetchall()[0]
-    nulls = {name: rows - count for name, count in zip(columns, values, strict=True)}
-    return [record.model_copy(update={"nulls": nulls}) for record in records], int(rows)
+    session: DuckSession,
+    schema: dict[str, str],
+    targets: Sequence[ResultTarget],
+    staged: Sequence[Path],
+    options: FormatOptions,
+) -> tuple[int, dict[str, int]]:
+    """The number of rows, and of NULLs by column, of what was written: it can be read, then."""
+    written = list(zip(targets, staged, strict=True))
+    cheapest = next((pair for pair in written if pair[0].format.capabilities.schema_in_file), written[0])
+    format, suffix = cheapest[0].format, cheapest[0].suffix
+    read = format.read_back(options.writing(format))
+    with located(path=cheapest[0].path, phase="union"):
+        relation = format.scan(session, [escape_glob(str(cheapest[1]))], read, suffix=suffix, schema=schema)
+        counts = ", ".join(("count(*)", *(f"count({quote(name)})" for name in schema)))
+        rows, *values = relation.aggregate(counts).fetchall()[0]
+    return int(rows), {name: rows - count for name, count in zip(schema, values, strict=True)}
 
 
 def _columns_before(session: DuckSession, run: DataAssetRun, targets: Sequence[ResultTarget]) -> dict[str, str] | None:
@@ -208,45 +225,67 @@ def fragment_record(path: str, file: DataFile) -> FragmentRecord:
     return FragmentRecord(path=path, size=file.size, sha256=file.sha256, columns=dict(file.schema or {}))
 
 
-def publish(run: DataAssetRun, predecessor: str | None, check: Callable[[], None], known: Sequence[str] = ()) -> bool:
-    """Make a run current, and its results visible at the users' paths. Whether nothing is left to be tidied up.
+@dataclass(frozen=True)
+class Published:
+    """What `publish` has done, for `settle`."""
 
-    `predecessor` is the run that was current when this one began: the switch is refused if another one is by now, and
+    manifest: AssetManifest
+    """As it was switched to."""
+    token: str
+    """Of that."""
+    tokens: Mapping[str, str]
+    """Those of the users' paths, as far as the storages told them."""
+    tidy: bool
+    """Whether nothing is left to be tidied up."""
+
+
+def publish(
+    run: DataAssetRun, began: StoredManifest, check: Callable[[], None], known: Sequence[str] = ()
+) -> Published:
+    """Make a run current, and its results visible at the users' paths.
+
+    `began` is the manifest of when this run began: the switch is refused if another run is current by now, and
     whenever `check` raises. `known` are earlier runs with files, where there is no manifest that tells of them.
 
     On a failure everything is made as it was before, and the error is raised. Where that fails too, the outcome is
     unknown: `OutcomeUnknownError`, and nothing of the run may be deleted.
     """
 
+    predecessor = _current(began.manifest)
     before: AssetManifest | None = None
     switched = False
 
     def switch(manifest: AssetManifest) -> AssetManifest:
         nonlocal before
         check()
-        earlier = (manifest.last_run.id,) if manifest.last_run else ()
-        if (*earlier, None)[0] != predecessor:
+        if _current(manifest) != predecessor:
             raise LeaseLostError(
                 "Another run was published while this one was under way", hint="Nothing of this one was published."
             )
         before = manifest
+        earlier = (predecessor,) if predecessor else tuple(known)
         changed = manifest.with_run(run.summary(), artifacts=[result.path for result in run.results])
         return changed.model_copy(
             update={
                 "asset_signature": run.signature,
                 "results": tuple(run.results),
-                "superseded": (*(manifest.superseded if manifest.last_run else known), *earlier),
+                "superseded": (*manifest.superseded, *earlier),
+                "unswept": (*manifest.unswept, *earlier),
             }
         )
 
     name, asset_id = str(run.asset_name), str(run.asset_id)
     foreign: dict[str, Location] = {}
     try:
-        change_manifest(name, asset_id, switch)
+        _, manifest, token = change_manifest(name, asset_id, switch, began)
         switched = True
         assert before is not None
         foreign = _keep_foreign(run, before)
-        show(name, asset_id, check)
+        try:
+            tokens = _link(manifest, check)
+        except FileNotFoundError:  # newer runs were published meanwhile, and swept this one's files
+            show(name, asset_id)
+            tokens = {}
     except BaseException as error:
         if before is None or (isinstance(error, StorageConflictError) and not switched):
             raise  # nothing was written
@@ -262,8 +301,12 @@ def publish(run: DataAssetRun, predecessor: str | None, check: Callable[[], None
     try:
         drop_foreign([record for record in run.results if record.path in foreign])
     except OSError:
-        return False
-    return True
+        return Published(manifest, token, tokens, tidy=False)
+    return Published(manifest, token, tokens, tidy=True)
+
+
+def _current(manifest: AssetManifest | None) -> str | None:
+    return manifest.last_run.id if manifest and manifest.last_run else None
 
 
 def _before(record: ResultRecord) -> Location:
@@ -290,45 +333,76 @@ def _keep_foreign(run: DataAssetRun, before: AssetManifest) -> dict[str, Locatio
     return kept
 
 
-def show(name: str, asset_id: str, check: Callable[[], None] = lambda: None) -> None:
-    """Make the users' paths those of the current run, unless `check` raises. Where another run becomes current
-    meanwhile, those of that one: whoever comes last has seen the last switch, so the paths never stay a mix of two
-    runs."""
+def _link(manifest: AssetManifest, check: Callable[[], None] = lambda: None) -> dict[str, str]:
+    """Make the users' paths those of the manifest's run, unless `check` raises."""
+    tokens = {}
+    for record in manifest.results:
+        check()
+        with located(path=record.path, phase="publish"):
+            token = locate(record.file).link_to(locate(record.path))
+        if token is not None:
+            tokens[record.path] = token
+    return tokens
+
+
+def show(name: str, asset_id: str) -> None:
+    """Make the users' paths those of the current run. Where another run becomes current meanwhile, those of that one:
+    whoever comes last has seen the last switch, so the paths never stay a mix of two runs."""
     for attempt in range(_ATTEMPTS):
         manifest, _ = read_manifest(name, asset_id)
         if manifest is None or manifest.last_run is None:
             return
         try:
-            for record in manifest.results:
-                check()
-                with located(path=record.path, phase="publish"):
-                    locate(record.file).link_to(locate(record.path))
+            _link(manifest)
         except FileNotFoundError:
             # Two newer runs were published meanwhile, and swept what was current a moment ago.
             if attempt == _ATTEMPTS - 1:
                 raise
             continue
         again, _ = read_manifest(name, asset_id)
-        if again is None or again.last_run is None or again.last_run.id == manifest.last_run.id:
+        if _current(again) in (None, manifest.last_run.id):
             return
     raise StorageConflictError(f"Other runs were published {_ATTEMPTS} times in a row meanwhile", phase="publish")
 
 
-def settle(run: DataAssetRun, swept: Collection[str]) -> None:
+@dataclass(frozen=True)
+class Swept:
+    """What of earlier runs is no more to be swept."""
+
+    results: Collection[str] = ()
+    """The ids of runs whose results are gone, or history."""
+    fragments: Collection[str] = ()
+    """The ids of runs whose fragments are."""
+
+
+def settle(run: DataAssetRun, swept: Swept, published: Published | None = None) -> None:
     """After a publish: note the version by which a later call knows the published files without reading them, and that
-    the results of earlier runs are gone."""
+    the results of earlier runs are gone. If another run has become current meanwhile, the users' paths are made those
+    of that one, as `show` does."""
+    tokens = published.tokens if published else {}
     run.results = [
-        record.model_copy(update={"token": stat.token if (stat := locate(record.path).stat()) else ""})
+        record.model_copy(update={"token": tokens.get(record.path) or _token(locate(record.path))})
         for record in run.results
     ]
 
     def note(manifest: AssetManifest) -> AssetManifest:
-        left = tuple(earlier for earlier in manifest.superseded if earlier not in swept)
-        ours = manifest.last_run is not None and manifest.last_run.id == run.id
-        results = tuple(run.results) if ours else manifest.results
-        return manifest.model_copy(update={"results": results, "superseded": left})
+        return manifest.model_copy(
+            update={
+                "results": tuple(run.results) if _current(manifest) == run.id else manifest.results,
+                "superseded": tuple(earlier for earlier in manifest.superseded if earlier not in swept.results),
+                "unswept": tuple(earlier for earlier in manifest.unswept if earlier not in swept.fragments),
+            }
+        )
 
-    change_manifest(str(run.asset_name), str(run.asset_id), note)
+    name, asset_id = str(run.asset_name), str(run.asset_id)
+    known = StoredManifest(published.manifest, published.token) if published else None
+    _, after, _ = change_manifest(name, asset_id, note, known)
+    if _current(after) != run.id:
+        show(name, asset_id)
+
+
+def _token(location: Location) -> str:
+    return stat.token if (stat := location.stat()) else ""
 
 
 def _undo(run: DataAssetRun, before: AssetManifest, foreign: Mapping[str, Location], shown: bool) -> None:
@@ -339,10 +413,10 @@ def _undo(run: DataAssetRun, before: AssetManifest, foreign: Mapping[str, Locati
 
     def back(manifest: AssetManifest) -> AssetManifest:
         nonlocal undone
-        undone = manifest.last_run is not None and manifest.last_run.id == run.id
+        undone = _current(manifest) == run.id
         return before if undone else manifest
 
-    was, _ = change_manifest(name, asset_id, back)
+    was, _, _ = change_manifest(name, asset_id, back)
     if (was and was.last_run) == before.last_run:
         return  # the switch had not come about
     if not shown:
@@ -360,19 +434,12 @@ def _undo(run: DataAssetRun, before: AssetManifest, foreign: Mapping[str, Locati
 
 
 def whole(record: ResultRecord) -> bool:
-    """Whether a published result is there with the very bytes that its run wrote, at both its places.
+    """Whether a published result is there with the very bytes that its run wrote.
 
-    The storage's version token tells without reading; only if it differs are the bytes compared. A run's own file
-    that was lost is made again from the published one.
+    The storage's version token tells without reading; only if it differs are the bytes compared.
     """
     location = locate(record.path)
     stat = location.stat()
     if stat is None or stat.size != record.size:
         return False
-    if stat.token != record.token and checksum_at(location) != record.sha256:
-        return False
-    own = locate(record.file)
-    kept = own.stat()
-    if kept is None or kept.size != record.size:
-        location.link_to(own)
-    return True
+    return stat.token == record.token or checksum_at(location) == record.sha256

@@ -15,9 +15,10 @@ from mad_prefect_core.runs.holds import is_held
 from mad_prefect_core.runs.kept import change_kept, read_kept
 from mad_prefect_core.runs.lease import Holder
 from mad_prefect_core.runs.manifest import AssetManifest, AssetManifestRun, read_manifest
-from mad_prefect_core.runs.publish import drop_foreign, settle, show
+from mad_prefect_core.runs.publish import Swept, drop_foreign, settle, show
 from mad_prefect_core.runs.record import DataAssetRun, RunStatus
 from mad_prefect_core.runs.retention import Retention
+from mad_prefect_core.threads import in_threads
 
 __all__ = ["files_left", "files_of", "forget", "not_kept", "sweep_failed", "sweep_left", "sweep_superseded"]
 
@@ -27,21 +28,22 @@ _OURS = re.compile(r"fragment=\d+\..*|.*\.run|\..*\.tmp(\.\d+)?", re.DOTALL)
 """The names of the files that runs write: anything else in their folders is somebody else's."""
 
 
-def sweep_superseded(manifest: AssetManifest, retention: Retention | None = None) -> list[str]:
+def sweep_superseded(manifest: AssetManifest, retention: Retention | None = None) -> Swept:
     """After a publish: the fragments of the run before, and the results of those before that one, unless they are
     history or somebody in this process holds them; then what `retention` lets go of the history.
 
-    Returns the ids of the runs that are superseded no more: gone, or history. One of which something could not be
-    deleted is not among them: the next publish tries again.
+    What could not be deleted is not in the answer: the next publish tries again.
     """
-    done, history = [], []
-    for run_id in manifest.superseded:
-        run = _record(manifest.asset_name, manifest.asset_id, run_id)
+    records = {run_id: _record(manifest.asset_name, manifest.asset_id, run_id) for run_id in manifest.superseded}
+    done = [run_id for run_id, run in records.items() if run is None]
+    swept, history = list(done), []
+    for run_id, run in records.items():
         if run is None:
-            done.append(run_id)
             continue
-        if not (run.keeps_fragments or _delete(run, [fragment.path for fragment in run.fragments])):
-            continue
+        if run_id in manifest.unswept:
+            if not (run.keeps_fragments or _delete(run, [fragment.path for fragment in run.fragments])):
+                continue
+            swept.append(run_id)
         if run_id == manifest.superseded[-1] or _is_held(run):
             continue
         if run.keeps_results or run.pins:
@@ -53,7 +55,7 @@ def sweep_superseded(manifest: AssetManifest, retention: Retention | None = None
         known = change_kept(manifest, lambda runs: [*runs, *(run for run in history if run not in runs)])
         if retention:
             forget(manifest, not_kept(manifest, known, retention))
-    return done
+    return Swept(done, swept)
 
 
 def not_kept(
@@ -155,7 +157,7 @@ def _finish(run: DataAssetRun) -> bool:
         show(str(run.asset_name), str(run.asset_id))
         drop_foreign(manifest.results)
         record.results = list(manifest.results)
-        settle(record, ())  # what it superseded is swept by the next run: that one knows the retention
+        settle(record, Swept())  # what it superseded is swept by the next run: that one knows the retention
     # What its record says of a failure, if anything, turned out wrong: the manifest says what is current.
     record.status, record.error, record.phase = RunStatus.SUCCESS, None, None
     record.write()
@@ -179,15 +181,18 @@ def _record(asset_name: str, asset_id: str, run_id: str) -> DataAssetRun | None:
 def _delete(run: DataAssetRun, paths: Iterable[str]) -> bool:
     """Delete what is that run's own. Whether all of it is gone."""
     own = [path for path in paths if _is_own(run, path)]
-    gone = True
-    for path in own:
-        try:
-            locate(path).delete()
-        except (OSError, MadPrefectError) as error:
-            logger.warning("The file %s of an earlier run could not be deleted: %s", path, error)
-            gone = False
+    gone = in_threads(_is_deleted, own)
     _remove_if_empty({path.rpartition("/")[0] for path in own})
-    return gone
+    return all(gone)
+
+
+def _is_deleted(path: str) -> bool:
+    try:
+        locate(path).delete()
+    except (OSError, MadPrefectError) as error:
+        logger.warning("The file %s of an earlier run could not be deleted: %s", path, error)
+        return False
+    return True
 
 
 def _delete_staged(targets: Iterable[Location]) -> None:
@@ -228,9 +233,5 @@ def _files_in(run_id: str, folder: str) -> list[str]:
 def _remove_if_empty(folders: Iterable[str]) -> None:
     for folder in folders:
         location = locate(f"{folder}/x")
-        parent = location.path.rpartition("/")[0]
-        try:
-            if not location.mount.fs.ls(parent, detail=False):
-                location.mount.fs.rmdir(parent)
-        except OSError:
-            continue  # on object stores there are no folders; elsewhere an empty one left over does no harm
+        with suppress(OSError):  # somebody's file is in it, or there are no folders here
+            location.mount.fs.rmdir(location.path.rpartition("/")[0])

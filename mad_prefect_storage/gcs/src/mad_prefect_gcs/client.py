@@ -241,9 +241,9 @@ class GCSFiles(GCSFileSystem):  # type: ignore[misc]  # gcsfs is not typed
         """Bring a local file to a key: whole, or not at all. With `create`, raises `FileExistsError` where it is."""
         await transfers.upload(self, local, path, create)
 
-    async def rewrite(self, source: str, path: str) -> None:
-        """Copy an object on the server. Raises `FileNotFoundError`."""
-        await transfers.copy(self, source, path)
+    async def rewrite(self, source: str, path: str) -> str:
+        """Copy an object on the server. Returns the generation of the copy. Raises `FileNotFoundError`."""
+        return await transfers.copy(self, source, path)
 
     async def replace(self, path: str, data: bytes, expected: str | None) -> str:
         """Write an object if it is still of the generation `expected` (None: if there is none). Returns its new one.

@@ -98,7 +98,8 @@ async def _discard(fs: GCSFiles, session: str, path: str) -> None:
 async def write(fs: GCSFiles, path: str, data: bytes, create: bool = False) -> None:
     """Write an object in one request. With `create`, raises `FileExistsError` where it is."""
     if not create:
-        await fs.ask(path=path, **insertion(fs, path, data), params={"uploadType": "multipart"})
+        answer = await fs.ask(path=path, **insertion(fs, path, data), params={"uploadType": "multipart"})
+        fs.pinned.written(path, str(answer.json["generation"]), data)
         return
     try:
         await fs.replace(path, data, None)  # which knows its own write again where the answer was lost
@@ -132,13 +133,15 @@ def _resource(path: str, digest: bytes, metadata: Mapping[str, str] | None = Non
     return {**said, "contentType": "application/octet-stream", **({"metadata": metadata} if metadata else {})}
 
 
-async def copy(fs: GCSFiles, source: str, path: str) -> None:
-    """Copy an object on the server. Raises `FileNotFoundError`."""
+async def copy(fs: GCSFiles, source: str, path: str) -> str:
+    """Copy an object on the server. Returns the generation of the copy. Raises `FileNotFoundError`."""
     if source == path:
-        if await fs.resource(path) is None:
+        found = await fs.resource(path)
+        if found is None:
             raise FileNotFoundError(path)
-        return
+        return str(found["generation"])
     url = f"{fs.object_url(source)}/rewriteTo/{fs.object_url(path).partition('/storage/v1/')[2]}"
     answer = await fs.ask("POST", url, source)
     while not answer.json.get("done"):  # large objects between places take several requests
         answer = await fs.ask("POST", url, source, params={"rewriteToken": answer.says("rewriteToken")})
+    return str(answer.json["resource"]["generation"])

@@ -59,8 +59,11 @@ class LocalStorage:
         return [escape_glob(os.path.abspath(path)) for path in paths]
 
     def stage(self, fs: Any, path: str) -> Path:
-        """As the contract says. Raises `StorageError` for a folder that can't be made or written."""
+        """As the contract says. Raises `StorageError` for a folder that can't be made or written, and where there is
+        one at the path itself."""
         target = Path(path)
+        if target.is_dir():
+            raise StorageError("The file's path is a folder", path=path, hint="Name a file.")
         with _writing_into(target.parent):
             target.parent.mkdir(parents=True, exist_ok=True)
             if not os.access(target.parent, os.W_OK | os.X_OK):

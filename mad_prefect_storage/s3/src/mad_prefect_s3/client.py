@@ -293,9 +293,9 @@ class S3Files(S3FileSystem):  # type: ignore[misc]  # s3fs is not typed
         """Bring a local file to a key: whole, or not at all. With `create`, raises `FileExistsError` where it is."""
         await transfers.upload(self, local, path, create)
 
-    async def copy_object(self, source: str, path: str) -> None:
-        """Copy an object on the server. Raises `FileNotFoundError`."""
-        await transfers.copy(self, source, path)
+    async def copy_object(self, source: str, path: str) -> str | None:
+        """Copy an object on the server. Returns its token, where the server tells it. Raises `FileNotFoundError`."""
+        return await transfers.copy(self, source, path)
 
     async def replace(self, path: str, data: bytes, expected: str | None) -> str:
         """Write an object if it is still at version `expected` (None: if there is none). Returns its new token.

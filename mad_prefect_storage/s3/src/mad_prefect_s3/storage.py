@@ -65,9 +65,10 @@ class S3Storage:
         fs.run(fs.put_object, staged, path)
         staged.unlink()
 
-    def link(self, fs: Any, source: str, path: str) -> None:
+    def link(self, fs: Any, source: str, path: str) -> str | None:
         """As the contract says: a copy that the server makes."""
-        fs.run(fs.copy_object, source, path)
+        token: str | None = fs.run(fs.copy_object, source, path)
+        return token
 
     def stat(self, fs: Any, path: str) -> FileStat | None:
         """As the contract says. The token is the ETag, and the version's id where the bucket keeps versions."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mad_prefect_core.errors import StorageConflictError, StorageError
-from mad_prefect_s3.answers import MARK, code_of, md5, place
+from mad_prefect_s3.answers import MARK, code_of, md5, place, token_of
 
 if TYPE_CHECKING:
     from mad_prefect_s3.client import S3Files
@@ -36,7 +36,8 @@ async def upload(fs: S3Files, local: Path, path: str, create: bool = False) -> N
         if create:
             await _create(fs, path, data)
             return
-        await fs.call("put_object", path, Body=data, ContentMD5=await md5(data))
+        answer = await fs.call("put_object", path, Body=data, ContentMD5=await md5(data))
+        fs.pinned.written(path, token_of(answer), data)
         return
     length = part_length(size, _PART)
 
@@ -61,14 +62,16 @@ async def _create(fs: S3Files, path: str, data: bytes) -> None:
         raise FileExistsError(path) from error
 
 
-async def copy(fs: S3Files, source: str, path: str) -> None:
-    """Copy an object on the server. Raises `FileNotFoundError`."""
+async def copy(fs: S3Files, source: str, path: str) -> str | None:
+    """Copy an object on the server. Returns the token of the copy, where the server tells it. Raises
+    `FileNotFoundError`."""
     if source == path:  # which servers refuse
-        if await fs.head_object(path) is None:
+        found = await fs.head_object(path)
+        if found is None:
             raise FileNotFoundError(path)
-        return
+        return token_of(found)
     try:
-        await fs.call("copy_object", path, CopySource=place(source))
+        answer = await fs.call("copy_object", path, CopySource=place(source))
     except StorageError as error:
         if code_of(error) not in ("InvalidRequest", "EntityTooLarge"):
             raise
@@ -76,6 +79,9 @@ async def copy(fs: S3Files, source: str, path: str) -> None:
         if found is None or found["ContentLength"] <= _MAX_COPY:
             raise
         await _copy_in_parts(fs, source, path, found)
+        return None
+    etag = answer.get("CopyObjectResult", {}).get("ETag")
+    return token_of({**answer, "ETag": etag}) if etag else None
 
 
 async def _copy_in_parts(fs: S3Files, source: str, path: str, found: dict[str, Any]) -> None:

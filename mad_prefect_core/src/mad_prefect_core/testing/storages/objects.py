@@ -73,9 +73,12 @@ class ObjectContract(StorageBase, contract=True):
     def test_a_link_has_the_bytes_and_outlives_its_source(self, place: Place) -> None:
         """A link has the bytes of its source, replaces what was there, and stays when the source is deleted."""
         source, target = place.publish("a/x.run", b"new"), place.publish("b/x.bin", b"old one")
-        source.link_to(target)
+        token = source.link_to(target)
         assert place.bytes_at("b/x.bin") == b"new"
         assert place.bytes_at("a/x.run") == b"new"
+        stat = target.stat()
+        assert stat is not None
+        assert token in (None, stat.token), "the token that linking returned is not that of the file"
         source.delete()
         assert place.bytes_at("b/x.bin") == b"new"
 
