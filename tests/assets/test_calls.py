@@ -12,6 +12,7 @@ import pytest
 
 from mad_prefect_core import DataArtifact, asset
 from mad_prefect_core.errors import OptionError, UnknownFormatError
+from mad_prefect_core.session import Relation
 from mad_prefect_core.settings import Settings, use_settings
 
 calls: list[Any] = []
@@ -112,6 +113,20 @@ def test_sync_code_calls_and_queries(base: Path) -> None:
 
     assert x.call_sync(3).path == "3.parquet"
     assert x.with_arguments(4).query_sync("SELECT n + ? AS m FROM data", [1]).fetchall() == [(5,)]
+
+
+def test_a_query_from_sync_code_is_not_run_before_its_rows_are_asked_for(
+    base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @asset("x.json")
+    def x() -> Any:
+        return [{"n": 1}]
+
+    shown: list[Relation] = []
+    # Its repr runs the query, and asyncio makes one of what a task returns.
+    monkeypatch.setattr(Relation, "__repr__", lambda self: f"{shown.append(self)}")
+    assert x.query_sync() is not None
+    assert shown == []
 
 
 async def test_sync_code_calls_and_queries_inside_a_running_loop(base: Path) -> None:

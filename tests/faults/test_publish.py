@@ -81,13 +81,15 @@ async def test_a_result_whose_files_are_gone_says_so_and_is_not_taken_for_no_dat
     relation = await artifact.query()  # from the user's path, which has the same bytes
     assert relation is not None
     assert relation.fetchall() == [(1,)]
+    assert own.read_bytes() == (base / "x.parquet").read_bytes(), "it is made again, for the history"
     (base / "x.parquet").unlink()
+    own.unlink()
     with pytest.raises(ResultGoneError, match=r"x\.parquet"):
         await artifact.query()
     assert not await artifact.exists()
 
 
-@pytest.mark.parametrize("dies_in", ["show", "settle"])
+@pytest.mark.parametrize("dies_in", ["_link", "settle"])
 async def test_a_run_that_was_killed_after_the_switch_is_finished_by_the_next(base: Path, dies_in: str) -> None:
     (base / "killed.py").write_text(
         textwrap.dedent(
@@ -104,11 +106,7 @@ async def test_a_run_that_was_killed_after_the_switch_is_finished_by_the_next(ba
                 return [{{"n": sys.argv[1]}}]
 
             if sys.argv[1] == "2":
-                publish.show = lifecycle.settle = None
-                setattr(publish if "{dies_in}" == "show" else lifecycle, "{dies_in}", lambda *_: os._exit(9))
-                if "{dies_in}" == "settle":
-                    from mad_prefect_core.runs.sweep import show
-                    publish.show = show
+                setattr(publish if "{dies_in}" == "_link" else lifecycle, "{dies_in}", lambda *_: os._exit(9))
             killed.call_sync()
             """
         )
@@ -189,7 +187,7 @@ async def test_where_undoing_a_publish_fails_too_nothing_is_deleted(
     def broken(*_: Any) -> None:
         raise OSError("for good")
 
-    monkeypatch.setattr(publish, "show", broken)
+    monkeypatch.setattr(publish, "_link", broken)
     monkeypatch.setattr(publish, "_undo", broken)
 
     @asset("x.csv")
@@ -222,7 +220,7 @@ async def test_a_run_of_unknown_outcome_keeps_its_result_when_the_next_one_fails
         return [{"a": 1}]
 
     with monkeypatch.context() as patched:
-        patched.setattr(publish, "show", broken)
+        patched.setattr(publish, "_link", broken)
         patched.setattr(publish, "_undo", broken)
         with pytest.raises(OutcomeUnknownError):
             await x()

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+from fsspec.implementations.local import LocalFileSystem
 from memory_storage import MemoryFiles, MemoryStorage
 from pydantic import SecretStr
 
@@ -85,6 +86,18 @@ class DeletesBeforeLinking(MemoryStorage):
         if fs.isfile(path):
             fs.rm_file(path)
         super().link(fs, source, path)
+
+
+class _RemovesAll(LocalFileSystem):
+    cachable = False
+
+    def rmdir(self, path: str) -> None:
+        shutil.rmtree(path)
+
+
+class RemovesFullFolders(LocalStorage):
+    def filesystem(self, url: str, options: Options) -> tuple[LocalFileSystem, str]:
+        return _RemovesAll(), super().filesystem(url, options)[1]
 
 
 class TakesFoldersForFiles(MemoryStorage):
@@ -448,6 +461,7 @@ PLANTED: dict[str, tuple[type[Any], ...]] = {
     "test_a_publish_of_nothing_is_an_error": (PublishesNothingSilently,),
     "test_a_link_has_the_bytes_and_outlives_its_source": (LinksSymbolically,),
     "test_a_link_and_its_source_go_separate_ways": (WritesInPlace,),
+    "test_a_folder_that_has_files_is_not_removed": (RemovesFullFolders,),
     "test_a_link_to_nothing_is_an_error": (LinksNothingSilently,),
     "test_a_link_again_or_to_itself_keeps_the_bytes": (DeletesBeforeLinking,),
     "test_where_there_is_no_file_there_is_none": (TakesFoldersForFiles,),

@@ -20,10 +20,7 @@ from mad_prefect_core.assets.plan import Plan
 from mad_prefect_core.assets.privacy import described, redacted
 from mad_prefect_core.assets.templates import written_hive_keys
 from mad_prefect_core.duckdb_files import register_mad
-from mad_prefect_core.errors import (
-    AssetRunningError,
-    located,
-)
+from mad_prefect_core.errors import AssetRunningError, MadPrefectError, located
 from mad_prefect_core.mounts import checked_folder
 from mad_prefect_core.paths import is_url, relative_key, safe_segment
 from mad_prefect_core.plugins import get_host
@@ -276,7 +273,7 @@ class _Run(Lifecycle):
             # A cancellation that came while the result was being published leaves it published.
             text = redacted(f"{type(error).__name__}: {error}", self.plan.arguments)
             await in_thread(self.end if self.published else partial(self.fail, error, text))
-            if isinstance(error, OSError):
+            if isinstance(error, OSError | MadPrefectError):
                 self.check_lease()
             raise
         await in_thread(self.end)

@@ -4,8 +4,8 @@ It is a small object on the storage, taken by compare-and-swap. Its holder write
 goes on. One whose process is gone, or that nobody has written for as long as it says, may be taken by another. No clock
 is compared with another: who waits measures how long the object has been the same.
 
-Whoever lost the lease can't publish: it is renewed right before the switch, and the switch itself refuses a manifest
-that is not as it was when the lease was taken.
+Whoever lost the lease can't publish: the switch is refused to who has not renewed it for its time, and where another
+run is current than when it was taken.
 """
 
 from __future__ import annotations

@@ -179,7 +179,8 @@ def _counted(
     written = list(zip(targets, staged, strict=True))
     cheapest = next((pair for pair in written if pair[0].format.capabilities.schema_in_file), written[0])
     format, suffix = cheapest[0].format, cheapest[0].suffix
-    read = format.read_back(options.writing(format))
+    own = format.read_back(options.writing(format)).explicit()
+    read = options.reading(format).model_copy(update={**own, "hive_partitioning": False})
     with located(path=cheapest[0].path, phase="union"):
         relation = format.scan(session, [escape_glob(str(cheapest[1]))], read, suffix=suffix, schema=schema)
         counts = ", ".join(("count(*)", *(f"count({quote(name)})" for name in schema)))

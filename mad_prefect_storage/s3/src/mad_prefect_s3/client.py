@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from aiobotocore.credentials import AioAssumeRoleCredentialFetcher, AioDeferredRefreshableCredentials
 from aiobotocore.session import AioSession
-from fsspec.asyn import sync
+from fsspec.asyn import sync, sync_wrapper
 from s3fs import S3FileSystem
 
 from mad_prefect_core.errors import OptionError, StorageError
@@ -386,6 +386,8 @@ class S3Files(S3FileSystem):  # type: ignore[misc]  # s3fs is not typed
 
     async def _rmdir(self, path: str) -> None:
         """A folder is there as long as there are files in it."""
+
+    rmdir = sync_wrapper(_rmdir)  # s3fs binds its own
 
 
 class _Role:

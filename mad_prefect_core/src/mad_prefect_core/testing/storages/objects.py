@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from contextlib import suppress
 
 import pytest
 
@@ -91,6 +92,13 @@ class ObjectContract(StorageBase, contract=True):
         source.link_to(target)
         place.publish("x.run", b"newer")
         assert place.bytes_at("deep/x.bin") == b"old"
+
+    def test_a_folder_that_has_files_is_not_removed(self, place: Place) -> None:
+        """`rmdir` of a folder that is not empty removes nothing, whether or not it raises `OSError`."""
+        place.publish("d/x.bin", b"data")
+        with suppress(OSError):
+            place.fs.rmdir(place.path("d"))
+        assert place.bytes_at("d/x.bin") == b"data"
 
     def test_a_link_to_nothing_is_an_error(self, place: Place) -> None:
         """Linking a file that is not there raises `FileNotFoundError`, and the target stays."""
