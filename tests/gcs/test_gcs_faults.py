@@ -372,12 +372,28 @@ def test_who_lacks_a_permission_is_told_what_is_needed_and_nothing_is_lost(own_b
     assert own_bucket.get("x") == b"old"
 
 
-def test_an_asset_says_which_asset_path_and_phase_it_was(based: Any) -> None:
-    @asset("gs://no-such-bucket/x.json")
+@pytest.mark.parametrize("wrong", ["bucket", "token", "endpoint", "server gone"])
+def test_whatever_is_wrong_an_asset_says_within_seconds_which_asset_and_url(
+    based: Any, monkeypatch: pytest.MonkeyPatch, wrong: str
+) -> None:
+    if wrong == "bucket":
+        monkeypatch.setenv("FILESYSTEM_URL", "gs://no-such-bucket/lake")
+    elif wrong == "token":
+        based.proxy.fail(Fault(status=401), times=None)
+    elif wrong == "endpoint":
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", "http://127.0.0.1:9")
+    else:
+        based.proxy.fail(Fault(), times=None)
+
+    @asset(f"{based.url}/there/x.json", name="numbers")
     def numbers() -> Any:
         return [{"id": 1}]
 
+    started = time.monotonic()
     with pytest.raises(StorageError) as raised:
         numbers.query_sync()
-    assert "numbers" in str(raised.value.asset)
-    assert "no-such-bucket" in str(raised.value.path)
+    assert time.monotonic() - started < 15
+    error = raised.value
+    assert error.asset == "numbers"
+    assert str(error.path).startswith(("gs://no-such-bucket/lake/", f"{based.url}/"))
+    assert str(error).count("asset 'numbers'") == str(error).count(f"path '{error.path}'") == 1
