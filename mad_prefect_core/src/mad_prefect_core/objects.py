@@ -34,6 +34,9 @@ __all__ = ["ObjectReader", "PinnedFiles", "StagedUpload", "Tail", "staged_file"]
 _TAIL = 512 * 2**10  # bytes; small objects whole, and the footers of large ones, in the request that looks them up
 _AHEAD = 8 * 2**20
 _KEPT = 64 * 2**20
+_LONGEST = 32 * 2**20  # bytes of a piece that is kept
+_LEAST = 64 * 2**10  # what a piece counts for, however short
+_KNOWN = 4096  # objects
 _PARALLEL = 8
 _registering = threading.Lock()
 _numbers = itertools.count(1)
@@ -114,11 +117,39 @@ class ObjectReader(Protocol):
         """These bytes of that very version. Raises `StorageError` where it is not there any more."""
 
 
+class _Pieces:
+    """The bytes of objects that were read last, 64 MiB of them. Each piece is of one version, so it stays right."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._pieces: OrderedDict[tuple[str, str, int], bytes] = OrderedDict()
+        self._size = 0
+
+    def find(self, path: str, version: str, start: int, end: int) -> bytes | None:
+        with self._lock:
+            for key, data in self._pieces.items():
+                if key[:2] == (path, version) and key[2] <= start and end <= key[2] + len(data):
+                    self._pieces.move_to_end(key)
+                    return data[start - key[2] : end - key[2]]
+        return None
+
+    def keep(self, path: str, version: str, start: int, data: bytes) -> None:
+        if len(data) > _LONGEST:
+            return
+        with self._lock:
+            if (before := self._pieces.pop((path, version, start), None)) is not None:
+                self._size -= max(len(before), _LEAST)
+            self._pieces[path, version, start] = data
+            self._size += max(len(data), _LEAST)
+            while self._size > _KEPT:
+                self._size -= max(len(self._pieces.popitem(last=False)[1]), _LEAST)
+
+
 class PinnedFiles(AbstractFileSystem):  # type: ignore[misc]  # fsspec is not typed
     """The filesystem that is registered with DuckDB for one store.
 
-    The ends of the objects that were read last are kept, 64 MiB of them: to read a small object again takes one
-    request, which says whether it is still that version. A run's own files need none: they are written once.
+    What was read last is kept, 64 MiB of it: to read it again takes one request, which says whether it is still that
+    version. A run's own files need none: they are written once.
     """
 
     cachable = False
@@ -128,54 +159,54 @@ class PinnedFiles(AbstractFileSystem):  # type: ignore[misc]  # fsspec is not ty
         self.protocol = f"mad-{name}-{next(_numbers)}"
         self._reader = reader
         self._lock = threading.Lock()
-        self._tails: OrderedDict[str, Tail] = OrderedDict()
-        self._bytes = 0
+        self._known: OrderedDict[str, tuple[str, int]] = OrderedDict()
+        """Version and size of the objects that were looked up last."""
+        self._pieces = _Pieces()
 
     def urls(self, session: Session, paths: Sequence[str]) -> list[str]:
         """What DuckDB on this session reads the objects by, as they are now. Raises `FileNotFoundError`."""
         if len(paths) == 1:
-            tails = [self._look(paths[0])]
+            found = [self._look(paths[0])]
         else:
             with ThreadPoolExecutor(_PARALLEL) as threads:
-                tails = list(threads.map(self._look, paths))
+                found = list(threads.map(self._look, paths))
         with _registering:
             if not session.connection.filesystem_is_registered(self.protocol):
                 session.connection.register_filesystem(self)
-        pinned = zip(paths, tails, strict=True)
-        return [f"{self.protocol}://{quote(tail.version, safe='')}.{tail.size}/{path}" for path, tail in pinned]
+        pinned = zip(paths, found, strict=True)
+        return [f"{self.protocol}://{quote(version, safe='')}.{size}/{path}" for path, (version, size) in pinned]
 
     def open_now(self, path: str) -> SharedFile:
         """The object as it is now, for reading. Raises `FileNotFoundError`."""
-        tail = self._look(path)
-        return self._shared(path, tail.version, tail.size)
+        return self._shared(path, *self._look(path))
 
     def written(self, path: str, version: str, data: bytes) -> None:
         """Know an object that this process has just written, all of it."""
-        if len(data) <= _TAIL:
-            self._keep(path, Tail(version, len(data), data))
+        self._know(path, Tail(version, len(data), data))
 
-    def _look(self, path: str) -> Tail:
+    def _look(self, path: str) -> tuple[str, int]:
         with self._lock:
-            kept = self._tails.get(path)
-        if kept is not None and is_written_once(path):
-            return kept
-        tail = self._reader.tail(path, _TAIL, kept.version if kept else None) or kept
-        assert tail is not None  # None was answered only if it is the one that is kept
-        self._keep(path, tail)
-        return tail
+            known = self._known.get(path)
+        if known is not None and is_written_once(path):
+            return known
+        tail = self._reader.tail(path, _TAIL, known[0] if known else None)
+        if tail is None:
+            assert known is not None  # None is answered only if it is the version that is known
+            return known
+        return self._know(path, tail)
+
+    def _know(self, path: str, tail: Tail) -> tuple[str, int]:
+        with self._lock:
+            self._known.pop(path, None)
+            self._known[path] = found = tail.version, tail.size
+            if len(self._known) > _KNOWN:
+                self._known.popitem(last=False)
+        self._pieces.keep(path, tail.version, tail.size - len(tail.data), tail.data)
+        return found
 
     def _forget(self, path: str) -> None:
         with self._lock:
-            tail = self._tails.pop(path, None)
-            self._bytes -= len(tail.data) if tail else 0
-
-    def _keep(self, path: str, tail: Tail) -> None:
-        with self._lock:
-            before = self._tails.pop(path, None)
-            self._tails[path] = tail
-            self._bytes += len(tail.data) - (len(before.data) if before else 0)
-            while self._bytes > _KEPT:
-                self._bytes -= len(self._tails.popitem(last=False)[1].data)
+            self._known.pop(path, None)
 
     def _pinned(self, name: str) -> tuple[str, str, int]:
         version, _, path = name.removeprefix(f"{self.protocol}://").partition("/")
@@ -192,19 +223,17 @@ class PinnedFiles(AbstractFileSystem):  # type: ignore[misc]  # fsspec is not ty
         def fetch(start: int, end: int) -> bytes:
             if start >= end:
                 return b""
-            with self._lock:
-                tail = self._tails.get(path)
-            if tail is not None and tail.version == version and (first := size - len(tail.data)) <= start:
-                return tail.data[start - first : end - first]
-            if size <= _TAIL:  # it is kept no longer
-                whole = Tail(version, size, self._reader.fetch(path, version, 0, size))
-                self._keep(path, whole)
-                return whole.data[start:end]
+            data = self._pieces.find(path, version, start, end)
+            if data is not None:
+                return data
+            first, last = (0, size) if size <= _TAIL else (start, end)
             try:
-                return self._reader.fetch(path, version, start, end)
+                data = self._reader.fetch(path, version, first, last)
             except OSError:
                 self._forget(path)  # it may be there in another version, or not at all
                 raise
+            self._pieces.keep(path, version, first, data)
+            return data[start - first : end - first]
 
         return SharedFile(fetch, size, ahead=_AHEAD)
 
