@@ -16,7 +16,16 @@ __all__ = ["ROOT", "about", "environment", "python"]
 
 ROOT = Path(__file__).resolve().parents[1]
 _OLD = ROOT / ".tmp" / "bench" / "old"
-_OLD_PACKAGES = ("mad-prefect==2.3.0", "fastapi<0.151", "msgspec", "pandas", "polars", "pyarrow")
+_OLD_PACKAGES = (
+    "mad-prefect==2.3.0",
+    "fastapi<0.151",
+    "moto[server,s3]",
+    "msgspec",
+    "pandas",
+    "polars",
+    "pyarrow",
+    "s3fs",
+)
 _VERSIONS = ("mad-prefect", "duckdb", "prefect", "pyarrow", "pandas", "polars")
 
 
