@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import io
 import ipaddress
 import os
 import shutil
@@ -75,6 +76,8 @@ def moto() -> Iterator[S3Server]:
     app, lock = DomainDispatcherApplication(create_backend_app), threading.Lock()
 
     def one_at_a_time(environ: Any, start_response: Any) -> Any:
+        if length := environ.get("CONTENT_LENGTH"):  # before the lock: a client that is killed may never send all of it
+            environ["wsgi.input"] = io.BytesIO(environ["wsgi.input"].read(int(length)))
         with lock:  # moto checks a condition and then writes, with nothing to hold others off between
             return app(environ, start_response)
 
