@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import socket
 import threading
 import time
@@ -14,7 +15,8 @@ from http_proxy import Fault
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mad_prefect_core.errors import StorageError
+from mad_prefect_core import asset
+from mad_prefect_core.errors import ResultGoneError, StorageError
 from mad_prefect_s3 import S3Options, S3Storage, transfers
 
 STORAGE = S3Storage()
@@ -168,3 +170,19 @@ def test_a_file_that_was_created_is_known_for_ours_where_the_answer_was_lost(buc
     assert len(bucket.get("x")) == size
     with pytest.raises(FileExistsError), fs.open(bucket.path("x"), "xb"):
         pass
+
+
+def test_a_file_that_the_server_says_is_not_there_is_gone_and_not_corrupt(
+    based: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @asset("x.parquet", cache_expiration=dt.timedelta(hours=1))
+    def numbers() -> Any:
+        return [{"id": 1}]
+
+    numbers.call_sync()
+    monkeypatch.setenv("AWS_EXECUTION_ENV", "another")  # another client, as that of another process
+    based.proxy.fail(Fault(status=404), times=None, method="GET", path=".run")  # without a body
+    with pytest.raises(ResultGoneError, match="Query the asset again"):
+        numbers.query_sync("WHERE id = 1").fetchall()
+    based.proxy.heal()
+    assert numbers.query_sync("WHERE id = 1").fetchall() == [(1,)]
