@@ -11,7 +11,7 @@ from mad_prefect_core.contracts import Options, ReadOptions
 from mad_prefect_core.errors import ResultGoneError, located
 from mad_prefect_core.mounts import locate
 from mad_prefect_core.plugins import get_host
-from mad_prefect_core.session import Relation
+from mad_prefect_core.session import DuckSession, Relation
 from mad_prefect_core.threads import in_thread
 
 __all__ = ["DataArtifact"]
@@ -77,16 +77,17 @@ class DataArtifact:
         """The name of its format."""
         return self.format.name
 
-    async def persist(self) -> bool:
+    async def persist(self, session: DuckSession | None = None) -> bool:
         """Write `data` to `path`, whole or not at all, once. False, and no file, where there is no data.
+
+        `session`, if given, is one for writing that nobody else uses meanwhile.
 
         Raises `DataError` and `StorageError` with column, path and batch; what was at the path is untouched then.
         """
         if self.persisted or (self.data is None and self._file is not None):
             return True
         with located(path=self.path, phase="write"):
-            location = await in_thread(locate, self.path)
-            self._file = await write_file(location, self.data, self.format, self.suffix, self.options)
+            self._file = await write_file(self.path, self.data, self.format, self.suffix, self.options, session)
         self.data = None
         self.persisted = self._file is not None
         return self.persisted

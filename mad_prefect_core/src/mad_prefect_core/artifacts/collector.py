@@ -12,7 +12,7 @@ from mad_prefect_core.artifacts.artifact import DataArtifact
 from mad_prefect_core.artifacts.files import DataFile, FormatOptions
 from mad_prefect_core.artifacts.scan import scan_files
 from mad_prefect_core.batch import ColumnBatch, SchemaGrowth, iter_batches
-from mad_prefect_core.batch.sources import yield_data_batches
+from mad_prefect_core.batch.sources import together, yield_data_batches
 from mad_prefect_core.contracts import Batch, Options, ReadOptions, Schema
 from mad_prefect_core.errors import UnsupportedDataError, located
 from mad_prefect_core.plugins import get_host
@@ -36,6 +36,7 @@ class DataArtifactCollector:
         read_json_options, read_csv_options: As in 2.x; short for two entries of `read_options`.
         read_options, write_options: Options of any formats.
         hive: Values of `key=value` folders that become columns of every fragment, by name.
+        fragment_rows: Put items together until a fragment has so many rows; None for a fragment an item.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class DataArtifactCollector:
         read_options: Any = None,
         write_options: Options | list[Options] | tuple[Options, ...] | None = None,
         hive: Schema | None = None,
+        fragment_rows: int | None = None,
     ) -> None:
         self.collector = collector
         self.dir = dir.rstrip("/")
@@ -59,18 +61,25 @@ class DataArtifactCollector:
         self.hive = hive or {}
         self.read_json_options = read_json_options
         self.read_csv_options = read_csv_options
+        self.fragment_rows = fragment_rows
         self._written: set[str] = set()
 
     async def collect(self) -> list[DataArtifact]:
         """Persist every item, in order. Raises what the function raises, and `DataError` naming the batch."""
-        async with aclosing(yield_data_batches(self.collector)) as items:
-            for number in itertools.count():
-                with located(phase="collect", batch=number):
-                    if not await self._collect_next(items):
-                        break
+        items = yield_data_batches(self.collector)
+        if self.fragment_rows:
+            host = get_host()
+            format = host.format_named(self.filetype) if self.filetype else host.format_for("rows")
+            items = together(items, self.fragment_rows, self.options.declared(format))
+        with await in_thread(DuckSession.for_writing) as session:
+            async with aclosing(items):
+                for number in itertools.count():
+                    with located(phase="collect", batch=number):
+                        if not await self._collect_next(items, session):
+                            break
         return self.artifacts
 
-    async def _collect_next(self, items: AsyncIterator[Any]) -> bool:
+    async def _collect_next(self, items: AsyncIterator[Any], session: DuckSession) -> bool:
         try:
             item = await anext(items)
         except StopAsyncIteration:
@@ -83,7 +92,7 @@ class DataArtifactCollector:
         if artifact is None:
             return True
         fresh = artifact.data is not None and not artifact.persisted
-        if await _persisted(artifact):
+        if await artifact.persist(session) or (artifact.data is None and await artifact.exists()):
             artifact.become(await self._as_fragment(artifact, fresh))
             self.artifacts.append(artifact)
         return True
@@ -111,7 +120,9 @@ class DataArtifactCollector:
         else:
             format = get_host().format_named(self.filetype)
         path = f"{self.dir}/fragment={number}{format.suffixes[0]}"
-        return DataArtifact(path, data, read_options=self.options.read, write_options=self.options.write)
+        artifact = DataArtifact(path, data)
+        artifact.options = self.options
+        return artifact
 
     async def _as_fragment(self, artifact: DataArtifact, fresh: bool) -> DataFile:
         """The artifact's file with what a run has to know: a schema growth, and its folders' keys."""
@@ -128,10 +139,6 @@ class DataArtifactCollector:
             schema = scan_files(session, [file], self.options).limit(0).to_arrow_table().schema
         growth.add(ColumnBatch(schema.empty_table()).schema, {})
         return growth
-
-
-async def _persisted(artifact: DataArtifact) -> bool:
-    return await artifact.persist() or (artifact.data is None and await artifact.exists())
 
 
 async def _again(first: Batch, rest: AsyncIterator[Batch]) -> AsyncIterator[Batch]:

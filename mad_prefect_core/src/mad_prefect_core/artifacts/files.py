@@ -14,8 +14,8 @@ from pydantic import ValidationError
 from mad_prefect_core.batch import SchemaGrowth, iter_batches
 from mad_prefect_core.batch.text import text_kind
 from mad_prefect_core.contracts import Batch, Format, FormatWriter, Options, ReadOptions, Schema
-from mad_prefect_core.errors import OptionError
-from mad_prefect_core.mounts import Location
+from mad_prefect_core.errors import OptionError, SchemaError
+from mad_prefect_core.mounts import Location, locate
 from mad_prefect_core.paths import hive_keys
 from mad_prefect_core.session import DuckSession
 from mad_prefect_core.threads import in_thread
@@ -95,7 +95,7 @@ class FormatOptions:
         """The read options for a file that was written under these; `declared`, if it may hold text of the user's
         own in columns whose type he has named."""
         back = format.read_back(self.writing(format))
-        if not declared:
+        if not (declared and self.read):
             return back
         given = self.reading(format)
         spelling = {name: value for name in _SPELLING if (value := getattr(given, name, None)) is not None}
@@ -103,6 +103,8 @@ class FormatOptions:
 
     def declared(self, format: Format) -> DeclaredTypes:
         """The columns whose type the user has named in the read options."""
+        if not self.read:
+            return DeclaredTypes({})
         given = self.reading(format)
         named = [value for name in _TYPES if isinstance(value := getattr(given, name, None), dict)]
         every = "VARCHAR" if getattr(given, "all_varchar", None) else None
@@ -188,49 +190,60 @@ class DataFile:
 
 
 async def write_file(
-    location: Location, data: object, format: Format, suffix: str, options: FormatOptions
+    path: str, data: object, format: Format, suffix: str, options: FormatOptions, session: DuckSession | None = None
 ) -> DataFile | None:
     """Write everything that `data` gives to one file, whole or not at all; None, and no file, where there is no data.
 
-    Blocking work runs in threads, so other assets go on meanwhile.
+    Blocking work runs in threads, so other assets go on meanwhile: for one batch, the usual case, at one go.
+    `session` is one for writing that nobody else uses meanwhile.
     """
-    declared = options.declared(format)
-    file: _OpenFile | None = None
+    file = _OpenFile(path, format, suffix, options, session)
+    last: Batch | None = None
     try:
-        async for batch in iter_batches(data, declared):
-            if file is None:
-                file = _OpenFile(location, format, suffix, options, SchemaGrowth(declared))
-            await in_thread(file.write, batch)
-        return await in_thread(file.close) if file else None
+        async for batch in iter_batches(data, options.declared(format)):
+            if last is not None:
+                await in_thread(file.write, last)
+            last = batch
+        return await in_thread(file.finish, last) if last is not None else None
     except BaseException:
-        if file:
-            file.abort()
+        file.abort()
         raise
+    finally:
+        if session is None:
+            file.session.close()
 
 
 class _OpenFile:
-    """A file that is being written: nothing is to be seen of it before `close`."""
+    """A file that is being written: nothing is to be seen of it before `finish`."""
 
     def __init__(
-        self, location: Location, format: Format, suffix: str, options: FormatOptions, growth: SchemaGrowth
+        self, path: str, format: Format, suffix: str, options: FormatOptions, session: DuckSession | None
     ) -> None:
-        self._file = DataFile(location, format, suffix, growth=growth)
-        self._growth = growth
+        self._path = path
+        self._format = format
+        self._suffix = suffix
         self._options = options
-        self._session = DuckSession.for_writing()
-        options.declared(format).check(self._session)
+        self._declared = options.declared(format)
+        self._growth = SchemaGrowth(self._declared)
+        self.session = session or DuckSession.for_writing()
+        self._location: Location
         self._staged: Path | None = None
         self._writer: FormatWriter | None = None
         self._columnar = False
 
     def write(self, batch: Batch) -> None:
-        self._growth.add(batch.schema, batch.text, batch.wide)
+        try:
+            self._growth.add(batch.schema, batch.text, batch.wide)
+        except SchemaError as error:
+            error.batch = getattr(batch, "item", error.batch)
+            raise
         self._columnar |= batch.is_columnar
         if self._writer is None:
-            format = self._file.format
-            self._staged = self._file.location.stage()
-            self._writer = format.writer(
-                self._session, self._staged, self._options.writing(format), suffix=self._file.suffix
+            self._declared.check(self.session)
+            self._location = locate(self._path)
+            self._staged = self._location.stage()
+            self._writer = self._format.writer(
+                self.session, self._staged, self._options.writing(self._format), suffix=self._suffix
             )
         try:
             self._writer.write(batch)
@@ -239,25 +252,33 @@ class _OpenFile:
                 raise problem from error
             raise
 
-    def close(self) -> DataFile:
-        assert self._writer is not None  # write() comes first
+    def finish(self, last: Batch) -> DataFile:
+        self.write(last)
+        assert self._writer is not None
         assert self._staged is not None
         self._writer.close()
         size, digest = self._staged.stat().st_size, checksum(self._staged)
         # A fragment that a power cut takes is made again by the next run; results are published durably.
-        self._file.location.publish(self._staged, durable=False)
-        schema = duckdb_schema(self._session, self._growth.result())
-        self._session.close()
-        named = self._options.declared(self._file.format).of(schema)
-        read = self._options.reading_back(self._file.format, declared=bool(named))
-        return replace(self._file, schema=schema | named, columnar=self._columnar, size=size, sha256=digest, read=read)
+        self._location.publish(self._staged, durable=False)
+        schema = duckdb_schema(self.session, self._growth.result())
+        named = self._declared.of(schema)
+        return DataFile(
+            self._location,
+            self._format,
+            self._suffix,
+            schema=schema | named,
+            growth=self._growth,
+            columnar=self._columnar,
+            size=size,
+            sha256=digest,
+            read=self._options.reading_back(self._format, declared=bool(named)),
+        )
 
     def abort(self) -> None:
         if self._writer is not None:
             self._writer.abort()
         if self._staged is not None:
             self._staged.unlink(missing_ok=True)
-        self._session.close()
 
 
 def unified_schema(session: DuckSession, files: Sequence[DataFile], options: FormatOptions) -> dict[str, str] | None:

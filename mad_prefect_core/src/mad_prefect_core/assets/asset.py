@@ -160,6 +160,7 @@ class DataAsset(WithHistory, Generic[P, R]):
         read_options: ManyReadOptions | Unset = UNSET,
         write_options: ManyWriteOptions | Unset = UNSET,
         on_running: OnRunning | Unset = UNSET,
+        fragment_rows: int | Unset | None = UNSET,
         retention: Retention | Unset | None = UNSET,
         cache_on: tuple[CacheOn, ...] | Unset = UNSET,
     ) -> DataAsset[P, R]:
@@ -174,6 +175,7 @@ class DataAsset(WithHistory, Generic[P, R]):
             "read_options": read_options,
             "write_options": write_options,
             "on_running": on_running,
+            "fragment_rows": fragment_rows,
             "retention": retention,
             "cache_on": cache_on,
         }

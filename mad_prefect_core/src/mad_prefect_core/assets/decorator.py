@@ -35,6 +35,7 @@ class AssetDecorator:
         read_options: ManyReadOptions = None,
         write_options: ManyWriteOptions = None,
         on_running: OnRunning = "wait",
+        fragment_rows: int | None = None,
         retention: Retention | None = None,
         cache_on: tuple[CacheOn, ...] = (),
     ) -> Callable[[Callable[P, R]], DataAsset[P, R]]:
@@ -54,6 +55,8 @@ class AssetDecorator:
             on_running: What a call does while another run writes to the same paths, wherever it runs: "wait" until it
                 is over, then find its result in the cache or run; "reuse" its result, whatever `cache_expiration`
                 says; or "fail" with `AssetRunningError`.
+            fragment_rows: Put what is yielded together until a fragment has so many rows, which makes many small items
+                faster; what is not yet a fragment is held in memory. A fragment a yield if not given.
             retention: Keep the results of earlier runs as history, those that it wants.
             cache_on: What else makes a cached call run again: "code", when the function or a helper of it has changed;
                 "upstream", when an asset that the function read has a newer result.
@@ -72,6 +75,7 @@ class AssetDecorator:
             read_options=read_options,
             write_options=write_options,
             on_running=on_running,
+            fragment_rows=fragment_rows,
             retention=retention,
             cache_on=cache_on,
         )

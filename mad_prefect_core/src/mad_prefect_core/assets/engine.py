@@ -305,6 +305,7 @@ class _Run(Lifecycle):
                 read_options=formats.read,
                 write_options=formats.write,
                 hive=self.hive,
+                fragment_rows=self.plan.options.fragment_rows,
             )
             artifacts = await collector.collect()
         found = [(artifact.path, file) for artifact in artifacts if (file := artifact.stored) is not None]

@@ -45,6 +45,8 @@ class DataAssetOptions:
     on_running: OnRunning = "wait"
     """What a call does while another run of the asset is under way."""
 
+    fragment_rows: int | None = None
+    """Rows that a fragment has at least, but the last; None for a fragment a yield."""
     retention: Retention | None = None
     """Which runs' results are kept as history."""
     cache_on: tuple[CacheOn, ...] = ()
@@ -55,6 +57,8 @@ class DataAssetOptions:
             raise OptionError(
                 f"on_running can't be {self.on_running!r}", hint=f"It is one of: {', '.join(get_args(OnRunning))}."
             )
+        if self.fragment_rows is not None and self.fragment_rows < 1:
+            raise OptionError(f"fragment_rows can't be {self.fragment_rows!r}", hint="It is 1 or more, or None.")
         if isinstance(self.cache_on, str) or set(self.cache_on) - set(get_args(CacheOn)):
             raise OptionError(
                 f"cache_on can't be {self.cache_on!r}", hint=f"It is a tuple of: {', '.join(get_args(CacheOn))}."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from functools import lru_cache
 from typing import Any
 
 import pyarrow as pa
@@ -24,6 +25,7 @@ _TEXT_TYPES: Mapping[str, pa.DataType] = {
     "BOOLEAN": pa.bool_(),
 }
 _MAX_DIGITS = 38
+_KNOWN = 256  # schemas for which answers are kept: the batches of a run usually have one
 
 
 class SchemaGrowth:
@@ -45,9 +47,11 @@ class SchemaGrowth:
 
         `text` says what its strings look like, `wide` where it has integers beyond 2**53, by place.
         """
-        open_ = [pa.field(f.name, pa.null()) if f.name in self._declared else f for f in schema]
+        given = schema
+        if self._declared:
+            given = pa.schema([pa.field(f.name, pa.null()) if f.name in self._declared else f for f in schema])
         try:
-            grown = unify(self.schema, pa.schema(open_))
+            grown = unify(self.schema, given)
             for path in self._wide.union(wide):
                 if pa.types.is_floating(_type_at(grown, path)):
                     raise SchemaError(
@@ -74,10 +78,13 @@ class SchemaGrowth:
     def result(self, infers_text: Collection[str] = ()) -> pa.Schema:
         """The schema of all batches: strings that all look like one of `infers_text` are of that type."""
         text = {path: kind for path, kind in self._text.items() if kind in infers_text}
+        if not text:
+            return settled(self.schema)
         return settled(pa.schema([pa.field(f.name, _with_text(f.type, (f.name,), text)) for f in self.schema]))
 
 
-def _strings_in(schema: pa.Schema) -> list[Path]:
+@lru_cache(_KNOWN)
+def _strings_in(schema: pa.Schema) -> tuple[Path, ...]:
     found: list[Path] = []
 
     def look(kind: pa.DataType, path: Path) -> None:
@@ -91,7 +98,7 @@ def _strings_in(schema: pa.Schema) -> list[Path]:
 
     for column in schema:
         look(column.type, (column.name,))
-    return found
+    return tuple(found)
 
 
 def _type_at(schema: pa.Schema, path: Path) -> pa.DataType:
@@ -243,6 +250,7 @@ def _time(unit: str) -> pa.DataType:
     return pa.time32(unit) if unit in ("s", "ms") else pa.time64(unit)
 
 
+@lru_cache(_KNOWN)
 def settled(schema: pa.Schema) -> pa.Schema:
     """The schema with nothing left open: a column that never had a value is JSON, as DuckDB's reader has it, and a
     dict that never had a key is an empty map."""

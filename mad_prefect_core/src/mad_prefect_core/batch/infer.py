@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import chain
+from operator import itemgetter
 from typing import Any
 
 import pyarrow as pa
@@ -72,11 +73,12 @@ def infer_rows(
 def _pivot(rows: Sequence[dict[str, Any]], path: Path) -> dict[str, list[Any]]:
     if not rows:
         return {}
-    first = rows[0].keys()
-    if all(row.keys() == first for row in rows):
-        names = list(first)
-        columns = {name: [row[name] for row in rows] for name in names}
-    else:
+    names = list(rows[0])
+    try:
+        if any(map(len(names).__ne__, map(len, rows))):
+            raise KeyError
+        columns = {name: list(map(itemgetter(name), rows)) for name in names}
+    except KeyError:  # not all have the same keys
         names = list(dict.fromkeys(chain.from_iterable(rows)))
         columns = {name: [row.get(name) for row in rows] for name in names}
     for name in names:
@@ -169,7 +171,7 @@ def _numbers(values: list[Any], path: Path) -> Inferred:
 
 def _decimals(values: list[Any], path: Path, changed: bool = False) -> Inferred:
     whole = scale = 0
-    for value in values:
+    for value in _widest_decimals(values):
         if value is None:
             continue
         _, digits, exponent = value.as_tuple()
@@ -187,6 +189,16 @@ def _decimals(values: list[Any], path: Path, changed: bool = False) -> Inferred:
             hint="Round them, or store them as text.",
         )
     return Inferred(pa.decimal128(max(whole + scale, 1), scale), values, changed=changed)
+
+
+def _widest_decimals(values: list[Any]) -> Iterable[Any]:
+    """Decimals that need as many digits as all of them together: a few, where all have the same number of decimal
+    places, as money has; else all of them."""
+    present = [value for value in values if value is not None]
+    first = present[0]
+    if not first.is_finite() or not all(map(first.same_quantum, present)):
+        return values
+    return min(present), max(present)
 
 
 def _strings(values: list[Any], path: Path) -> Inferred:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import itertools
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Collection
+from contextlib import aclosing
 from typing import Any
 
 import duckdb
@@ -13,12 +15,13 @@ from mad_prefect_core.batch.batches import ColumnBatch, RowBatch
 from mad_prefect_core.batch.relations import relation_reader
 from mad_prefect_core.batch.values import as_row
 from mad_prefect_core.contracts import Artifact, Asset, Batch
-from mad_prefect_core.errors import SchemaError, UnsupportedDataError
+from mad_prefect_core.errors import SchemaError, UnsupportedDataError, located
 from mad_prefect_core.plugins import get_host
 from mad_prefect_core.session import Relation
 
-__all__ = ["iter_batches", "yield_data_batches"]
+__all__ = ["iter_batches", "together", "yield_data_batches"]
 
+_END = object()
 _BARE = "json"  # the column that DuckDB's JSON reader puts bare scalars into, and 2.x with it
 
 
@@ -40,6 +43,38 @@ async def yield_data_batches(data: object) -> AsyncGenerator[Any, None]:
             data.close()
     else:
         yield data
+
+
+async def together(
+    items: AsyncGenerator[Any, None], rows: int, declared: Collection[str] = ()
+) -> AsyncGenerator[Any, None]:
+    """The items with those put together that have fewer than `rows` rows, in order; artifacts stay as they are.
+
+    As many are held in memory as make a fragment. Rows and columns do not mix, and what is columns already is put
+    together with nothing. Raises as `iter_batches` does, naming the item.
+    """
+    held: list[Any] = []
+    count = 0
+    async with aclosing(items):
+        for number in itertools.count():
+            with located(batch=number):
+                item = await anext(items, _END)
+                alone = item is _END or isinstance(item, Artifact)
+                batches: list[Any] = [] if alone else [batch async for batch in iter_batches(item, declared)]
+            if held and (alone or any(batch.is_columnar != held[0].is_columnar for batch in batches)):
+                yield held
+                held, count = [], 0
+            if item is _END:
+                return
+            if alone:
+                yield item
+            for batch in batches:
+                batch.item = number  # for errors
+            held += batches
+            count += sum(rows if batch.is_columnar else len(batch.rows()) for batch in batches)
+            if count >= rows:
+                yield held
+                held, count = [], 0
 
 
 async def iter_batches(data: object, declared: Collection[str] = ()) -> AsyncIterator[Batch]:

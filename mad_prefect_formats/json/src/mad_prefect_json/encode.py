@@ -10,6 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import chain
 from typing import Any
 
@@ -19,6 +20,7 @@ import pyarrow as pa
 __all__ = ["encode_rows"]
 
 _encoder = msgspec.json.Encoder()
+_KNOWN = 1024  # types for which answers are kept
 
 # The last place on earth whose offset had seconds was Liberia, until January 1972.
 _WHOLE_MINUTES_SINCE = dt.datetime(1973, 1, 1, tzinfo=dt.UTC)
@@ -68,11 +70,13 @@ def _storable_dicts(kind: pa.StructType, values: Sequence[Any]) -> list[Any] | N
     return [value if value is None else {**value, **dict(zip(changed, next(columns), strict=True))} for value in values]
 
 
+@lru_cache(_KNOWN)
 def _looked_through(kind: pa.DataType) -> bool:
     """Whether a value of this type may have to be changed."""
     if pa.types.is_nested(kind):
         return any(_looked_through(kind.field(index).type) for index in range(kind.num_fields))
-    return bool(pa.types.is_floating(kind) or pa.types.is_temporal(kind) or pa.types.is_null(kind))
+    with_zone = pa.types.is_timestamp(kind) and kind.tz is not None
+    return with_zone or bool(pa.types.is_floating(kind) or pa.types.is_duration(kind) or pa.types.is_null(kind))
 
 
 def _plain(value: Any) -> Any:
