@@ -166,3 +166,14 @@ async def test_a_switch_of_unknown_outcome_loses_neither_result(
     await x()
     assert [str(version.run.status) for version in await x.history()] == ["success"] * 3
     assert lease(base)["left"] == []
+
+
+async def test_a_superseded_result_that_is_gone_is_not_listed_as_kept(base: Path, x: DataAsset[..., Any]) -> None:
+    kept = x.with_options(snapshot_artifacts=True)
+    runs = [(await kept()).run for _ in range(2)]
+    for result in runs[0].results:
+        (base / result.file).unlink()  # as a prune does that is killed before it says so
+    await kept()
+    await kept()
+    assert {str(version.run.id): version.kept for version in await kept.history()}[runs[0].id] is False
+    assert {str(version.run.id): version.kept for version in await kept.history()}[runs[1].id] is True

@@ -90,6 +90,13 @@ def test_attempts_are_bounded_and_the_error_says_what_was_tried(bucket: Any) -> 
     assert time.monotonic() - started < 5
 
 
+def test_a_server_that_is_started_again_meanwhile_is_asked_again(bucket: Any) -> None:
+    fs, path = bucket.fs(), bucket.put("x", b"data")
+    fs.run(fs.set_session)
+    with bucket.proxy.away(seconds=0.3):
+        assert STORAGE.read(fs, path).data == b"data"  # type: ignore[union-attr]
+
+
 # -- what is not known -------------------------------------------------------------------------------------------------
 
 
@@ -279,6 +286,17 @@ def test_a_certificate_that_nobody_vouches_for_is_refused(strict_server: Any) ->
     assert "certificate" in str(error).lower()
 
 
+def test_the_authorities_of_the_environment_vouch_for_a_server(
+    strict_server: Any, new_bucket: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bucket = new_bucket(strict_server)
+    bucket.put("x", b"data")
+    for name, value in strict_server.environment.items():
+        monkeypatch.setenv(name, value)
+    fs, _ = STORAGE.filesystem(bucket.url, S3Options())
+    assert STORAGE.read(fs, bucket.path("x")).data == b"data"  # type: ignore[union-attr]
+
+
 def test_no_credentials_at_all_is_an_error_that_says_where_to_put_them(
     bucket: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
 ) -> None:
@@ -372,7 +390,7 @@ def test_whatever_is_wrong_an_asset_says_within_seconds_which_asset_and_url(
         numbers.query_sync()
     assert time.monotonic() - started < 15
     error = raised.value
-    assert error.asset == "numbers"
+    assert (error.asset, error.phase) == ("numbers", "lease")
     assert str(error.path).startswith(("s3://no-such-bucket/lake/", f"{based.url}/"))
     assert str(error).count("asset 'numbers'") == str(error).count(f"path '{error.path}'") == 1
     assert based.server.secret not in f"{error} {caplog.text}"

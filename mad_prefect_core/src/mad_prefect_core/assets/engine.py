@@ -20,7 +20,7 @@ from mad_prefect_core.assets.plan import Plan
 from mad_prefect_core.assets.privacy import described, redacted
 from mad_prefect_core.assets.templates import written_hive_keys
 from mad_prefect_core.duckdb_files import register_mad
-from mad_prefect_core.errors import AssetRunningError, MadPrefectError, located
+from mad_prefect_core.errors import AssetRunningError, CorruptFileError, located
 from mad_prefect_core.mounts import checked_folder
 from mad_prefect_core.paths import is_url, relative_key, safe_segment
 from mad_prefect_core.plugins import get_host
@@ -49,7 +49,8 @@ _LONG = 30.0  # s, after which a wait for a run of this process is worth a warni
 async def execute(plan: Plan) -> DataArtifact:
     """Answer a call: from the cache where it holds, else by a run, of which there is one at a time."""
     with located(asset=plan.name, path=plan.paths[0]):
-        artifact = await in_thread(_cached, plan)
+        with located(phase="cache"):
+            artifact = await in_thread(_cached, plan)
         artifact = _hit(plan, artifact) if artifact else await _run_alone(plan)
     note_read(artifact)
     return artifact
@@ -112,9 +113,10 @@ async def _run_alone(plan: Plan) -> DataArtifact:
                     )
                 waited_for.add(other.run)
                 await asyncio.sleep(wait.pause(other.run))
-        lease.left = await in_thread(sweep_left, lease.left)  # a dead run may have made what is asked for
-        manifest = await in_thread(_manifest, plan)
-        artifact = await in_thread(_made_meanwhile, plan, manifest.manifest, waited_for)
+        with located(phase="begin"):
+            lease.left = await in_thread(sweep_left, lease.left)  # a dead run may have made what is asked for
+            manifest = await in_thread(_manifest, plan)
+            artifact = await in_thread(_made_meanwhile, plan, manifest.manifest, waited_for)
         if artifact is not None:
             return _hit(plan, artifact)
         return await _run_under(lease, str(run.record.id), run, manifest)
@@ -266,14 +268,15 @@ class _Run(Lifecycle):
         """Under the lease, and with the manifest as it was when that had been taken."""
         logger.info("Asset %r: run %s starts.", self.plan.name, self.record.id)
         try:
-            await in_thread(self.begin, lease, manifest)
+            with located(phase="begin"):
+                await in_thread(self.begin, lease, manifest)
             await self._produce()
             await in_thread(self.publish)
         except BaseException as error:
             # A cancellation that came while the result was being published leaves it published.
             text = redacted(f"{type(error).__name__}: {error}", self.plan.arguments)
             await in_thread(self.end if self.published else partial(self.fail, error, text))
-            if isinstance(error, OSError | MadPrefectError):
+            if isinstance(error, OSError | CorruptFileError):
                 self.check_lease()
             raise
         await in_thread(self.end)

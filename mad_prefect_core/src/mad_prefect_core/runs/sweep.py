@@ -47,7 +47,8 @@ def sweep_superseded(manifest: AssetManifest, retention: Retention | None = None
         if run_id == manifest.superseded[-1] or _is_held(run):
             continue
         if run.keeps_results or run.pins:
-            history.append(run.summary())
+            if _is_there(run):  # else a prune that was killed has taken it
+                history.append(run.summary())
         elif not _delete(run, [result.file for result in run.results]):
             continue
         done.append(run_id)
@@ -204,6 +205,10 @@ def _delete_staged(targets: Iterable[Location]) -> None:
             for path in target.mount.fs.ls(folder, detail=False):
                 if is_temporary(found := str(path).rpartition("/")[2], name):
                     target.beside(f"{target.folder}/{found}".lstrip("/")).delete()
+
+
+def _is_there(run: DataAssetRun) -> bool:
+    return all(locate(result.file).exists() for result in run.results)
 
 
 def _is_held(run: DataAssetRun) -> bool:

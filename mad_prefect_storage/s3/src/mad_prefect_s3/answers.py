@@ -10,7 +10,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
-from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, NoCredentialsError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectTimeoutError,
+    EndpointConnectionError,
+    HTTPClientError,
+    NoCredentialsError,
+    ProxyConnectionError,
+)
 from botocore.parsers import ResponseParserError
 
 from mad_prefect_core.errors import StorageError
@@ -25,6 +33,9 @@ _ORDINARY = {"304", "404", "412", "416", "InvalidRange", "NoSuchKey", "NoSuchVer
 _PASSING = {"InternalError", "OperationAborted", "RequestTimeout", "SlowDown", "Throttling", "ThrottlingException"}
 UNANSWERED = (
     HTTPClientError,
+    EndpointConnectionError,
+    ConnectTimeoutError,
+    ProxyConnectionError,
     ResponseParserError,
     aiohttp.ClientError,
     asyncio.IncompleteReadError,

@@ -93,6 +93,11 @@ def _first(block: Any, *names: str) -> Any:
     return next((value for name in names if (value := _value(getattr(block, name, None)))), None)
 
 
+def _verify(options: S3Options) -> bool | str | None:
+    """As botocore takes it: with True it would not look at AWS_CA_BUNDLE."""
+    return None if options.verify is True else options.verify
+
+
 def _value(secret: Any) -> Any:
     return secret.get_secret_value() if hasattr(secret, "get_secret_value") else secret
 
@@ -122,7 +127,7 @@ class S3Files(S3FileSystem):  # type: ignore[misc]  # s3fs is not typed
         self.probing = asyncio.Lock()
         self.history: dict[str, tuple[str, list[str]]] = {}  # of `conditional`
         access = _Access.of(options)
-        client = {"verify": options.verify, **options.client_kwargs.get_secret_value()}
+        client = {"verify": _verify(options), **options.client_kwargs.get_secret_value()}
         if access.region:
             client["region_name"] = access.region
         config = {
@@ -405,7 +410,7 @@ class _Role:
         more = {"RoleSessionName": "mad-prefect"}
         if self._options.external_id:
             more["ExternalId"] = self._options.external_id.get_secret_value()
-        creator = functools.partial(self._source.create_client, region_name=self._region, verify=self._options.verify)
+        creator = functools.partial(self._source.create_client, region_name=self._region, verify=_verify(self._options))
         fetcher = AioAssumeRoleCredentialFetcher(
             client_creator=creator,
             source_credentials=await self._source.get_credentials(),
