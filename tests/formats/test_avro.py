@@ -6,7 +6,7 @@ import datetime as dt
 import io
 import json
 import uuid
-from decimal import Decimal
+from decimal import Context, Decimal
 from pathlib import Path
 
 import avro.datafile
@@ -15,10 +15,13 @@ import duckdb
 import fastavro
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from mad_prefect_avro import AvroFormat, reader
 from mad_prefect_avro.container import read_blocks
 from mad_prefect_avro.schema import parse
+from mad_prefect_core.batch import RowBatch
 from mad_prefect_core.errors import (
     ConfigurationError,
     CorruptFileError,
@@ -300,3 +303,63 @@ async def test_members_of_rows_have_any_name(base):
 
     relation = await named.query()
     assert rows_of(relation) == [row]
+
+
+@st.composite
+def decimals(draw):
+    digits = draw(st.integers(1, 38))
+    scale = draw(st.integers(0, digits))
+    most = 10**digits - 1
+    numbers = st.integers(-most, most) | st.sampled_from([0, 1, -1, most, -most, -(2**7), 2**7, 2**15])
+    return [
+        None if number is None else Decimal(number).scaleb(-scale, Context(prec=38))
+        for number in draw(st.lists(st.none() | numbers.filter(lambda number: abs(number) <= most), min_size=1))
+    ]
+
+
+@settings(deadline=None)
+@given(values=decimals(), exponent=st.integers(0, 3))
+def test_rows_of_decimals_are_written_exactly_wherever_they_stand(values, exponent, session, scan, folder):
+    round_one = Decimal((0, (7,), exponent))
+    rows = [{"v": value, "s": {"v": value, "l": [value, None]}, "r": round_one} for value in values]
+    writer = FORMAT.writer(session, folder / "d.avro", FORMAT.write_options(), suffix=".avro")
+    writer.write(RowBatch(rows))
+    writer.write(RowBatch(rows))
+    writer.close()
+    assert by_fastavro(folder / "d.avro") == rows * 2
+    assert rows_of(scan(FORMAT, folder / "d.avro")) == rows * 2
+
+
+@settings(deadline=None)
+@given(numbers=st.lists(st.none() | st.integers(-(10**38) + 1, 10**38 - 1)), extra=st.integers(0, 3))
+def test_decimals_of_any_number_of_bytes_are_read(numbers, extra, scan, folder):
+    def stored(number):
+        size = number.bit_length() // 8 + 1 + (extra if number % 3 else 0)  # more bytes than needed are as good
+        return number.to_bytes(size, "big", signed=True)
+
+    schema = record(("v", ["null", {"type": "bytes", "logicalType": "decimal", "precision": 38, "scale": 2}], {}))
+    rows = [{"v": None if number is None else stored(number)} for number in numbers]
+    written(folder / "b.avro", schema, rows)
+    exact = Context(prec=38)
+    expected = [(None if number is None else Decimal(number).scaleb(-2, exact),) for number in numbers]
+    assert scan(FORMAT, folder / "b.avro").fetchall() == expected
+
+
+def test_a_decimal_of_more_digits_than_its_schema_says_is_an_error(scan, tmp_path):
+    schema = record(("v", {"type": "bytes", "logicalType": "decimal", "precision": 3, "scale": 1}, {}))
+    written(tmp_path / "x.avro", schema, [{"v": b"\x03\xe8"}])
+    with pytest.raises(duckdb.Error, match=r"rows of the Avro file can't be read: .*precision"):
+        scan(FORMAT, tmp_path / "x.avro").fetchall()
+
+
+def test_uuids_of_every_form_are_read_and_other_text_is_refused(scan, tmp_path):
+    uid = uuid.UUID("0a1b2c3d-0a1b-2c3d-4e5f-0a1b2c3d4e5f")
+    schema = record(("u", ["null", {"type": "string", "logicalType": "uuid"}], {}))
+    moved = f"{str(uid).replace('-', '')}----"
+    for form in (str(uid), str(uid).upper(), uid.hex, uid.urn, f"{{{uid}}}", moved):
+        written(tmp_path / "x.avro", schema, [{"u": str(uid)}, {"u": None}, {"u": form}])
+        assert scan(FORMAT, tmp_path / "x.avro").fetchall() == [(uid,), (None,), (uid,)]
+    for wrong in (f"{str(uid)[:-1]}g", f"{str(uid)[:-1]}é", str(uid)[:-1], f"{uid}0", ""):
+        written(tmp_path / "x.avro", schema, [{"u": str(uid)}, {"u": wrong}])
+        with pytest.raises(duckdb.Error, match=r"rows of the Avro file can't be read: ValueError"):
+            scan(FORMAT, tmp_path / "x.avro").fetchall()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import gzip
 import json
 import uuid
 from decimal import Decimal
@@ -12,10 +13,11 @@ import pytest
 
 from mad_prefect_core.batch import ColumnBatch, RowBatch
 from mad_prefect_core.errors import UnsupportedValueError
+from mad_prefect_csv import CsvFormat
 
 
-def write(format, session, path, *batches, **options):
-    writer = format.writer(session, path, format.write_options(**options), suffix=format.suffixes[0])
+def write(format, session, path, *batches, suffix=None, **options):
+    writer = format.writer(session, path, format.write_options(**options), suffix=suffix or format.suffixes[0])
     for batch in batches:
         writer.write(batch)
     writer.close()
@@ -45,6 +47,29 @@ def test_a_csv_dialect_holds_for_all_batches(formats, session, scan, tmp_path):
     assert (tmp_path / "file.csv").read_text() == "'x;''y';-\n;1.5\n"
     found = scan(formats["csv"], tmp_path / "file.csv", schema={"a": "VARCHAR", "b": "DOUBLE"}, **options)
     assert found.fetchall() == [("x;'y", None), ("", 1.5)]
+
+
+@pytest.mark.parametrize("suffix", CsvFormat.suffixes)
+@pytest.mark.parametrize("header", [True, False])
+def test_csv_of_many_batches_is_that_of_one(header, suffix, formats, session, tmp_path):
+    rows = [{"a": text, "b": number} for number, text in enumerate(["x", "", 'y,"z"', None, "\n", "\t"])]
+    one = [RowBatch(rows)]
+    alike = [RowBatch(rows[:2]), ColumnBatch(pa.Table.from_pylist(rows[2:4])), RowBatch(rows[4:])]
+    grown = [*alike[:2], RowBatch([{"b": 4.0, "a": "\n"}]), RowBatch([{"b": 5.0, "a": "\t"}])]
+    open_any = {"gz": gzip.open, "zst": zstd_open}.get(suffix.rpartition(".")[2], open)
+    found = []
+    for number, batches in enumerate((one, alike, grown)):
+        path = tmp_path / str(number)
+        write(formats["csv"], session, path, *batches, suffix=suffix, header=header)
+        with open_any(path, "rb") as file:
+            found.append(file.read().decode())
+    assert found[1] == found[0]
+    assert [line.replace(".0", "") for line in found[2].splitlines()] == found[0].splitlines()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["0", "1", "2"]
+
+
+def zstd_open(path, mode):
+    return pa.input_stream(str(path), compression="zstd")
 
 
 @pytest.mark.parametrize("codec", ["brotli", "gzip", "lz4_raw", "snappy", "uncompressed", "zstd"])

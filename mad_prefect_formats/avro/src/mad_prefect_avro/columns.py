@@ -6,6 +6,8 @@ for whole columns, so that it is the same whoever read them.
 
 from __future__ import annotations
 
+import binascii
+import contextlib
 import decimal
 import itertools
 import struct
@@ -25,6 +27,11 @@ _WIDE = decimal.Context(prec=10_000)
 _INTERVAL = struct.Struct("=iiq")  # months, days, nanoseconds, as Arrow has them
 _DURATION = struct.Struct("<III")  # months, days, milliseconds, as Avro has them
 _MILLISECOND = 1_000_000  # nanoseconds
+_OFFSET = struct.Struct("=i")  # of a value's bytes, as Arrow has them
+_NO_UUID = str(uuid.UUID(int=0))
+_DECIMAL = 16  # bytes of a decimal in Arrow
+_PLUS, _MINUS = (pa.array([sign * count for count in range(_DECIMAL + 1)], pa.binary()) for sign in (b"\0", b"\xff"))
+_DASHES = (8, 13, 18, 23)  # where they are in the text of a UUID
 
 
 def from_objects(node: Node, values: Sequence[Any], tagged: bool) -> pa.Array:
@@ -142,6 +149,10 @@ def _logical(node: Node, array: pa.Array) -> pa.Array:
 
 
 def _decimals(node: Node, array: pa.Array) -> pa.Array:
+    if node.precision <= MAX_DIGITS and (data := _sixteen_bytes(array)) is not None:
+        found = _of_buffer(node.arrow, array, data)
+        found.validate(full=True)  # raises ArrowInvalid, a ValueError, for a number of more digits
+        return found
     numbers = [None if value is None else int.from_bytes(value, "big", signed=True) for value in array.to_pylist()]
     most = 10**node.precision
     if any(number is not None and abs(number) >= most for number in numbers):
@@ -152,15 +163,50 @@ def _decimals(node: Node, array: pa.Array) -> pa.Array:
             for number in numbers
         ]
         return pa.array(texts, pa.string())
-    data = b"".join((number or 0).to_bytes(16, "little", signed=True) for number in numbers)
+    data = b"".join((number or 0).to_bytes(_DECIMAL, "little", signed=True) for number in numbers)
     return _of_buffer(node.arrow, array, data)
+
+
+def _sixteen_bytes(array: pa.Array) -> bytes | None:
+    """Numbers of at most 16 bytes, highest first, as Arrow has decimals; None if there are any of more."""
+    numbers = pc.fill_null(array.cast(pa.binary()), b"")
+    missing = pc.subtract(_DECIMAL, pc.binary_length(numbers))
+    if pc.any(pc.less(missing, 0)).as_py():
+        return None
+    negative = pc.greater_equal(pc.binary_slice(numbers, 0, 1), b"\x80")
+    before = pc.if_else(negative, pc.take(_MINUS, missing), pc.take(_PLUS, missing))
+    highest_first = _bytes_of(pc.binary_join_element_wise(before, numbers, b""), _DECIMAL)
+    found = bytearray(len(highest_first))
+    for place in range(_DECIMAL):
+        found[place::_DECIMAL] = highest_first[_DECIMAL - 1 - place :: _DECIMAL]
+    return bytes(found)
 
 
 def _uuids(array: pa.Array) -> pa.Array:
     if pa.types.is_string(array.type):
-        found = [None if value is None else uuid.UUID(value).bytes for value in array.to_pylist()]
-        array = pa.array(found, pa.binary(16))
+        array = _of_buffer(pa.binary(16), array, _uuid_bytes(array))
     return pa.ExtensionArray.from_storage(pa.uuid(), array)
+
+
+def _uuid_bytes(texts: pa.Array) -> bytes:
+    """16 bytes for each text: at once if all are in the usual form, one by one if any is in another."""
+    filled = pc.fill_null(texts, _NO_UUID)
+    if pc.all(pc.equal(pc.binary_length(filled), len(_NO_UUID))).as_py():
+        dashed = _bytes_of(filled, len(_NO_UUID))
+        digits, dashes = dashed.replace(b"-", b""), b"-" * len(texts)
+        if len(digits) == 32 * len(texts) and all(dashed[place :: len(_NO_UUID)] == dashes for place in _DASHES):
+            with contextlib.suppress(binascii.Error):
+                return binascii.unhexlify(digits)
+    return b"".join(uuid.UUID(text).bytes for text in filled.to_pylist())
+
+
+def _bytes_of(array: pa.Array, size: int) -> bytes:
+    """The bytes of values that are `size` bytes each, none of them null."""
+    if not len(array):
+        return b""
+    _, offsets, data = array.buffers()
+    (start,) = _OFFSET.unpack_from(offsets, array.offset * _OFFSET.size)
+    return bytes(memoryview(data)[start : start + len(array) * size])
 
 
 def _of_buffer(kind: pa.DataType, like: pa.Array, data: bytes) -> pa.Array:

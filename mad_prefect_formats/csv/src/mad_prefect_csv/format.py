@@ -11,9 +11,9 @@ import duckdb
 from mad_prefect_core.contracts import Format, FormatCapabilities, FormatWriter, ReadOptions, Schema, Session
 from mad_prefect_core.errors import UnsupportedValueError
 from mad_prefect_core.session import quote
-from mad_prefect_core.writing import ExportWriter
 from mad_prefect_csv.options import ReadCSVOptions, WriteCSVOptions
 from mad_prefect_csv.sqltypes import refusal, text_type
+from mad_prefect_csv.writer import CsvWriter
 
 __all__ = ["CsvFormat"]
 
@@ -76,7 +76,7 @@ class CsvFormat(Format):
         return ReadCSVOptions(**dict.fromkeys(others) | options.model_dump())
 
     def writer(self, session: Session, path: Path, options: WriteCSVOptions, *, suffix: str) -> FormatWriter:
-        return ExportWriter(self, session, path, options, suffix=suffix)
+        return CsvWriter(self, session, path, options, suffix=suffix)
 
     def export(
         self, session: Session, relation: str, schema: Schema, path: Path, options: WriteCSVOptions, *, suffix: str
