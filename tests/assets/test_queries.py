@@ -97,9 +97,19 @@ async def test_other_assets_are_joined_by_name(orders: DataAsset[..., Any]) -> N
         return [{"customer": n, "name": f"c{n}"} for n in range(3)]
 
     expected = [("c0", 4), ("c1", 3), ("c2", 3)]
-    for table in ("customers", '"shop.customers"'):
+    for table in ("customers", "CUSTOMERS", '"shop.customers"', '"Shop.Customers"'):
         sql = f"SELECT name, count(*) FROM data JOIN {table} USING (customer) GROUP BY ALL ORDER BY ALL"
         assert (await orders.query(sql)).fetchall() == expected
+
+
+async def test_an_asset_with_a_quote_in_its_name_is_joined_by_it(orders: DataAsset[..., Any]) -> None:
+    @asset("sizes.csv", name='shirts 15" collar')
+    def sizes() -> Any:
+        return [{"customer": 1}]
+
+    sql = 'SELECT count(*) FROM data JOIN "Shirts 15"" Collar" USING (customer)'
+    assert (await orders.query(sql)).fetchall() == [(3,)]
+    del sizes
 
 
 async def test_a_relation_among_tables_that_is_gone_says_so(orders: DataAsset[..., Any], base: Path) -> None:

@@ -20,7 +20,7 @@ __all__ = ["Settings", "get_settings", "use_settings"]
 class Settings(BaseSettings):
     """Everything the environment can say. Each field's alias is the name of its variable."""
 
-    model_config = SettingsConfigDict(extra="ignore", frozen=True, populate_by_name=True)
+    model_config = SettingsConfigDict(extra="ignore", frozen=True, populate_by_name=True, case_sensitive=True)
 
     filesystem_url: str = Field(
         "file://./.tmp/storage",
@@ -73,15 +73,15 @@ class Settings(BaseSettings):
     )
 
 
-_NAMES = frozenset(str(field.alias) for field in Settings.model_fields.values())
+_NAMES = tuple(str(field.alias) for field in Settings.model_fields.values())
 
 _override: ContextVar[Settings | None] = ContextVar("mad_prefect_settings", default=None)
 
 
 def get_settings() -> Settings:
     """The settings in force: those of `use_settings`, or the environment's as it is now."""
-    said = tuple((name.upper(), value) for name, value in os.environ.items() if name.upper() in _NAMES)
-    return _override.get() or _of(said)
+    # Asked for several times in every call of an asset, so not by a walk through the whole environment.
+    return _override.get() or _of(tuple((name, os.environ[name]) for name in _NAMES if name in os.environ))
 
 
 @lru_cache(maxsize=16)

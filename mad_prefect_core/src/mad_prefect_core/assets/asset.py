@@ -264,7 +264,7 @@ class DataAsset(WithHistory, Generic[P, R]):
 
     async def _tables(self, query_str: str | None, given: Mapping[str, Any]) -> dict[str, Any]:
         found: dict[str, Any] = dict(given)
-        if query_str:
+        if query_str and _may_name_assets(query_str):
             with DuckSession() as session:
                 wanted = table_names(session, query_str) - {"data", *given}
             found |= {name: asset for name in wanted if (asset := _asset_named(name)) is not None}
@@ -313,6 +313,12 @@ def define(asset: DataAsset[..., Any]) -> None:
     """Have an asset known by name in SQL: by its full name, and by its function's."""
     for name in {asset.template_name, asset.fn.__name__}:
         _defined[f"{name}\0{asset.template_name}"] = asset
+
+
+def _may_name_assets(query: str) -> bool:
+    """Whether the text of any asset's name is in a query, so that it is worth taking apart."""
+    text = query.lower().replace('""', '"')  # as names are written within double quotes
+    return any(key.partition("\0")[0].lower() in text for key in list(_defined))
 
 
 def _asset_named(name: str) -> DataAsset[..., Any] | None:

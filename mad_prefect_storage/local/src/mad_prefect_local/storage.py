@@ -15,15 +15,17 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from stat import S_ISREG
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from filelock import FileLock
 from fsspec.implementations.local import LocalFileSystem
 
 from mad_prefect_core.contracts import FileStat, Options, Session, StorageCapabilities, Versioned
 from mad_prefect_core.errors import StorageConflictError, StorageError
 from mad_prefect_core.paths import escape_glob, temporary_name
 from mad_prefect_local.options import LocalOptions
+
+if TYPE_CHECKING:
+    from filelock import FileLock
 
 __all__ = ["LocalStorage"]
 
@@ -149,6 +151,8 @@ def _digest(data: bytes) -> str:
 
 
 def _lock(target: Path) -> FileLock:
+    from filelock import FileLock  # noqa: PLC0415  reading, which most processes do alone, must not cost it
+
     return FileLock(
         target.with_name(f".{target.name}.lock"),
         timeout=_LOCK_SECONDS,
