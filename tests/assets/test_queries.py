@@ -102,6 +102,15 @@ async def test_other_assets_are_joined_by_name(orders: DataAsset[..., Any]) -> N
         assert (await orders.query(sql)).fetchall() == expected
 
 
+async def test_what_a_query_names_but_is_not_given_is_an_error_not_a_value_of_the_reader_s(
+    orders: DataAsset[..., Any],
+) -> None:
+    with pytest.raises(QueryError):
+        (await orders.query("SELECT $files")).fetchall()
+    with pytest.raises(QueryError):
+        (await orders.query("SELECT ?")).fetchall()
+
+
 async def test_an_asset_with_a_quote_in_its_name_is_joined_by_it(orders: DataAsset[..., Any]) -> None:
     @asset("sizes.csv", name='shirts 15" collar')
     def sizes() -> Any:

@@ -82,6 +82,7 @@ class DuckSession:
     def __init__(self, threads: int | None = None) -> None:
         self.connection = _database(threads)
         self._names = itertools.count()
+        self._last: tuple[duckdb.DuckDBPyRelation, str, Parameters] | None = None
         self._locations: dict[str, Location] = {}
 
     @classmethod
@@ -93,7 +94,17 @@ class DuckSession:
 
     def sql(self, query: str, parameters: Parameters = None) -> duckdb.DuckDBPyRelation:
         relation: duckdb.DuckDBPyRelation = self.connection.sql(query, params=parameters)
+        self._last = relation, query, parameters
         return relation
+
+    def source(self, relation: duckdb.DuckDBPyRelation) -> tuple[str, Parameters]:
+        """A query for the relation's rows, with its parameters: the very text of the one made last.
+
+        A view costs DuckDB two more looks at the files. DuckDB 1.5 has read those of a text with parameters by now.
+        """
+        if self._last is not None and self._last[0] is relation and relation.type == "QUERY_RELATION":
+            return self._last[1:]
+        return f"FROM {self.view(relation)}", None
 
     def execute(self, statement: str, parameters: Parameters = None) -> None:
         self.connection.execute(statement, parameters)
@@ -370,7 +381,11 @@ def select_from(
     Raises `QueryError` with DuckDB's own words where it does not parse or bind.
     """
     text = _one_query(session, query, main)
-    named = ", ".join(f"{quote(name)} AS (FROM {session.view(relation)})" for name, relation in tables.items())
+    if len(tables) == 1 and parameters is None and "$" not in text:  # else its parameters would meet the user's
+        source, parameters = session.source(tables[main])
+        named = f"{quote(main)} AS (\n{source}\n)"
+    else:
+        named = ", ".join(f"{quote(name)} AS (FROM {session.view(relation)})" for name, relation in tables.items())
     try:
         return session.sql(f"WITH {named} SELECT * FROM (\n{text}\n)", parameters)  # noqa: S608  the user's own SQL
     except duckdb.Error as error:
