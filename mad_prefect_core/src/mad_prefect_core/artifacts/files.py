@@ -161,6 +161,8 @@ class DataFile:
     """In bytes, where it was written here just now."""
     read: Any = None
     """Read options that undo what it was written with; None for a file that somebody else wrote."""
+    write: Any = None
+    """Write options, where it was written here just now."""
     hive: Schema = field(default_factory=dict)
     """Values of `key=value` folders that become columns, as text, by name."""
 
@@ -272,6 +274,7 @@ class _OpenFile:
             size=size,
             sha256=digest,
             read=self._options.reading_back(self._format, declared=bool(named)),
+            write=self._options.writing(self._format),
         )
 
     def abort(self) -> None:

@@ -31,7 +31,7 @@ from mad_prefect_core.runs.lease import Lease, lease_name
 from mad_prefect_core.runs.manifest import AssetManifest, StoredManifest, change_manifest, read_manifest
 from mad_prefect_core.runs.record import DataAssetRun, FragmentRecord
 from mad_prefect_core.runs.results import ResultRecord
-from mad_prefect_core.session import DuckSession, quote
+from mad_prefect_core.session import DuckSession, quote, schema_of
 
 __all__ = [
     "Published",
@@ -102,7 +102,8 @@ def store_results(
     targets: Sequence[ResultTarget],
     options: FormatOptions,
 ) -> tuple[list[ResultRecord], int]:
-    """Union the fragments into the run's own result files; nothing that a reader sees has changed yet.
+    """Union the fragments into the run's own result files; nothing that a reader sees has changed yet. A fragment
+    that is byte for byte what a result is to be is not written again: the result is a link of it.
 
     Returns their records and the number of rows. A run without data has typed empty results where the columns are
     known from the result before; none at all otherwise. Raises `DataError`, `StorageError`.
@@ -121,7 +122,8 @@ def store_results(
         else:
             columns = ", ".join(f"CAST(NULL AS {kind}) AS {quote(name)}" for name, kind in schema.items())
             view = session.view(session.sql(f"SELECT {columns} LIMIT 0"))
-        return _store(session, view, schema, targets, asset_name, run, options)
+        only = fragments[0] if len(fragments) == 1 else None
+        return _store(session, view, schema, targets, asset_name, run, options, only)
 
 
 def _store(
@@ -132,21 +134,30 @@ def _store(
     asset_name: str,
     run: DataAssetRun,
     options: FormatOptions,
+    only: DataFile | None,
 ) -> tuple[list[ResultRecord], int]:
     files = [target.run_file(asset_name, str(run.id)) for target in targets]
-    staged: list[Path] = []
+    staged: list[Path | None] = []  # None for a result that is a link of the only fragment
     try:
         for target, own in zip(targets, files, strict=True):
             with located(path=target.path, phase="union"):
-                staged.append(own.stage())
+                if only and _is_result(session, only, target, schema, run, options):
+                    staged.append(None)
+                    continue
+                staged.append(local := own.stage())
                 writing = options.writing(target.format)
-                target.format.export(session, view, schema, staged[-1], writing, suffix=target.suffix)
-        rows, nulls = _counted(session, schema, targets, staged, options)
+                target.format.export(session, view, schema, local, writing, suffix=target.suffix)
+        rows, nulls = _counted(session, schema, targets, staged, options, only)
         records = []
-        for target, own, local in zip(targets, files, staged, strict=True):
+        for target, own, written in zip(targets, files, staged, strict=True):
             with located(path=target.path, phase="union"):
-                size, digest = local.stat().st_size, checksum(local)
-                own.publish(local)
+                if written is not None:
+                    size, digest = written.stat().st_size, checksum(written)
+                    own.publish(written)
+                else:
+                    assert only is not None
+                    size, digest = only.size, only.sha256
+                    only.location.link_to(own)
             records.append(
                 ResultRecord(
                     path=target.path,
@@ -162,27 +173,53 @@ def _store(
                 )
             )
     except BaseException:
-        for local in staged:
-            local.unlink(missing_ok=True)
+        for written in staged:
+            if written is not None:
+                written.unlink(missing_ok=True)
         raise
     return records, rows
+
+
+def _is_result(
+    session: DuckSession,
+    fragment: DataFile,
+    target: ResultTarget,
+    schema: dict[str, str],
+    run: DataAssetRun,
+    options: FormatOptions,
+) -> bool:
+    """Whether a fragment is what the result would be: of the run's own, on the same storage, written in the same way,
+    and with the same columns in the file itself, whatever is recorded of it."""
+    format, path = target.format, run.fragments[0].path
+    if not (
+        f"/{run.id}/" in f"/{path}"  # a user's own file is his to overwrite
+        and locate(path).mount.fs is locate(target.path).mount.fs
+        and (fragment.format.name, fragment.suffix) == (format.name, target.suffix)
+        and fragment.write == options.writing(format)
+        and format.capabilities.schema_in_file
+    ):
+        return False
+    read = fragment.read.model_copy(update={"hive_partitioning": False})
+    found = schema_of(format.scan(session, session.files([fragment.location]), read, suffix=fragment.suffix))
+    return list(found.items()) == list(schema.items())
 
 
 def _counted(
     session: DuckSession,
     schema: dict[str, str],
     targets: Sequence[ResultTarget],
-    staged: Sequence[Path],
+    staged: Sequence[Path | None],
     options: FormatOptions,
+    only: DataFile | None,
 ) -> tuple[int, dict[str, int]]:
     """The number of rows, and of NULLs by column, of what was written: it can be read, then."""
     written = list(zip(targets, staged, strict=True))
-    cheapest = next((pair for pair in written if pair[0].format.capabilities.schema_in_file), written[0])
-    format, suffix = cheapest[0].format, cheapest[0].suffix
-    own = format.read_back(options.writing(format)).explicit()
-    read = options.reading(format).model_copy(update={**own, "hive_partitioning": False})
-    with located(path=cheapest[0].path, phase="union"):
-        relation = format.scan(session, [escape_glob(str(cheapest[1]))], read, suffix=suffix, schema=schema)
+    target, local = next((pair for pair in written if pair[0].format.capabilities.schema_in_file), written[0])
+    own = target.format.read_back(options.writing(target.format)).explicit()
+    read = options.reading(target.format).model_copy(update={**own, "hive_partitioning": False})
+    with located(path=target.path, phase="union"):
+        files = session.files([only.location]) if local is None and only else [escape_glob(str(local))]
+        relation = target.format.scan(session, files, read, suffix=target.suffix, schema=schema)
         counts = ", ".join(("count(*)", *(f"count({quote(name)})" for name in schema)))
         rows, *values = relation.aggregate(counts).fetchall()[0]
     return int(rows), {name: rows - count for name, count in zip(schema, values, strict=True)}
