@@ -83,8 +83,6 @@ def _has_extension(kind: pa.DataType) -> bool:
 class ColumnBatch:
     """Arrow columns: a table at hand, or a stream that is read once.
 
-    `problem` is what a stream raised while it was read, if it did.
-
     Args:
         source: Anything with `__arrow_c_stream__` or `__arrow_c_array__`, or a `pyarrow.RecordBatchReader`.
     """
@@ -106,23 +104,20 @@ class ColumnBatch:
         else:
             self._data = _imported(pa.RecordBatchReader.from_stream, source)
         self._taken = False
+        self._raised: list[Exception] = []
         readable = pa.schema([pa.field(f.name, _readable(f.type, f.name)) for f in self._data.schema])
         if not readable.equals(self._data.schema):
             self._data = _cast(self._data, readable)
         if isinstance(self._data, pa.RecordBatchReader):
-            self._data = pa.RecordBatchReader.from_batches(readable, self._watched(self._data))
-        self.problem: Exception | None = None
+            self._data = pa.RecordBatchReader.from_batches(readable, _watched(self._data, self._raised))
         self.schema = readable
         self.text: dict[Path, str] = {}
         self.wide: set[Path] = set()
 
-    def _watched(self, reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
-        """What a stream raises while somebody else reads it, who knows only the text of it, is kept here."""
-        try:
-            yield from reader
-        except Exception as error:
-            self.problem = error
-            raise
+    @property
+    def problem(self) -> Exception | None:
+        """What its stream raised while it was read, if it did."""
+        return self._raised[0] if self._raised else None
 
     def rows(self) -> list[dict[str, Any]]:
         """All rows as Python dicts, in memory."""
@@ -143,6 +138,16 @@ class ColumnBatch:
         for field in missing:
             table = table.append_column(field, pa.nulls(len(table), field.type))
         return table.select(schema.names).cast(schema)
+
+
+def _watched(reader: pa.RecordBatchReader, raised: list[Exception]) -> Iterator[pa.RecordBatch]:
+    """Keeps what a stream raises while somebody reads it who knows only the text of that. Not a method: Python can't
+    find a batch again that a stream of its own holds."""
+    try:
+        yield from reader
+    except Exception as error:
+        raised.append(error)
+        raise
 
 
 def _imported(read: Callable[[Any], Any], source: Any) -> Any:

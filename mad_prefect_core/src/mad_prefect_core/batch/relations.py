@@ -13,10 +13,11 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
+from mad_prefect_core.batch.batches import ColumnBatch
 from mad_prefect_core.errors import UnsupportedDataError, UnsupportedValueError
 from mad_prefect_core.session import quote
 
-__all__ = ["relation_reader"]
+__all__ = ["RelationBatch", "relation_reader"]
 
 _ROWS = 122_880  # one DuckDB row group: streams stay small whatever the relation's size
 _HUGE = frozenset({"hugeint", "uhugeint"})
@@ -29,8 +30,16 @@ _REFUSED = {
 _NESTED = frozenset({"list", "array", "struct", "map", "union"})
 
 
+class RelationBatch(ColumnBatch):
+    """The rows of a `duckdb.DuckDBPyRelation`, or of what is used like one. It runs when they are asked for."""
+
+    def __init__(self, relation: Any) -> None:
+        super().__init__(relation_reader(relation))
+        self.relation = relation
+
+
 def relation_reader(relation: Any) -> pa.RecordBatchReader:
-    """The rows of a `duckdb.DuckDBPyRelation`, or of what is used like one, batch by batch, once.
+    """The rows of a relation, batch by batch, once. It runs when the first is asked for.
 
     Raises `UnsupportedDataError` naming the column.
     """
@@ -41,20 +50,22 @@ def relation_reader(relation: Any) -> pa.RecordBatchReader:
     if any(sql != quote(name) for name, sql in selected.items()):
         relation = relation.project(", ".join(f"{sql} AS {quote(name)}" for name, sql in selected.items()))
     try:
-        reader = relation.to_arrow_reader(_ROWS)
+        found = relation.limit(0).to_arrow_table().schema
     except duckdb.ConversionException as error:
         raise _translated(error) from error
-    types = [_EXTENSIONS.get(str(columns.get(field.name))) or field.type for field in reader.schema]
-    schema = pa.schema(list(zip(reader.schema.names, types, strict=True)))
-    return pa.RecordBatchReader.from_batches(schema, _typed(reader, schema))
+    types = [_EXTENSIONS.get(str(columns.get(field.name))) or field.type for field in found]
+    schema = pa.schema(list(zip(found.names, types, strict=True)))
+    return pa.RecordBatchReader.from_batches(schema, _typed(relation, schema))
 
 
 _EXTENSIONS = {"UUID": pa.uuid(), "JSON": pa.json_(pa.string())}
 
 
-def _typed(reader: pa.RecordBatchReader, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+def _typed(relation: Any, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    reader = None
     while True:
         try:
+            reader = reader or relation.to_arrow_reader(_ROWS)
             batch = reader.read_next_batch()
         except StopIteration:
             return

@@ -12,7 +12,7 @@ from typing import Any
 import duckdb
 
 from mad_prefect_core.batch.batches import ColumnBatch, RowBatch
-from mad_prefect_core.batch.relations import relation_reader
+from mad_prefect_core.batch.relations import RelationBatch
 from mad_prefect_core.batch.values import as_row
 from mad_prefect_core.contracts import Artifact, Asset, Batch
 from mad_prefect_core.errors import SchemaError, UnsupportedDataError, located
@@ -95,7 +95,7 @@ async def iter_batches(data: object, declared: Collection[str] = ()) -> AsyncIte
         async for batch in _of_sequence(list(data), declared):
             yield batch
     elif isinstance(data, duckdb.DuckDBPyRelation | Relation):
-        yield ColumnBatch(relation_reader(data))
+        yield RelationBatch(data)
     elif hasattr(data, "__arrow_c_stream__") or hasattr(data, "__arrow_c_array__"):
         if (columns := _columns(data)) is not None:
             yield columns

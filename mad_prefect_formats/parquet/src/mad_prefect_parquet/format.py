@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
 import duckdb
 
 from mad_prefect_core.contracts import Format, FormatCapabilities, FormatWriter, Schema, Session
-from mad_prefect_core.errors import UnsupportedValueError
 from mad_prefect_core.session import quote
-from mad_prefect_core.writing import ExportWriter
 from mad_prefect_parquet.options import COMPRESSIONS, ReadParquetOptions, WriteParquetOptions
-from mad_prefect_parquet.sqltypes import refusal, violation, writing
+from mad_prefect_parquet.sqltypes import exported, refusing
+from mad_prefect_parquet.writer import ParquetWriter
 
 __all__ = ["ParquetFormat"]
-
-_VIOLATION = re.compile(r"mad_prefect_parquet: column (\d+) holds (.*)")
 
 
 class ParquetFormat(Format):
@@ -69,7 +65,7 @@ class ParquetFormat(Format):
         return ReadParquetOptions(binary_as_string=None, filename=None)
 
     def writer(self, session: Session, path: Path, options: WriteParquetOptions, *, suffix: str) -> FormatWriter:
-        return ExportWriter(self, session, path, options, suffix=suffix)
+        return ParquetWriter(self, session, path, options, suffix=suffix)
 
     def export(
         self,
@@ -81,35 +77,13 @@ class ParquetFormat(Format):
         *,
         suffix: str,
     ) -> None:
-        columns = [_exported(session, index, name, kind) for index, (name, kind) in enumerate(schema.items())]
-        try:
+        columns = ", ".join(exported(session, schema))
+        with refusing(schema):
             session.execute(
-                f"COPY (SELECT {', '.join(columns)} FROM {relation} AS source) TO $path "  # noqa: S608  quoted
+                f"COPY (SELECT {columns} FROM {relation} AS source) TO $path "  # noqa: S608  quoted
                 "(FORMAT parquet, COMPRESSION $compression, ROW_GROUP_SIZE $row_group_size)",
                 {"path": str(path), **options.model_dump()},
             )
-        except duckdb.InvalidInputException as error:
-            if found := _VIOLATION.search(str(error)):
-                name = list(schema)[int(found[1])]
-                raise UnsupportedValueError(
-                    f"Parquet can't hold the {schema[name]} {found[2]!r}",
-                    column=name,
-                    hint="Cast the column to VARCHAR, or choose another format.",
-                ) from error
-            raise
-
-
-def _exported(session: Session, index: int, name: str, kind: str) -> str:
-    parsed = session.connection.type(kind)
-    if reason := refusal(parsed):
-        raise UnsupportedValueError(f"Parquet can't hold {kind}: {reason}", column=name)
-    value = f"source.{quote(name)}"
-    written = writing(parsed, value)
-    if condition := violation(parsed, value):
-        # The rows are looked at as they pass: a relation over a stream can't be read a second time.
-        message = f"'mad_prefect_parquet: column {index} holds ' || CAST({value} AS VARCHAR)"
-        written = f"CASE WHEN {condition} THEN error({message}) ELSE {written} END"
-    return f"{written} AS {quote(name)}"
 
 
 def _as_recorded(relation: duckdb.DuckDBPyRelation, schema: Schema) -> duckdb.DuckDBPyRelation:

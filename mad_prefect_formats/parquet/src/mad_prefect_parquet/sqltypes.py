@@ -13,9 +13,20 @@ these by itself, but does not say in which column.
 
 from __future__ import annotations
 
+import contextlib
+import re
+from collections.abc import Iterator
 from typing import Any
 
-__all__ = ["refusal", "violation", "writing"]
+import duckdb
+
+from mad_prefect_core.contracts import Schema, Session
+from mad_prefect_core.errors import UnsupportedValueError
+from mad_prefect_core.session import quote
+
+__all__ = ["exported", "refusal", "refusing", "violation", "writing"]
+
+_VIOLATION = re.compile(r"mad_prefect_parquet: column (\d+) holds (.*)")
 
 _HUGE = frozenset({"hugeint", "uhugeint"})
 _NESTED = frozenset({"list", "array", "struct", "map", "union"})
@@ -58,3 +69,40 @@ def violation(kind: Any, value: str) -> str | None:
 def writing(kind: Any, value: str) -> str:
     """SQL for what the file holds of `value`."""
     return f"CAST({value} AS DECIMAL(38, 0))" if kind.id in _HUGE else value
+
+
+def exported(session: Session, schema: Schema) -> list[str]:
+    """SQL for each column of what the file holds of a relation with the alias `source`.
+
+    Raises `UnsupportedValueError` for a type of which no value can be kept.
+    """
+    return [_exported(session, index, name, kind) for index, (name, kind) in enumerate(schema.items())]
+
+
+def _exported(session: Session, index: int, name: str, kind: str) -> str:
+    parsed = session.connection.type(kind)
+    if reason := refusal(parsed):
+        raise UnsupportedValueError(f"Parquet can't hold {kind}: {reason}", column=name)
+    value = f"source.{quote(name)}"
+    written = writing(parsed, value)
+    if condition := violation(parsed, value):
+        # The rows are looked at as they pass: a relation over a stream can't be read a second time.
+        message = f"'mad_prefect_parquet: column {index} holds ' || CAST({value} AS VARCHAR)"
+        written = f"CASE WHEN {condition} THEN error({message}) ELSE {written} END"
+    return f"{written} AS {quote(name)}"
+
+
+@contextlib.contextmanager
+def refusing(schema: Schema) -> Iterator[None]:
+    """Raises `UnsupportedValueError` where SQL of `exported` meets a value that the file can't hold."""
+    try:
+        yield
+    except duckdb.InvalidInputException as error:
+        if found := _VIOLATION.search(str(error)):
+            name = list(schema)[int(found[1])]
+            raise UnsupportedValueError(
+                f"Parquet can't hold the {schema[name]} {found[2]!r}",
+                column=name,
+                hint="Cast the column to VARCHAR, or choose another format.",
+            ) from error
+        raise

@@ -1,0 +1,49 @@
+"""Writes DuckDB relations on their own connection, and all other batches by way of a session."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from mad_prefect_core.batch import RelationBatch
+from mad_prefect_core.contracts import Batch, Format, Schema, Session
+from mad_prefect_core.errors import UnsupportedValueError
+from mad_prefect_core.session import schema_of
+from mad_prefect_core.writing import ExportWriter, duckdb_schema
+from mad_prefect_parquet.options import WriteParquetOptions
+from mad_prefect_parquet.sqltypes import exported, refusing
+
+__all__ = ["ParquetWriter"]
+
+
+class ParquetWriter(ExportWriter):
+    """As `ExportWriter`, except: the rows of a relation never leave DuckDB, unless Arrow has them as other types."""
+
+    def __init__(
+        self, format: Format, session: Session, path: Path, options: WriteParquetOptions, *, suffix: str
+    ) -> None:
+        super().__init__(format, session, path, options, suffix=suffix)
+        self._own_session = session
+        self._own_options = options
+
+    def write_part(self, batch: Batch, path: Path) -> Schema:
+        if not isinstance(batch, RelationBatch):
+            return super().write_part(batch, path)
+        relation: Any = batch.relation
+        schema = schema_of(relation)
+        # What was recorded of the batch are the types of its Arrow: a HUGEINT is a decimal there, for example.
+        if schema != duckdb_schema(self._own_session, batch.schema):
+            return super().write_part(batch, path)
+        columns = ", ".join(exported(self._own_session, schema))
+        try:
+            with refusing(schema):
+                relation.set_alias("source").project(columns).to_parquet(str(path), **self._own_options.model_dump())
+        except duckdb.PermissionException:  # the connection is not allowed to write files; nothing was read yet
+            return super().write_part(batch, path)
+        except duckdb.IOException:
+            raise  # of the disk, as likely as of the relation
+        except duckdb.Error as error:
+            raise UnsupportedValueError(f"The relation can't be read: {error}") from error
+        return schema
