@@ -43,6 +43,19 @@ async def test_a_relation_runs_once(base: Path, connection: Any) -> None:
     assert (await _kept(connection.sql("SELECT nextval('s') AS n FROM range(3)"))).fetchall() == [(1,), (2,), (3,)]
 
 
+async def test_a_relation_is_read_before_the_function_goes_on(base: Path, connection: Any) -> None:
+    @asset("x.parquet")
+    def x() -> Any:
+        def several() -> Any:
+            for number in range(3):
+                connection.execute(f"CREATE OR REPLACE TABLE t AS SELECT {number} AS n")
+                yield connection.sql("FROM t")
+
+        yield several()
+
+    assert (await x.query()).fetchall() == [(0,), (1,), (2,)]
+
+
 async def test_a_connection_that_may_not_write_files_gives_its_rows(base: Path, connection: Any) -> None:
     connection.execute("SET enable_external_access = false")
     assert (await _kept(connection.sql("SELECT 7 AS n"))).fetchall() == [(7,)]

@@ -206,7 +206,10 @@ async def write_file(
             if last is not None:
                 await in_thread(file.write, last)
             last = batch
-        return await in_thread(file.finish, last) if last is not None else None
+            if batch.is_columnar:  # a relation or a stream may have other rows once the function goes on
+                await in_thread(file.write, batch)
+                last = None
+        return await in_thread(file.finish, last)
     except BaseException:
         file.abort()
         raise
@@ -254,9 +257,11 @@ class _OpenFile:
                 raise problem from error
             raise
 
-    def finish(self, last: Batch) -> DataFile:
-        self.write(last)
-        assert self._writer is not None
+    def finish(self, last: Batch | None) -> DataFile | None:
+        if last is not None:
+            self.write(last)
+        if self._writer is None:
+            return None
         assert self._staged is not None
         self._writer.close()
         size, digest = self._staged.stat().st_size, checksum(self._staged)
