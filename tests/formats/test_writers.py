@@ -68,6 +68,27 @@ def test_csv_of_many_batches_is_that_of_one(header, suffix, formats, session, tm
     assert sorted(path.name for path in tmp_path.iterdir()) == ["0", "1", "2"]
 
 
+def test_columns_of_enums_with_other_values_come_together_in_avro(formats, session, scan, tmp_path):
+    tables = [
+        pa.table({"e": pa.array(values).dictionary_encode(), "n": pa.array([number], pa.uint8())})
+        for number, values in enumerate((["a"], ["a"], ["b"], ["b"]))
+    ]
+    write(formats["avro"], session, tmp_path / "file", *map(ColumnBatch, tables), RowBatch([{"e": "c", "n": 300}]))
+    found = scan(formats["avro"], tmp_path / "file", schema={"e": "VARCHAR", "n": "BIGINT"}).fetchall()
+    assert found == [("a", 0), ("a", 1), ("b", 2), ("b", 3), ("c", 300)]
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_streams_which_can_be_read_once_are_written_one_after_the_other(format, session, scan, tmp_path):
+    tables = [pa.table({"n": [number], "m": [[("k", [number])]]}, TYPES_OF_STREAM) for number in range(3)]
+    write(format, session, tmp_path / "file", *(ColumnBatch(table.to_reader()) for table in tables))
+    found = scan(format, tmp_path / "file", schema={"n": "BIGINT", "m": "MAP(VARCHAR, BIGINT[])"}).fetchall()
+    assert found == [(number, {"k": [number]}) for number in range(3)]
+
+
+TYPES_OF_STREAM = pa.schema({"n": pa.int64(), "m": pa.map_(pa.string(), pa.list_(pa.int64()))})
+
+
 def zstd_open(path, mode):
     return pa.input_stream(str(path), compression="zstd")
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import duckdb
 
@@ -20,7 +20,7 @@ from mad_prefect_core.contracts import Schema, Session
 from mad_prefect_core.errors import UnsupportedValueError
 from mad_prefect_core.session import quote
 
-__all__ = ["export"]
+__all__ = ["Exporter", "export"]
 
 _ROWS = 20_000  # that are Python objects at once
 _VIOLATION = re.compile(r"mad_prefect_avro: column (\d+) holds (.*)")
@@ -39,24 +39,53 @@ class _Field:
 
 def export(session: Session, relation: str, schema: Schema, path: Path, options: WriteAvroOptions) -> None:
     """As `Format.export`."""
-    if options.avro_schema is None:
-        avro = avro_schema(session, schema, options)
-        fields = _by_types(session, schema, parse(avro))
-    else:
-        avro = options.avro_schema
-        fields = _by_schema(session, schema, avro)
-    columns = ", ".join(f"{field.sql} AS {quote(field.column)}" for field in fields)
-    query = f"SELECT {columns} FROM {relation} AS source"  # noqa: S608  identifiers are quoted
-    with path.open("wb") as file:
-        container = ContainerWriter(file, avro, options.compression, options.compression_level, options.block_size)
+    with Exporter(session, schema, path, options) as exporter:
+        exporter.write(relation)
+        exporter.finish()
+
+
+class Exporter:
+    """A file that relations of one schema are exported to, one after the other. Closes it at the end of `with`."""
+
+    def __init__(self, session: Session, schema: Schema, path: Path, options: WriteAvroOptions) -> None:
+        self._schema = schema
+        self._session = session
+        if options.avro_schema is None:
+            avro = avro_schema(session, schema, options)
+            self._fields = _by_types(session, schema, parse(avro))
+        else:
+            avro = options.avro_schema
+            self._fields = _by_schema(session, schema, avro)
+        self._file = path.open("wb")
+        self._container = ContainerWriter(
+            self._file, avro, options.compression, options.compression_level, options.block_size
+        )
+
+    def write(self, relation: str) -> None:
+        """Add all rows of a relation."""
+        columns = ", ".join(f"{field.sql} AS {quote(field.column)}" for field in self._fields)
+        query = f"SELECT {columns} FROM {relation} AS source"  # noqa: S608  identifiers are quoted
         try:
-            for batch in session.sql(query).to_arrow_reader(_ROWS):
-                _write(container, fields, batch.columns)
-            container.finish()
+            for batch in self._session.sql(query).to_arrow_reader(_ROWS):
+                _write(self._container, self._fields, batch.columns)
         except (duckdb.Error, OSError) as error:
             if found := _VIOLATION.search(str(error)):
-                raise _refused(list(schema)[int(found[1])], f"the value {found[2]!r}") from error
+                raise _refused(list(self._schema)[int(found[1])], f"the value {found[2]!r}") from error
             raise
+
+    def finish(self) -> None:
+        """Write what is left."""
+        self._container.finish()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file, whole or not."""
+        self._file.close()
 
 
 def _write(container: ContainerWriter, fields: Sequence[_Field], arrays: Sequence[Any]) -> None:

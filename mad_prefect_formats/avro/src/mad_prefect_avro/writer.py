@@ -10,11 +10,13 @@ from typing import Any
 import pyarrow as pa
 
 from mad_prefect_avro.container import ContainerWriter
+from mad_prefect_avro.export import Exporter
 from mad_prefect_avro.options import WriteAvroOptions
 from mad_prefect_avro.schema import Node, parse
 from mad_prefect_avro.sqltypes import avro_schema
 from mad_prefect_core.contracts import Batch, Format, Schema, Session
 from mad_prefect_core.errors import UnsupportedValueError
+from mad_prefect_core.session import schema_of
 from mad_prefect_core.writing import ExportWriter, duckdb_schema
 
 __all__ = ["AvroWriter"]
@@ -28,25 +30,32 @@ class AvroWriter(ExportWriter):
         super().__init__(format, session, path, options, suffix=suffix)
         self._own_session = session
         self._own_options = options
-        self._open: _OpenPart | None = None
+        self._open: _RowsPart | _ColumnsPart | None = None
 
     def write(self, batch: Batch) -> None:
-        if self._open is not None and _is_direct(batch) and batch.schema.equals(self._open.schema):
+        if self._open is not None and self._open.takes(batch):
             self._open.write(batch)
-            return
-        self._finish_part()
-        super().write(batch)
+        else:
+            self._finish_part()
+            super().write(batch)
 
     def write_part(self, batch: Batch, path: Path) -> Schema:
-        if self._own_options.avro_schema is not None or not _is_direct(batch):
-            return super().write_part(batch, path)
-        schema = duckdb_schema(self._own_session, batch.schema)
-        avro = avro_schema(self._own_session, schema, self._own_options)
-        node = parse(avro)
-        if any(member.name != member.column for part in node.walk() for member in part.members):
-            return super().write_part(batch, path)
-        self._open = _OpenPart(path, batch.schema, avro, _packing(node), self._own_options)
-        self._open.write(batch)
+        if self._own_options.avro_schema is None and _is_direct(batch):
+            schema = duckdb_schema(self._own_session, batch.schema)
+            avro = avro_schema(self._own_session, schema, self._own_options)
+            node = parse(avro)
+            if all(member.name == member.column for part in node.walk() for member in part.members):
+                self._open = _RowsPart(path, batch.schema, avro, _packing(node), self._own_options)
+                self._open.write(batch)
+                return schema
+        view = self._own_session.view(batch.arrow())
+        try:
+            schema = schema_of(self._own_session.sql(f"FROM {view}"))
+            exporter = Exporter(self._own_session, schema, path, self._own_options)
+            self._open = _ColumnsPart(self._own_session, batch.schema, exporter)
+            exporter.write(view)
+        finally:
+            self._own_session.forget(view)
         return schema
 
     def close(self) -> None:
@@ -55,13 +64,14 @@ class AvroWriter(ExportWriter):
 
     def abort(self) -> None:
         if self._open is not None:
-            self._open.file.close()
+            self._open.close()
             self._open = None
         super().abort()
 
     def _finish_part(self) -> None:
         if self._open is not None:
             self._open.finish()
+            self._open.close()
             self._open = None
 
 
@@ -69,18 +79,21 @@ _Packing = Callable[[Any], Any]
 """From a value to the same with bytes for decimals."""
 
 
-class _OpenPart:
-    """A file of batches that have one schema."""
+class _RowsPart:
+    """A file of batches of rows that have one schema."""
 
     def __init__(
         self, path: Path, schema: pa.Schema, avro: Any, packing: _Packing | None, options: WriteAvroOptions
     ) -> None:
-        self.schema = schema
+        self._schema = schema
         self._packing = packing
-        self.file = path.open("wb")
+        self._file = path.open("wb")
         self._container = ContainerWriter(
-            self.file, avro, options.compression, options.compression_level, options.block_size
+            self._file, avro, options.compression, options.compression_level, options.block_size
         )
+
+    def takes(self, batch: Batch) -> bool:
+        return batch.schema.equals(self._schema) and _is_direct(batch)
 
     def write(self, batch: Batch) -> None:
         rows = batch.rows()
@@ -93,7 +106,39 @@ class _OpenPart:
 
     def finish(self) -> None:
         self._container.finish()
-        self.file.close()
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class _ColumnsPart:
+    """A file of batches that go through DuckDB and have one schema."""
+
+    def __init__(self, session: Session, schema: pa.Schema, exporter: Exporter) -> None:
+        self._session = session
+        self._schema = schema
+        self._exporter = exporter
+        self._grows = all(_tells_sql_type(field.type) for field in schema)
+        self.finish = exporter.finish
+        self.close = exporter.close
+
+    def takes(self, batch: Batch) -> bool:
+        return self._grows and batch.schema.equals(self._schema)
+
+    def write(self, batch: Batch) -> None:
+        view = self._session.view(batch.arrow())
+        try:
+            self._exporter.write(view)
+        finally:
+            self._session.forget(view)
+
+
+def _tells_sql_type(kind: pa.DataType) -> bool:
+    """Whether values of one Arrow type are of one type in DuckDB: dictionaries are enums of the values they have, and
+    a column whose type the user has named may hold a mix."""
+    if pa.types.is_dictionary(kind) or pa.types.is_null(kind):
+        return False
+    return all(_tells_sql_type(kind.field(index).type) for index in range(kind.num_fields))
 
 
 _DIRECT = (
