@@ -1,5 +1,5 @@
 """The demo runs as its users run it, with Prefect's temporary server: twice on local disk, once on its S3 server; and
-without Prefect's on its server for Google Cloud Storage."""
+without Prefect's on its server for Google Cloud Storage and on Ceph's gateway."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
+from s3_server import rgw_missing
 
 DEMO = Path(__file__).resolve().parents[2] / "examples" / "nyc_flights"
 MONTHS = {1: 27_004, 2: 24_951, 3: 28_834, 4: 28_330, 5: 28_796, 6: 28_243, 7: 29_425, 8: 29_327, 9: 27_574,
@@ -46,13 +47,15 @@ flow.nyc_flights = kept
 sys.argv = ["flow.py", "--storage", "s3"]
 flow.main()
 """
-ON_GCS = """
+ON_SERVER = """
 import sys
+
+storage = sys.argv[1]
 
 import flow
 
 flow.nyc_flights = flow.nyc_flights.fn  # without Prefect's server, which takes longer than all else
-sys.argv = ["flow.py", "--storage", "gcs"]
+sys.argv = ["flow.py", "--storage", storage]
 flow.main()
 """
 
@@ -117,14 +120,20 @@ def demo(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     return Demo(outputs, str(storage), storage, files)
 
 
-@pytest.fixture(scope="module")
-def on_gcs(tmp_path_factory: pytest.TempPathFactory) -> Demo:
+@pytest.fixture(scope="module", params=["gcs", "rgw"])
+def on_server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Demo:
     """Without the files."""
+    if request.param == "rgw" and (missing := rgw_missing()):
+        pytest.skip(missing)
     said, *outputs = re.split(
-        r"\n(?=Assets, in the Prefect flow run)", _ran(tmp_path_factory.mktemp("demo"), "-c", ON_GCS)
+        r"\n(?=Assets, in the Prefect flow run)", _ran(tmp_path_factory.mktemp("demo"), "-c", ON_SERVER, request.param)
     )
-    assert "A server for Google Cloud Storage (the one of the tests) runs at http://127.0.0.1:" in said
-    return Demo(outputs, "gs://nyc-flights", Path(), [])
+    what, root = {
+        "gcs": ("A server for Google Cloud Storage (the one of the tests)", "gs://nyc-flights"),
+        "rgw": ("Ceph's gateway", "s3://nyc-flights"),
+    }[request.param]
+    assert f"{what} runs at http://127.0.0.1:" in said
+    return Demo(outputs, root, Path(), [])
 
 
 @pytest.fixture(scope="module")
@@ -197,9 +206,11 @@ def test_the_delay_table_is_what_the_original_files_say(demo: Demo, originals: d
     assert said == [(row[0], row[1], row[3]) for row in expected]
 
 
-def test_on_google_cloud_storage_it_shows_the_same(demo: Demo, on_gcs: Demo) -> None:
-    assert on_gcs.calls(0) == demo.calls(0)
-    assert on_gcs.calls(1) == demo.calls(1)
-    tables = [output.partition("Departures")[2].partition("Files")[0] for output in (*on_gcs.outputs, demo.outputs[0])]
+def test_on_other_servers_it_shows_the_same(demo: Demo, on_server: Demo) -> None:
+    assert on_server.calls(0) == demo.calls(0)
+    assert on_server.calls(1) == demo.calls(1)
+    tables = [
+        output.partition("Departures")[2].partition("Files")[0] for output in (*on_server.outputs, demo.outputs[0])
+    ]
     assert tables[0] == tables[1] == tables[2]
-    assert f"\n{on_gcs.root}\n" in on_gcs.outputs[0]
+    assert f"\n{on_server.root}\n" in on_server.outputs[0]

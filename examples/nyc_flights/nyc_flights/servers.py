@@ -7,7 +7,10 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from importlib import import_module
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 __all__ = ["STORAGES", "serving"]
 
@@ -42,15 +45,36 @@ def _s3() -> Iterator[None]:
 
 
 @contextmanager
-def _gcs() -> Iterator[None]:
+def _rgw() -> Iterator[None]:
+    module = _of_the_tests("s3_server")
+    if missing := module.rgw_missing():
+        raise SystemExit(f"Ceph's gateway can't be started: {missing}")
+    with TemporaryDirectory(prefix="rgw") as folder, module.rgw(Path(folder)) as server:
+        _base(
+            "Ceph's gateway",
+            server.url,
+            AWS_ENDPOINT_URL_S3=server.url,
+            FILESYSTEM_URL=f"s3://{_BUCKET}",
+            **server.environment,
+        )
+        server.client().create_bucket(Bucket=_BUCKET)
+        yield
+
+
+def _of_the_tests(name: str) -> Any:
+    """A module with a server that belongs to the tests of a clone."""
     sys.path.append(str(Path(__file__).resolve().parents[3] / "tests" / "servers"))
     try:
-        from gcs_server import Bucket, gcs  # noqa: PLC0415  it belongs to the tests of a clone
+        return import_module(name)
     except ModuleNotFoundError as error:
-        raise SystemExit("Without a clone of the repository there is no server for --storage gcs") from error
+        raise SystemExit("Without a clone of the repository there is no server for this storage") from error
 
-    with gcs() as server:
-        server.buckets[_BUCKET] = Bucket()
+
+@contextmanager
+def _gcs() -> Iterator[None]:
+    module = _of_the_tests("gcs_server")
+    with module.gcs() as server:
+        server.buckets[_BUCKET] = module.Bucket()
         _base(
             "A server for Google Cloud Storage (the one of the tests)",
             server.url,
@@ -67,10 +91,14 @@ def _base(what: str, url: str, **environment: str) -> None:
     print(f"{what} runs at {url}. It keeps all data in memory: both go when the demo ends.", flush=True)
 
 
-STORAGES: dict[str, Callable[[], AbstractContextManager[None]]] = {"local": nullcontext, "s3": _s3, "gcs": _gcs}
+STORAGES: dict[str, Callable[[], AbstractContextManager[None]]] = {
+    "local": nullcontext,
+    "s3": _s3,
+    "rgw": _rgw,
+    "gcs": _gcs,
+}
 
 
 def serving(storage: str) -> AbstractContextManager[None]:
-    """Have `storage` be the base of all assets in the block: for "s3" and "gcs" on a server that begins and ends with
-    it."""
+    """Have `storage` be the base of all assets in the block: but for "local" on a server that ends with it."""
     return STORAGES[storage]()
