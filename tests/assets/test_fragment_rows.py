@@ -112,3 +112,49 @@ def test_an_error_names_the_item_that_was_yielded(base: Path) -> None:
 def test_a_number_of_rows_that_can_not_be_is_refused(count: int) -> None:
     with pytest.raises(OptionError, match="fragment_rows"):
         asset("x.json", fragment_rows=count)
+
+
+@pytest.mark.parametrize("filetype", ["json", "parquet", "csv", "avro"])
+@pytest.mark.parametrize("together", [None, 100])
+def test_a_dict_that_is_yielded_again_and_again_is_a_row_each_time(
+    base: Path, filetype: str, together: int | None
+) -> None:
+    @asset("x.parquet", artifact_filetype=filetype, fragment_rows=together)
+    def x() -> Iterator[Any]:
+        row = {}
+        for n in range(4):
+            row["n"] = n
+            yield row
+
+    assert rows_of(x) == [(n,) for n in range(4)]
+
+
+@pytest.mark.parametrize("suffix", ["json", "parquet", "csv", "avro"])
+async def test_a_dict_that_a_generator_in_an_artifact_yields_again_is_a_row_each_time(base: Path, suffix: str) -> None:
+    def rows() -> Iterator[Any]:
+        row = {}
+        for n in range(4):
+            row["n"] = n
+            yield row
+
+    artifact = DataArtifact(f"x.{suffix}", rows())
+    await artifact.persist()
+    relation = await artifact.query()
+    assert relation is not None
+    assert relation.fetchall() == [(n,) for n in range(4)]
+
+
+def test_the_function_is_closed_where_an_item_can_not_be_stored(base: Path) -> None:
+    closed = []
+
+    @asset("x.parquet", fragment_rows=100)
+    def x() -> Iterator[Any]:
+        try:
+            yield [{"n": 1}]
+            yield [{"n": {2}}]
+        finally:
+            closed.append(True)
+
+    with pytest.raises(UnsupportedDataError):
+        x.call_sync()
+    assert closed == [True]

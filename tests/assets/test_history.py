@@ -612,3 +612,12 @@ async def test_a_retention_is_applied_by_each_run_and_touches_no_foreign_file(ba
     manifest = await load_asset_manifest(x.name, x.id)
     assert manifest is not None
     assert len(manifest.superseded) == 1
+
+
+@pytest.mark.parametrize("last", [2, 3, 5])
+async def test_as_many_versions_are_kept_as_the_retention_says(base: Path, last: int) -> None:
+    x = counting("x.parquet", retention=Retention(keep_last=last))
+    for _ in range(last + 4):
+        await x()
+        kept = [version for version in await x.history() if version.kept]
+    assert len(kept) == last

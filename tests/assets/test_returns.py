@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections import namedtuple
+from collections import defaultdict, namedtuple
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -253,3 +253,16 @@ async def test_artifacts_of_a_function_may_be_files_that_others_wrote(base: Path
 
     assert sorted((await x.query()).fetchall()) == [(1, "a"), (1, "a"), (2, None), (2, None)]
     assert (base / "in/people.csv").read_text() == "id,name\n1,a\n2,\n"
+
+
+async def test_a_dict_that_makes_up_what_is_missing_gives_only_what_it_has(base: Path) -> None:
+    made_up: Any = defaultdict(int, b=5)
+
+    @asset("x.json")
+    def x() -> Any:
+        return [{"a": 1}, made_up]
+
+    relation = await x.query()
+    assert relation is not None
+    assert relation.fetchall() == [(1, None), (None, 5)]
+    assert dict(made_up) == {"b": 5}

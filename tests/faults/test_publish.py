@@ -18,13 +18,14 @@ import pytest
 from mad_prefect_core import DataArtifact, asset
 from mad_prefect_core.errors import (
     ArgumentError,
+    LeaseLostError,
     OutcomeUnknownError,
     ResultGoneError,
     StorageError,
     UnsupportedDataError,
 )
 from mad_prefect_core.mounts import Location
-from mad_prefect_core.runs import load_asset_manifest, publish
+from mad_prefect_core.runs import lease, load_asset_manifest, publish
 from mad_prefect_core.runs.kept import read_kept
 from mad_prefect_core.runs.manifest import read_manifest
 
@@ -124,8 +125,8 @@ async def test_a_run_that_was_killed_after_the_switch_is_finished_by_the_next(ba
     assert relation.fetchall() == [("2",)]
     assert len(files(base, "fragment=*")) == 2, "the history of both good runs"
     assert len(files(base, "*.run")) == 4
-    [lease] = (base / "_asset_metadata/_leases").glob("*.json")
-    assert json.loads(lease.read_text())["left"] == []
+    [taken] = (base / "_asset_metadata/_leases").glob("*.json")
+    assert json.loads(taken.read_text())["left"] == []
 
 
 @pytest.mark.parametrize("name", ["manifest.json", "history.json"])
@@ -179,6 +180,38 @@ async def test_a_publish_that_fails_gives_back_a_file_that_no_run_had_made(
         await x()
     assert (base / "x.csv").read_text() == "a\nof 2.x\n"
     assert not files(base, "*.run")
+
+
+@pytest.mark.parametrize("earlier", ["a run's", "of 2.x"])
+async def test_a_run_that_loses_its_lease_between_two_paths_gives_both_back(
+    base: Path, monkeypatch: pytest.MonkeyPatch, earlier: str
+) -> None:
+    rows = [{"a": 1}]
+
+    @asset("x.csv|json")
+    def x() -> Any:
+        return rows
+
+    if earlier == "of 2.x":
+        (base / "x.csv").write_text("a\n1\n")
+        (base / "x.json").write_text('{"a":1}\n')
+    else:
+        await x()
+    link = Location.link_to
+
+    def loses(self: Location, target: Location) -> str | None:
+        token = link(self, target)
+        if target.key == "x.csv" and self.key.endswith("x.csv.run"):
+            monkeypatch.setattr(Location, "link_to", link)
+            monkeypatch.setattr(lease, "_now", lambda: 1e12)  # as if it had been paused here
+        return token
+
+    monkeypatch.setattr(Location, "link_to", loses)
+    rows = [{"a": 2}]
+    with pytest.raises(LeaseLostError):
+        await x()
+    assert (base / "x.csv").read_text() == "a\n1\n"
+    assert (base / "x.json").read_text() == '{"a":1}\n'
 
 
 async def test_where_undoing_a_publish_fails_too_nothing_is_deleted(

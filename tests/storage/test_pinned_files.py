@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from mad_prefect_core import objects
 from mad_prefect_core.errors import StorageError
 from mad_prefect_core.objects import PinnedFiles, Tail
+from mad_prefect_core.paths import is_written_once
 
 MIB = 2**20
 
@@ -101,3 +102,17 @@ def test_what_is_kept_does_not_grow_with_what_is_read() -> None:
         assert tracemalloc.get_traced_memory()[0] < 66 * MIB
     finally:
         tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    ("path", "once"),
+    [
+        ("b/lake/_artifacts/asset=x/0123456789abcdef0123456789abcdef/x.csv.run", True),
+        ("b/_artifacts/asset=x/year=2026/runtime=1/0123456789abcdef0123456789abcdef/fragment=0.json", True),
+        ("b/raw/0123456789abcdef0123456789abcdef/fragment=0.json", False),
+        ("b/_artifacts/asset=x/0123456789abcdef0123456789abcdef/x.csv", False),
+        ("b/x.run", False),
+    ],
+)
+def test_only_what_a_run_names_after_itself_is_not_looked_up_again(path: str, once: bool) -> None:
+    assert is_written_once(path) is once

@@ -136,7 +136,9 @@ def hive_keys(path: str) -> dict[str, str]:
     return found
 
 
-_WRITTEN_ONCE = re.compile(r".*/[0-9a-f]{32}/(fragment=\d+\..*|.*\.run)", re.DOTALL)
+_WRITTEN_ONCE = re.compile(
+    r"(.*/)?_artifacts/asset=[^/]+/(.*/)?[0-9a-f]{32}/(fragment=\d+\.[^/]*|[^/]*\.run)", re.DOTALL
+)
 
 
 def is_written_once(path: str) -> bool:

@@ -196,20 +196,15 @@ async def write_file(
 ) -> DataFile | None:
     """Write everything that `data` gives to one file, whole or not at all; None, and no file, where there is no data.
 
-    Blocking work runs in threads, so other assets go on meanwhile: for one batch, the usual case, at one go.
+    Blocking work runs in threads, so other assets go on meanwhile. A batch is written before the next is asked for: a
+    generator may yield one dict again and again, and a relation may have other rows once the function goes on.
     `session` is one for writing that nobody else uses meanwhile.
     """
     file = _OpenFile(path, format, suffix, options, session)
-    last: Batch | None = None
     try:
         async for batch in iter_batches(data, options.declared(format)):
-            if last is not None:
-                await in_thread(file.write, last)
-            last = batch
-            if batch.is_columnar:  # a relation or a stream may have other rows once the function goes on
-                await in_thread(file.write, batch)
-                last = None
-        return await in_thread(file.finish, last)
+            await in_thread(file.write, batch)
+        return await in_thread(file.finish)
     except BaseException:
         file.abort()
         raise
@@ -257,9 +252,7 @@ class _OpenFile:
                 raise problem from error
             raise
 
-    def finish(self, last: Batch | None) -> DataFile | None:
-        if last is not None:
-            self.write(last)
+    def finish(self) -> DataFile | None:
         if self._writer is None:
             return None
         assert self._staged is not None

@@ -21,7 +21,7 @@ from mad_prefect_core.session import Relation
 
 __all__ = ["iter_batches", "together", "yield_data_batches"]
 
-_END = object()
+_END, _UNREAD = object(), object()
 _BARE = "json"  # the column that DuckDB's JSON reader puts bare scalars into, and 2.x with it
 
 
@@ -50,34 +50,54 @@ async def together(
 ) -> AsyncGenerator[Any, None]:
     """The items with those put together that have fewer than `rows` rows, in order; artifacts stay as they are.
 
-    As many are held in memory as make a fragment. Rows and columns do not mix, and what is columns already is put
-    together with nothing. Raises as `iter_batches` does, naming the item.
+    What is put together is an async generator, to be read to its end before the next. The items go on only when what
+    came of them was taken, and the next is asked for only where it may still belong. Rows and columns do not mix, and
+    what is columns already is put together with nothing. Raises as `iter_batches` does, naming the item.
     """
-    held: list[Any] = []
-    count = 0
+    following: Any = _UNREAD
+
+    async def group(batch: Any) -> AsyncGenerator[Batch, None]:
+        nonlocal following
+        count = 0
+        while True:
+            yield batch
+            count += rows if batch.is_columnar else len(batch.rows())
+            following = _UNREAD if count >= rows else await anext(parts, _END)
+            if following is _UNREAD or not isinstance(following, RowBatch):
+                return
+            batch = following
+
+    async with aclosing(_parts(items, declared)) as parts:
+        while True:
+            part = await anext(parts, _END) if following is _UNREAD else following
+            following = _UNREAD
+            if part is _END:
+                return
+            yield part if isinstance(part, Artifact) else group(part)
+
+
+async def _parts(items: AsyncGenerator[Any, None], declared: Collection[str]) -> AsyncGenerator[Any, None]:
+    """The artifacts among the items, and the batches of all others, in order."""
     async with aclosing(items):
         for number in itertools.count():
             with located(batch=number):
                 item = await anext(items, _END)
-                alone = item is _END or isinstance(item, Artifact)
-                batches: list[Any] = [] if alone else [batch async for batch in iter_batches(item, declared)]
-            if held and (alone or any(batch.is_columnar != held[0].is_columnar for batch in batches)):
-                yield held
-                held, count = [], 0
             if item is _END:
                 return
-            if alone:
+            if isinstance(item, Artifact):
                 yield item
-            for batch in batches:
-                batch.item = number  # for errors
-            held += batches
-            count += sum(rows if batch.is_columnar else len(batch.rows()) for batch in batches)
-            if count >= rows:
-                yield held
-                held, count = [], 0
+                continue
+            async with aclosing(iter_batches(item, declared)) as batches:
+                while True:
+                    with located(batch=number):
+                        batch: Any = await anext(batches, None)
+                    if batch is None:
+                        break
+                    batch.item = number  # for errors
+                    yield batch
 
 
-async def iter_batches(data: object, declared: Collection[str] = ()) -> AsyncIterator[Batch]:
+async def iter_batches(data: object, declared: Collection[str] = ()) -> AsyncGenerator[Batch, None]:
     """Batches of anything that a function may return or yield, nested to any depth, in order.
 
     Nothing comes of None, of an empty list, and of a frame without columns and rows. Columns that are `declared` may

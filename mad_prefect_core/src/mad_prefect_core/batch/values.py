@@ -38,7 +38,7 @@ def column_name(path: Path) -> str:
 def as_row(value: object) -> dict[str, Any] | None:
     """A row of a dict, mapping, dataclass, pydantic model or named tuple; None for anything else."""
     if isinstance(value, dict):
-        return value
+        return value if type(value) is dict else dict(value)  # a defaultdict makes up what is missing
     if isinstance(value, BaseModel):
         return {
             name: getattr(value, name) for name in (*type(value).model_fields, *type(value).model_computed_fields)

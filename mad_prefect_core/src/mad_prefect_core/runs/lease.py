@@ -16,6 +16,7 @@ import logging
 import threading
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -30,6 +31,8 @@ __all__ = ["Holder", "Lease", "lease_name"]
 
 logger = logging.getLogger(__name__)
 
+_now = partial(time.clock_gettime, time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic
+"""Seconds; on Linux they go on while the machine is suspended."""
 _ATTEMPTS = 20
 _PAUSE = 0.2  # s
 _at_work: set[str] = set()
@@ -87,8 +90,6 @@ class Lease:
         self.left: tuple[Holder, ...] = ()
         """Runs that had it before and lost it, with what they may have left behind."""
         self.renewed_by_other = False
-        self.is_new = False
-        """Whether nobody had ever taken it."""
         self._seconds = get_settings().lease_seconds
         self._holder: Holder | None = None
         self._token: str | None = None
@@ -145,8 +146,8 @@ class Lease:
                 self._token = self._write(holder, left, stored.token if stored else None)
             except StorageConflictError:
                 continue
-            self.left, self.is_new = left, stored is None
-            self._holder, self._lost, self._renewed = holder, False, time.monotonic()
+            self.left = left
+            self._holder, self._lost, self._renewed = holder, False, _now()
             self._stop.clear()
             threading.Thread(target=self._keep, name="mad-prefect-lease", daemon=True).start()
             return None
@@ -177,7 +178,7 @@ class Lease:
                 return
             if self._lost:
                 raise self._gone()
-            begun = time.monotonic()
+            begun = _now()
             try:
                 self._swap(self._holder, self._holder)
             except StorageConflictError as conflict:
@@ -187,13 +188,13 @@ class Lease:
 
     def renew_if_due(self) -> None:
         """As `renew`, unless that was done so recently that nobody can have taken it since."""
-        if self._lost or time.monotonic() - self._renewed > self._seconds / 2:
+        if self._lost or _now() - self._renewed > self._seconds / 2:
             self.renew()
 
     def check(self) -> None:
         """As `renew`, by the clock alone: raises `LeaseLostError` if it was last renewed so long ago that it may have
         been taken."""
-        if self._lost or time.monotonic() - self._renewed > self._seconds:
+        if self._lost or _now() - self._renewed > self._seconds:
             raise self._gone()
 
     def release(self) -> None:
@@ -250,7 +251,7 @@ class Lease:
 
     def _has_stood_still(self, token: str, seconds: float) -> bool:
         """Whether nobody has written it for its time, as far as was watched from here."""
-        now = time.monotonic()
+        now = _now()
         if _seen.get(self.location.path, ("", 0.0))[0] != token:
             self.renewed_by_other = self.location.path in _seen
             _seen[self.location.path] = (token, now)

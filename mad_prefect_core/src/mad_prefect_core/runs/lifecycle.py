@@ -66,7 +66,7 @@ class Lifecycle:
         self._started = time.monotonic()
         self._retried = self._count_retries()
         self._began = manifest
-        if not lease.is_new and (manifest.manifest is None or manifest.manifest.last_run is None):
+        if manifest.manifest is None or manifest.manifest.last_run is None:
             # The manifest was lost, perhaps: the files of earlier runs are not.
             earlier = readable_runs(str(self.record.asset_name), str(self.record.asset_id))
             self._known = [str(run.id) for run in earlier]

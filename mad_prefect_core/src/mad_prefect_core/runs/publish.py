@@ -328,7 +328,7 @@ def publish(
         if before is None or (isinstance(error, StorageConflictError) and not switched):
             raise  # nothing was written
         try:
-            _undo(run, before, foreign, shown=not isinstance(error, LeaseLostError))
+            _undo(run, before, foreign)
         except Exception as problem:
             raise OutcomeUnknownError(
                 f"Publishing run {run.id} failed ({error}), and so did undoing it ({problem})",
@@ -443,9 +443,8 @@ def _token(location: Location) -> str:
     return stat.token if (stat := location.stat()) else ""
 
 
-def _undo(run: DataAssetRun, before: AssetManifest, foreign: Mapping[str, Location], shown: bool) -> None:
-    """Make everything as it was, unless another run has become current: then that one is shown. The users' paths are
-    left alone where they were not `shown`, or are those of whoever has taken the lease."""
+def _undo(run: DataAssetRun, before: AssetManifest, foreign: Mapping[str, Location]) -> None:
+    """Make everything as it was, unless another run has become current: then that one is shown."""
     name, asset_id = str(run.asset_name), str(run.asset_id)
     undone = False
 
@@ -457,8 +456,6 @@ def _undo(run: DataAssetRun, before: AssetManifest, foreign: Mapping[str, Locati
     was, _, _ = change_manifest(name, asset_id, back)
     if (was and was.last_run) == before.last_run:
         return  # the switch had not come about
-    if not shown:
-        return
     show(name, asset_id)
     if not undone:
         return

@@ -47,8 +47,10 @@ def sweep_superseded(manifest: AssetManifest, retention: Retention | None = None
         if run_id == manifest.superseded[-1] or _is_held(run):
             continue
         if run.keeps_results or run.pins:
-            if _is_there(run):  # else a prune that was killed has taken it
+            if _is_there(run):
                 history.append(run.summary())
+            elif not _delete(run, files_of(run)):  # what a prune that was killed has left of it
+                continue
         elif not _delete(run, [result.file for result in run.results]):
             continue
         done.append(run_id)
@@ -68,8 +70,9 @@ def not_kept(
     newer = [manifest.last_run] if manifest.last_run else []
     before = [_record(manifest.asset_name, manifest.asset_id, run_id) for run_id in manifest.superseded]
     newer += [run.summary() for run in before if run is not None]
-    times = [(run.id, run.materialized) for run in (*runs, *newer) if run.materialized is not None]
-    kept = retention.kept(times, dt.datetime.now(dt.UTC))
+    # One that has just become history is among both.
+    times = {run.id: run.materialized for run in (*runs, *newer) if run.materialized is not None}
+    kept = retention.kept(list(times.items()), dt.datetime.now(dt.UTC))
     lost = [(run, _record(manifest.asset_name, manifest.asset_id, run.id)) for run in runs if run.id not in kept]
     return [run for run, record in lost if record is None or not record.pins]
 
