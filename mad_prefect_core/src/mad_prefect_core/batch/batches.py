@@ -23,6 +23,7 @@ class RowBatch:
     """
 
     is_columnar = False
+    relation: Any = None
 
     def __init__(self, rows: Sequence[dict[str, Any]], declared: Collection[str] = ()) -> None:
         self._columns, self._rows = infer_rows(rows, declared)
@@ -88,6 +89,7 @@ class ColumnBatch:
     """
 
     is_columnar = True
+    relation: Any = None
 
     def __init__(self, source: Any) -> None:
         if isinstance(source, pa.RecordBatchReader):

@@ -58,6 +58,11 @@ class Batch(Protocol):
     def wide(self) -> Collection[tuple[str, ...]]:
         """Places with integers beyond 2**53, which a float can't hold exactly."""
 
+    @property
+    def relation(self) -> Any:
+        """The `duckdb.DuckDBPyRelation` it is, on whatever connection; None for everything else. It has its own types,
+        which `schema` may not have, and is to be run once, here or by `arrow`."""
+
     def rows(self) -> list[dict[str, Any]]:
         """As Python dicts. Nested dataclasses, models, enums and the like are plain values already."""
 

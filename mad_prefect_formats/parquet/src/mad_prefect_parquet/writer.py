@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import duckdb
 
-from mad_prefect_core.batch import RelationBatch
 from mad_prefect_core.contracts import Batch, Format, Schema, Session
 from mad_prefect_core.errors import UnsupportedValueError
 from mad_prefect_core.session import schema_of
@@ -29,9 +27,9 @@ class ParquetWriter(ExportWriter):
         self._own_options = options
 
     def write_part(self, batch: Batch, path: Path) -> Schema:
-        if not isinstance(batch, RelationBatch):
+        relation = batch.relation
+        if relation is None:
             return super().write_part(batch, path)
-        relation: Any = batch.relation
         schema = schema_of(relation)
         # What was recorded of the batch are the types of its Arrow: a HUGEINT is a decimal there, for example.
         if schema != duckdb_schema(self._own_session, batch.schema):
