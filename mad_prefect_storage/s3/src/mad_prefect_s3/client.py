@@ -381,10 +381,12 @@ class S3Files(S3FileSystem):  # type: ignore[misc]  # s3fs is not typed
         return bool(await self._lsdir(self._strip_protocol(path).rstrip("/"), max_items=1))
 
     async def _ls(self, path: str, detail: bool = False, **kwargs: Any) -> Any:
-        path = self._strip_protocol(path).rstrip("/")
+        path, is_folder = self._strip_protocol(path).rstrip("/"), path.endswith("/")
         if "/" not in path:
             return await super()._ls(path, detail=detail, **kwargs)
-        found = await self._lsdir(path) or ([await self._info(path)] if await self._isfile(path) else [])
+        found = await self._lsdir(path)
+        if not found and not is_folder and await self._isfile(path):
+            found = [await self._info(path)]
         if not found:
             raise FileNotFoundError(path)
         return found if detail else sorted(entry["name"] for entry in found)
