@@ -72,7 +72,7 @@ class FailedRunTests:
     @pytest.fixture
     def lake(self) -> Any:
         """A bucket that is the base of all assets."""
-        raise NotImplementedError
+        raise NotImplementedError  # the tests of each store give their own
 
     @pytest.fixture(autouse=True)
     def _short_pauses(self, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -123,7 +123,7 @@ class RivalTests:
     @pytest.fixture
     def lake(self) -> Any:
         """A bucket that is the base of all assets."""
-        raise NotImplementedError
+        raise NotImplementedError  # the tests of each store give their own
 
     @pytest.fixture(scope="class")
     @classmethod

@@ -56,7 +56,7 @@ class AssetDecorator:
                 is over, then find its result in the cache or run; "reuse" its result, whatever `cache_expiration`
                 says; or "fail" with `AssetRunningError`.
             fragment_rows: Put what is yielded together until a fragment has so many rows, which makes many small items
-                faster; what is not yet a fragment is held in memory. A fragment a yield if not given.
+                faster; what is not yet a fragment is not stored yet. A fragment a yield if not given.
             retention: Keep the results of earlier runs as history, those that it wants.
             cache_on: What else makes a cached call run again: "code", when the function or a helper of it has changed;
                 "upstream", when an asset that the function read has a newer result.
