@@ -10,9 +10,12 @@ import pytest
 from mad_prefect_core.testing.storages import StorageContract
 from mad_prefect_s3 import S3Storage
 
+LONG = os.environ.get("MAD_PREFECT_FAULTS") == "long"
+
 
 class S3Contract(StorageContract, contract=True):
-    large_megabytes = 250 if os.environ.get("MAD_PREFECT_FAULTS") == "long" else 60
+    large_megabytes = 250 if LONG else 60
+    kill_at_every = 1 if LONG else 3  # each request is several operations, one within the other
 
     @pytest.fixture
     def storage(self) -> S3Storage:

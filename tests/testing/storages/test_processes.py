@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from mad_prefect_core.testing.storages.place import Place
-from mad_prefect_core.testing.storages.processes import apart, fork, forks
+from mad_prefect_core.testing.storages.processes import apart, fork, forks, steady
 from mad_prefect_local import LocalStorage
 
 
@@ -70,3 +70,23 @@ def test_a_fork_that_was_killed_gives_none_and_those_beside_it_their_results(pla
         return [fork(die), *forks([lambda: 1, die, lambda: 3])]
 
     assert apart(task, place) == [None, 1, None, 3]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_fork_that_stays_is_one_process_and_what_it_raises_is_told(place: Place) -> None:
+    def task(there: Place) -> list[int]:
+        with steady(lambda: os.getpid) as call:
+            return [call(), call(), os.getpid()]
+
+    first, second, other = apart(task, place)
+    assert first == second != other
+
+    def fail(there: Place) -> None:
+        def make() -> None:
+            raise RuntimeError("went wrong there")
+
+        with steady(make) as call:  # type: ignore[arg-type]
+            call()
+
+    with pytest.raises(AssertionError, match="RuntimeError: went wrong there"):
+        apart(fail, place)

@@ -90,6 +90,8 @@ class StorageBase(Contract):
     """False for a storage that lives in one process."""
     large_megabytes: ClassVar[int] = 250
     """About how large the files of the tests marked `large` are. DuckDB reads small ones with one thread."""
+    kill_at_every: ClassVar[int] = 1
+    """At every so-many-th storage operation a writer is killed. More where a client takes long to begin."""
 
     @classmethod
     def declared(cls, subject: Any) -> dict[str, bool]:

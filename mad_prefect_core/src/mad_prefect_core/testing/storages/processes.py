@@ -1,53 +1,84 @@
-"""Work on a place in other processes: a fresh one, and forks of it that begin together or are killed."""
+"""Work on a place in other processes: one that shares nothing with this one, and forks of it that begin together or
+are killed."""
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import pickle
-import subprocess
 import sys
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from typing import Any
 
 import cloudpickle  # type: ignore[import-untyped]
 
 from mad_prefect_core.testing.storages.place import SECONDS, Place
 
-__all__ = ["Forked", "apart", "beside", "fork", "forks"]
+__all__ = ["Beside", "Forked", "apart", "beside", "fork", "forks", "steady"]
 
-_START = "from mad_prefect_core.testing.storages.processes import _main; _main()"
+# Forks of one that has imported the kit and nothing else: what it imports takes longer than most of what they do.
+_CONTEXT: Any = multiprocessing.get_context("forkserver" if hasattr(os, "fork") else "spawn")
+if hasattr(os, "fork"):
+    _CONTEXT.set_forkserver_preload([__name__])
 
 
 def apart(task: Callable[..., Any], place: Place, *arguments: Any, seconds: float = SECONDS) -> Any:
-    """What `task(place, *arguments)` returns in a fresh Python process, where `place` is another client's.
+    """What `task(place, *arguments)` returns in another Python process, where `place` is another client's.
 
-    The storage gets there by pickling. Its module, and that of a method among the arguments, goes along if a fresh
-    process could not import it, as one of tests.
+    The process has no threads and nothing of this one. The storage gets there by pickling. Its module, and that of a
+    method among the arguments, goes along if another process could not import it, as one of tests.
+
+    Raises `AssertionError` for what the task raised, and `TimeoutError` where it takes longer.
     """
     with beside(task, place, *arguments) as process:
-        output, _ = process.communicate(timeout=seconds)
-    succeeded, result = pickle.loads(output) if output else (False, f"it ended with status {process.returncode}")
-    if not succeeded:
-        raise AssertionError(f"In another process: {result}")
-    return result
+        return process.result(seconds)
+
+
+@dataclass(frozen=True)
+class Beside:
+    """A process that does something beside this one."""
+
+    process: BaseProcess
+    _answer: Connection
+
+    def over(self) -> bool:
+        """Whether it has ended, or is about to."""
+        return self._answer.poll()
+
+    def result(self, seconds: float = SECONDS) -> Any:
+        """As `apart`."""
+        if not self._answer.poll(seconds):
+            raise TimeoutError(f"Another process still hangs after {seconds} seconds")
+        try:
+            succeeded, result = pickle.loads(self._answer.recv_bytes())
+        except EOFError:
+            self.process.join()
+            succeeded, result = False, f"it ended with status {self.process.exitcode}"
+        if not succeeded:
+            raise AssertionError(f"In another process: {result}")
+        return result
 
 
 @contextmanager
-def beside(task: Callable[..., Any], place: Place, *arguments: Any) -> Iterator[subprocess.Popen[bytes]]:
+def beside(task: Callable[..., Any], place: Place, *arguments: Any) -> Iterator[Beside]:
     """`apart`, while this process goes on. At the end of the block it is killed if it is there still."""
-    command = [sys.executable, "-c", f"import sys; sys.path[:] = {sys.path!r}; {_START}"]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    with process:
-        try:
-            assert process.stdin is not None
-            process.stdin.write(_packed((task, place.storage, place.url, dict(place.given), arguments)))
-            process.stdin.close()
-            process.stdin = None
-            yield process
-        finally:
-            process.kill()
+    job = _packed((task, place.storage, place.url, dict(place.given), arguments))
+    ours, theirs = _CONTEXT.Pipe(duplex=False)
+    process = _CONTEXT.Process(target=_main, args=(dict(os.environ), job, theirs))
+    process.start()
+    theirs.close()
+    try:
+        yield Beside(process, ours)
+    finally:
+        process.kill()
+        process.join()
+        process.close()
+        ours.close()
 
 
 def _packed(job: tuple[Any, ...]) -> bytes:
@@ -76,15 +107,15 @@ def _importable(module: str) -> bool:
     return True
 
 
-def _main() -> None:
-    output, sys.stdout = sys.stdout.buffer, sys.stderr  # what a storage prints is no result
-    task, storage, url, options, arguments = pickle.load(sys.stdin.buffer)
+def _main(environment: dict[str, str], job: bytes, answer: Connection) -> None:
+    os.environ.clear()
+    os.environ.update(environment)
+    task, storage, url, options, arguments = pickle.loads(job)
     try:
         result = True, task(Place.of(storage, url, options), *arguments)
     except BaseException:
         result = False, traceback.format_exc()
-    output.write(cloudpickle.dumps(result))
-    output.flush()
+    answer.send_bytes(cloudpickle.dumps(result))
 
 
 class Forked:
@@ -136,3 +167,29 @@ def forks(tasks: list[Callable[[], Any]]) -> list[Any]:
     os.close(go[0])
     os.close(go[1])
     return [child.result() for child in children]
+
+
+@contextmanager
+def steady(make: Callable[[], Callable[[], Any]]) -> Iterator[Callable[[], Any]]:
+    """A fork that stays for the block: it has what `make()` returns there, and each call is done by it."""
+    ours, theirs = multiprocessing.Pipe()
+
+    def serve() -> None:
+        ours.close()
+        task = make()
+        with suppress(EOFError):
+            while True:
+                theirs.recv()
+                theirs.send(task())
+
+    def call() -> Any:
+        ours.send(None)
+        return ours.recv()
+
+    child = Forked(serve)
+    theirs.close()
+    try:
+        yield call
+    finally:
+        ours.close()
+        child.result()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import multiprocessing
 import os
 import random
 import signal
@@ -18,7 +20,7 @@ from mad_prefect_core.errors import StorageConflictError
 from mad_prefect_core.testing.base import needs
 from mad_prefect_core.testing.faults import faults, kill
 from mad_prefect_core.testing.storages.place import SECONDS, Place, StorageBase, at_once
-from mad_prefect_core.testing.storages.processes import Forked, apart, beside, fork, forks
+from mad_prefect_core.testing.storages.processes import Forked, apart, beside, fork, forks, steady
 
 __all__ = ["RaceContract"]
 
@@ -105,8 +107,9 @@ class RaceContract(StorageBase, contract=True):
         place.publish("d/x.bin", bytes(_LENGTH))
         chance = random.Random(1)
         with beside(_overwrite_until_killed, place, [chance.uniform(0, 0.15) for _ in range(6)]) as process:
-            while process.poll() is None:
+            while not process.over():
                 assert _described(place.bytes_or_changed("d/x.bin")) in ((_LENGTH, 1), "changed")
+            process.result()
         assert _described(place.bytes_at("d/x.bin")) == (_LENGTH, 1)
         assert place.listing(".bin") == {"d/x.bin"}
         place.publish("d/x.bin", b"after")
@@ -117,7 +120,8 @@ class RaceContract(StorageBase, contract=True):
     def test_a_writer_killed_at_each_operation_leaves_whole_files(self, place: Place) -> None:
         """A writer that is killed (SIGKILL) at any storage operation of a publish, link or replace
         leaves the old file or the new one, nothing that a reader of `*.bin` sees, and no lock held."""
-        for act, seen in apart(_kill_at_each_operation, place, self.fault_targets, seconds=5 * SECONDS).items():
+        killed = (_kill_at_each_operation, place, self.fault_targets, self.kill_at_every)
+        for act, seen in apart(*killed, seconds=5 * SECONDS).items():
             assert len(seen) > 1, f"no operation of {act} could be interrupted: see fault_targets"
             assert {content for content, _ in seen} <= {b"old", b"new"}, act
             assert {tuple(strays) for _, strays in seen} == {()}, act
@@ -160,10 +164,17 @@ def _count(place: Place, key: str, times: int) -> None:
 
 
 def _race_to_create(place: Place, rounds: int) -> list[list[bool]]:
-    def create(key: str, writer: int) -> bool:
-        return _create(place.another_client(), key, writer)
+    together = multiprocessing.get_context("fork").Barrier(WRITERS)
 
-    return [forks([partial(create, f"{n}.json", writer) for writer in range(WRITERS)]) for n in range(rounds)]
+    def create(writer: int) -> list[bool]:
+        mine, won = place.another_client(), []
+        for number in range(rounds):
+            mine.at("nothing").read()  # it is connected, so that all write at one moment
+            together.wait(SECONDS)
+            won.append(_create(mine, f"{number}.json", writer))
+        return won
+
+    return [list(won) for won in zip(*forks([partial(create, writer) for writer in range(WRITERS)]), strict=True)]
 
 
 def _race_to_count(place: Place, processes: int, times: int) -> None:
@@ -185,7 +196,7 @@ def _overwrite_until_killed(place: Place, seconds: list[float]) -> None:
 
 
 def _kill_at_each_operation(
-    place: Place, targets: Callable[[Place], tuple[Any, ...]]
+    place: Place, targets: Callable[[Place], tuple[Any, ...]], every: int
 ) -> dict[str, list[tuple[bytes | None, list[str]]]]:
     def publish(mine: Place) -> None:
         mine.publish("d/x.bin", b"new")
@@ -203,22 +214,29 @@ def _kill_at_each_operation(
             act(mine)
         return True
 
-    def look() -> tuple[bytes | None, list[str]]:
+    def looking() -> Callable[[], tuple[bytes | None, list[str]]]:
         mine = place.another_client()
-        seen = mine.bytes_at("d/x.bin"), sorted(mine.listing(".bin") - {"d/x.bin"})
-        mine.publish("d/x.bin", b"old")
-        return seen
+
+        def look() -> tuple[bytes | None, list[str]]:
+            seen = mine.bytes_at("d/x.bin"), sorted(mine.listing(".bin") - {"d/x.bin"})
+            mine.publish("d/x.bin", b"old")
+            return seen
+
+        return look
 
     seen: dict[str, list[tuple[bytes | None, list[str]]]] = {}
     acts = [publish, link]
     if place.storage.capabilities.conditional_replace:
         acts.append(replace)
     fork(lambda: place.another_client().publish("d/source", b"new").link_to(place.at("d/x.bin")))
-    fork(look)
-    for act in acts:
-        number, finished = 0, None
-        while not finished:
-            number += 1
-            finished = fork(partial(attempt, act, number))
-            seen.setdefault(act.__name__, []).append(fork(look))
+    with steady(looking) as look:
+        look()
+        for act in acts:
+            found = seen.setdefault(act.__name__, [])
+            for number in itertools.count(1, every):
+                finished = fork(partial(attempt, act, number))
+                found.append(look())
+                if finished:
+                    break
+            found.append(fork(lambda: looking()()))  # who comes later sees the same
     return seen
