@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ from mad_prefect_local import LocalStorage
 
 
 class TestLocal(StorageContract):
+    large_megabytes = 250 if os.environ.get("MAD_PREFECT_FAULTS") == "long" else 60
+
     @pytest.fixture
     def storage(self) -> LocalStorage:
         return LocalStorage()

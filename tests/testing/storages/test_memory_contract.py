@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import uuid
 from collections.abc import Iterator
 
@@ -15,6 +16,7 @@ from mad_prefect_core.testing import StorageContract
 
 class TestMemory(StorageContract):
     shared_between_processes = False
+    large_megabytes = 250 if os.environ.get("MAD_PREFECT_FAULTS") == "long" else 60
 
     @pytest.fixture
     def storage(self) -> MemoryStorage:

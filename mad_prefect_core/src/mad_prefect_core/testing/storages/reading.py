@@ -85,7 +85,7 @@ class ReadingContract(StorageBase, contract=True):
 
     @pytest.mark.large
     def test_large_files_are_read_right_every_time(self, place: Place) -> None:
-        """Files of hundreds of MB, which DuckDB reads with several threads, give the same rows every time."""
+        """Large files, which DuckDB reads with several threads, give the same rows every time."""
         for kind, rows in {"parquet": 20_000, "csv": 16_000, "json": 10_000}.items():
             columns = "i AS id, hash(i) % 1000000 AS v, md5(i::VARCHAR) AS s, hash(i, 7) / 2.0 AS r"
             query = f"FROM range({rows * self.large_megabytes}) t(i) SELECT {columns}"
