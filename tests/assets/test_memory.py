@@ -45,7 +45,7 @@ def _peak(folder: Path, batches: int, rows: int, words: int, fragments: str) -> 
 
 # Many small batches have long texts: a process that keeps its rows must stand out from one that keeps its records.
 @pytest.mark.parametrize("fragments", ["json", "parquet"])
-@pytest.mark.parametrize(("batches", "rows", "words"), [(2_000, 50, 40), (100, 10_000, 1)])
+@pytest.mark.parametrize(("batches", "rows", "words"), [(1_000, 50, 80), (100, 10_000, 1)])
 def test_memory_does_not_grow_with_the_number_of_batches(
     base: Path, batches: int, rows: int, words: int, fragments: str
 ) -> None:

@@ -4,13 +4,14 @@ without Prefect's on its server for Google Cloud Storage and on Ceph's gateway."
 from __future__ import annotations
 
 import csv
+import functools
 import importlib.util
 import os
 import re
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -103,37 +104,56 @@ def _results(storage: Path) -> dict[Path, int]:
     return {path.relative_to(storage): path.stat().st_mtime_ns for path in found if "_artifacts" not in path.parts}
 
 
-@pytest.fixture(scope="module", params=["local", "s3"])
-def demo(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Demo:
-    folder = tmp_path_factory.mktemp("demo")
-    if request.param == "s3":
-        said, *outputs = re.split(r"\n(?=Assets, in the Prefect flow run)", _ran(folder, "-c", ON_S3))
-        assert "An S3 server (moto) runs at http://127.0.0.1:" in said
-        return Demo(
-            outputs, "s3://nyc-flights", folder / "run0", [_results(folder / name) for name in ("run0", "run1")]
-        )
-    storage = folder / ".tmp" / "storage"
+@pytest.fixture(scope="module")
+def demos(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Demo]:
+    """On each storage it runs once, whichever tests ask for it and in whatever order."""
+    return functools.cache(lambda storage: DEMOS[storage](storage, tmp_path_factory.mktemp("demo")))
+
+
+def _local(storage: str, folder: Path) -> Demo:
+    root = folder / ".tmp" / "storage"
     outputs, files = [], []
     for _ in range(2):
         outputs.append(_ran(folder, str(DEMO / "flow.py")))
-        files.append(_results(storage))
-    return Demo(outputs, str(storage), storage, files)
+        files.append(_results(root))
+    return Demo(outputs, str(root), root, files)
 
 
-@pytest.fixture(scope="module", params=["gcs", "rgw"])
-def on_server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Demo:
+def _s3(storage: str, folder: Path) -> Demo:
+    said, *outputs = _parts(_ran(folder, "-c", ON_S3))
+    assert "An S3 server (moto) runs at http://127.0.0.1:" in said
+    return Demo(outputs, "s3://nyc-flights", folder / "run0", [_results(folder / name) for name in ("run0", "run1")])
+
+
+def _on_server(storage: str, folder: Path) -> Demo:
     """Without the files."""
-    if request.param == "rgw" and (missing := rgw_missing()):
-        pytest.skip(missing)
-    said, *outputs = re.split(
-        r"\n(?=Assets, in the Prefect flow run)", _ran(tmp_path_factory.mktemp("demo"), "-c", ON_SERVER, request.param)
-    )
+    said, *outputs = _parts(_ran(folder, "-c", ON_SERVER, storage))
     what, root = {
         "gcs": ("A server for Google Cloud Storage (the one of the tests)", "gs://nyc-flights"),
         "rgw": ("Ceph's gateway", "s3://nyc-flights"),
-    }[request.param]
+    }[storage]
     assert f"{what} runs at http://127.0.0.1:" in said
     return Demo(outputs, root, Path(), [])
+
+
+def _parts(printed: str) -> list[str]:
+    """What is said before the first run, and of each run."""
+    return re.split(r"\n(?=Assets, in the Prefect flow run)", printed)
+
+
+DEMOS = {"local": _local, "s3": _s3, "gcs": _on_server, "rgw": _on_server}
+
+
+@pytest.fixture(params=["local", "s3"])
+def demo(request: pytest.FixtureRequest, demos: Callable[[str], Demo]) -> Demo:
+    return demos(request.param)
+
+
+@pytest.fixture(params=["gcs", "rgw"])
+def on_server(request: pytest.FixtureRequest, demos: Callable[[str], Demo]) -> Demo:
+    if request.param == "rgw" and (missing := rgw_missing()):
+        pytest.skip(missing)
+    return demos(request.param)
 
 
 @pytest.fixture(scope="module")

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import logging
 import os
 import signal
-import subprocess
-import sys
 import textwrap
 import threading
 import time
@@ -20,6 +19,7 @@ from typing import Any
 
 import duckdb
 import pytest
+from forked_script import Script
 
 from mad_prefect_core import asset
 from mad_prefect_core.assets import engine
@@ -61,27 +61,23 @@ except Exception as error:
     sys.exit(3)
 """
 
-Start = Callable[..., "subprocess.Popen[str]"]
+Start = Callable[..., Script]
 
 
 @pytest.fixture
 def start(base: Path, tmp_path: Path) -> Start:
     script = tmp_path / "runner.py"
     script.write_text(textwrap.dedent(SCRIPT))
+    numbers = itertools.count()
 
-    def started(who: str, how: str = "", seconds: float = 30) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [sys.executable, str(script), who, how],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            env={**os.environ, "MAD_PREFECT_LEASE_SECONDS": str(seconds)},
-        )
+    def started(who: str, how: str = "", seconds: float = 30) -> Script:
+        environment = {**os.environ, "MAD_PREFECT_LEASE_SECONDS": str(seconds)}
+        return Script(script, [who, how], environment, tmp_path / f"printed{next(numbers)}.txt")
 
     return started
 
 
-def _ended(process: subprocess.Popen[str]) -> int:
+def _ended(process: Script) -> int | None:
     output, _ = process.communicate(timeout=60)
     print(output)
     return process.returncode
