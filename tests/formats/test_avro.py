@@ -14,12 +14,14 @@ import avro.io
 import duckdb
 import fastavro
 import polars as pl
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mad_prefect_avro import AvroFormat, reader
 from mad_prefect_avro.container import read_blocks
+from mad_prefect_avro.encode import encode, join
 from mad_prefect_avro.schema import parse
 from mad_prefect_core.batch import RowBatch
 from mad_prefect_core.errors import (
@@ -245,6 +247,56 @@ def test_a_value_that_a_users_schema_would_change_is_refused_by_column(query, co
     assert caught.value.column == column
 
 
+@pytest.mark.parametrize(
+    ("kind", "logical", "value"),
+    [
+        ("int", "time-millis", "TIME '01:02:03.004'"),
+        ("long", "time-micros", "TIME '01:02:03.000004'"),
+        ("long", "timestamp-millis", "TIMESTAMPTZ '2024-02-29 12:00:00.123+00'"),
+        ("long", "timestamp-micros", "TIMESTAMPTZ '2024-02-29 12:00:00.123456+00'"),
+        ("long", "local-timestamp-millis", "TIMESTAMP '2024-02-29 12:00:00.123'"),
+    ],
+)
+def test_times_are_written_in_the_unit_of_a_users_schema(kind, logical, value, export, scan, tmp_path):
+    schema = record(("a", {"type": kind, "logicalType": logical}, {}))
+    export(FORMAT, f"SELECT {value} AS a", tmp_path / "x", avro_schema=schema)
+    expected = duckdb.sql(f"SELECT {value} AS a").fetchall()
+    assert [tuple(row.values()) for row in by_fastavro(tmp_path / "x")] == expected
+    assert scan(FORMAT, tmp_path / "x").fetchall() == expected
+
+
+def test_a_uuid_is_written_as_the_bytes_of_a_users_schema(export, scan, tmp_path):
+    kind = {"type": "fixed", "name": "u", "size": 16, "logicalType": "uuid"}
+    export(FORMAT, f"SELECT '{uuid.UUID(int=7)}'::UUID AS a", tmp_path / "x", avro_schema=record(("a", kind, {})))
+    assert by_fastavro(tmp_path / "x") == [{"a": uuid.UUID(int=7).bytes}]
+    assert scan(FORMAT, tmp_path / "x").fetchall() == [(uuid.UUID(int=7),)]
+
+
+def test_a_time_finer_than_its_unit_in_a_users_schema_is_refused_by_column(export, tmp_path):
+    schema = record(("a", {"type": "long", "logicalType": "timestamp-millis"}, {}))
+    with pytest.raises(UnsupportedValueError, match="would lose data") as caught:
+        export(FORMAT, "SELECT TIMESTAMPTZ '2024-02-29 12:00:00.000001+00' AS a", tmp_path / "x", avro_schema=schema)
+    assert caught.value.column == "a"
+
+
+@pytest.mark.parametrize("null", ["first", "last", "none"])
+def test_a_column_goes_to_its_own_type_of_a_users_union(null, export, tmp_path):
+    union = {"first": ["null", "int", "string"], "last": ["int", "string", "null"], "none": ["int", "string"]}[null]
+    for value in ("7", "'x'"):
+        export(FORMAT, f"SELECT {value} AS a", tmp_path / "x", avro_schema=record(("a", union, {})))
+        assert by_fastavro(tmp_path / "x") == [{"a": 7 if value == "7" else "x"}]
+    if null != "none":
+        export(FORMAT, "FROM (VALUES (7), (NULL)) AS t(a)", tmp_path / "x", avro_schema=record(("a", union, {})))
+        assert by_fastavro(tmp_path / "x") == [{"a": 7}, {"a": None}]
+
+
+def test_null_within_a_column_where_a_users_schema_has_none_is_refused_by_column(export, tmp_path):
+    schema = record(("a", {"type": "array", "items": "int"}, {}))
+    with pytest.raises(UnsupportedValueError, match="has no null") as caught:
+        export(FORMAT, "SELECT [1, NULL] AS a", tmp_path / "x", avro_schema=schema)
+    assert caught.value.column == "a"
+
+
 @pytest.mark.parametrize("codec", CODECS)
 def test_a_file_cut_off_anywhere_is_an_error_that_names_it_or_its_whole_blocks(codec, export, scan, tmp_path):
     export(FORMAT, "SELECT i, 'x' || i AS t FROM range(50) AS r(i)", tmp_path / "x", compression=codec, block_size=100)
@@ -328,6 +380,56 @@ def test_rows_of_decimals_are_written_exactly_wherever_they_stand(values, expone
     writer.close()
     assert by_fastavro(folder / "d.avro") == rows * 2
     assert rows_of(scan(FORMAT, folder / "d.avro")) == rows * 2
+
+
+PLAIN = [
+    ("null", st.none()),
+    ("boolean", st.booleans()),
+    ("int", st.integers(-(2**31), 2**31 - 1)),
+    ("long", st.integers(-(2**63), 2**63 - 1) | st.sampled_from([-65, -64, 63, 64, 2**14, -(2**34)])),
+    ("double", st.floats(allow_nan=False)),
+    ("string", st.text(max_size=80)),
+    ("bytes", st.binary(max_size=80)),
+    ({"type": "long", "logicalType": "local-timestamp-micros"}, st.datetimes()),
+]
+
+
+@st.composite
+def kinds(draw, depth=0):
+    """A schema, and a strategy of its values."""
+    shape = draw(st.sampled_from(["plain", "array", "record"] if depth < 3 else ["plain"]))
+    if shape == "plain":
+        schema, values = draw(st.sampled_from(PLAIN))
+    elif shape == "array":
+        items, values = draw(kinds(depth + 1))
+        schema, values = {"type": "array", "items": items}, st.lists(values, max_size=4)
+    else:
+        members = [draw(kinds(depth + 1)) for _ in range(draw(st.integers(1, 3)))]
+        name = f"r{depth}_{draw(st.uuids()).hex}"
+        schema = record(*((f"f{number}", kind, {}) for number, (kind, _) in enumerate(members)), name=name)
+        values = st.fixed_dictionaries({f"f{number}": value for number, (_, value) in enumerate(members)})
+    union = draw(st.sampled_from(["first", "last", "none", ""]))
+    if union == "" or schema == "null":
+        return schema, values
+    if union == "none":
+        return [schema], values
+    return (["null", schema] if union == "first" else [schema, "null"]), st.none() | values
+
+
+@settings(deadline=None)
+@given(data=st.data())
+def test_columns_are_encoded_as_fastavro_encodes_their_values(data):
+    schema, values = data.draw(kinds())
+    column = data.draw(st.lists(values, min_size=1))
+    node = parse(record(("v", schema, {}))).members[0].node
+    array = pa.array([column[0], *column], node.arrow)[1:]
+    parsed = fastavro.parse_schema(schema)
+    expected = []
+    for value in column:
+        encoded = io.BytesIO()
+        fastavro.schemaless_writer(encoded, parsed, value)
+        expected.append(encoded.getvalue())
+    assert join(encode(node, array, "v"), len(array)).to_pylist() == expected
 
 
 @settings(deadline=None)

@@ -1,7 +1,7 @@
-"""Values of columns: from what a reader of Avro gives to Arrow, and from Arrow to what the writer takes.
+"""Columns of values in Arrow, of what a reader of Avro gives.
 
-Readers and writer handle plain values alone: numbers, bytes and text. What logical types make of them is here, once,
-for whole columns, so that it is the same whoever read them.
+Readers handle plain values alone: numbers, bytes and text. What logical types make of them is here, once, for whole
+columns, so that it is the same whoever read them.
 """
 
 from __future__ import annotations
@@ -19,9 +19,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mad_prefect_avro.schema import MAX_DIGITS, Node
-from mad_prefect_core.errors import UnsupportedValueError
 
-__all__ = ["from_objects", "from_stored", "to_objects"]
+__all__ = ["from_objects", "from_stored", "of_buffer", "uuid_bytes"]
 
 _WIDE = decimal.Context(prec=10_000)
 _INTERVAL = struct.Struct("=iiq")  # months, days, nanoseconds, as Arrow has them
@@ -83,13 +82,6 @@ def from_stored(node: Node, array: pa.Array) -> pa.Array:
     return _logical(node, array.cast(node.stored))
 
 
-def to_objects(node: Node, array: Any, column: str) -> list[Any]:
-    """A column as the objects that the writer takes. Raises `UnsupportedValueError` naming the column."""
-    stored = _stored(node, array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array, column)
-    # Duplicate keys, which no map of DuckDB's has, would be an error.
-    return list(stored.to_pylist(maps_as_pydicts="strict"))
-
-
 def _missing(values: Sequence[Any]) -> pa.Array:
     return pa.array([value is None for value in values], pa.bool_())
 
@@ -140,7 +132,7 @@ def _logical(node: Node, array: pa.Array) -> pa.Array:
     if node.logical == "duration":
         parts = (_DURATION.unpack(value) if value else (0, 0, 0) for value in array.to_pylist())
         data = b"".join(_INTERVAL.pack(months, days, ms * _MILLISECOND) for months, days, ms in parts)
-        return _of_buffer(node.arrow, array, data)
+        return of_buffer(node.arrow, array, data)
     if node.logical.endswith("timestamp-nanos"):
         return array.view(pa.timestamp("ns", tz=node.arrow.tz)).cast(node.arrow)
     if node.logical:
@@ -150,7 +142,7 @@ def _logical(node: Node, array: pa.Array) -> pa.Array:
 
 def _decimals(node: Node, array: pa.Array) -> pa.Array:
     if node.precision <= MAX_DIGITS and (data := _sixteen_bytes(array)) is not None:
-        found = _of_buffer(node.arrow, array, data)
+        found = of_buffer(node.arrow, array, data)
         found.validate(full=True)  # raises ArrowInvalid, a ValueError, for a number of more digits
         return found
     numbers = [None if value is None else int.from_bytes(value, "big", signed=True) for value in array.to_pylist()]
@@ -164,7 +156,7 @@ def _decimals(node: Node, array: pa.Array) -> pa.Array:
         ]
         return pa.array(texts, pa.string())
     data = b"".join((number or 0).to_bytes(_DECIMAL, "little", signed=True) for number in numbers)
-    return _of_buffer(node.arrow, array, data)
+    return of_buffer(node.arrow, array, data)
 
 
 def _sixteen_bytes(array: pa.Array) -> bytes | None:
@@ -184,11 +176,11 @@ def _sixteen_bytes(array: pa.Array) -> bytes | None:
 
 def _uuids(array: pa.Array) -> pa.Array:
     if pa.types.is_string(array.type):
-        array = _of_buffer(pa.binary(16), array, _uuid_bytes(array))
+        array = of_buffer(pa.binary(16), array, uuid_bytes(array))
     return pa.ExtensionArray.from_storage(pa.uuid(), array)
 
 
-def _uuid_bytes(texts: pa.Array) -> bytes:
+def uuid_bytes(texts: pa.Array) -> bytes:
     """16 bytes for each text: at once if all are in the usual form, one by one if any is in another."""
     filled = pc.fill_null(texts, _NO_UUID)
     if pc.all(pc.equal(pc.binary_length(filled), len(_NO_UUID))).as_py():
@@ -209,97 +201,7 @@ def _bytes_of(array: pa.Array, size: int) -> bytes:
     return bytes(memoryview(data)[start : start + len(array) * size])
 
 
-def _of_buffer(kind: pa.DataType, like: pa.Array, data: bytes) -> pa.Array:
+def of_buffer(kind: pa.DataType, like: pa.Array, data: bytes) -> pa.Array:
     """An array of fixed-size values, null where `like` is."""
     valid = pa.array(like.is_valid()).buffers()[1] if like.null_count else None
     return pa.Array.from_buffers(kind, len(like), [valid, pa.py_buffer(data)])
-
-
-def _stored(node: Node, array: pa.Array, column: str) -> pa.Array:
-    """Arrow values as plain ones."""
-    if node.kind == "record":
-        members = [_stored(member.node, array.field(index), column) for index, member in enumerate(node.members)]
-        names = [member.name for member in node.members]
-        return pa.StructArray.from_arrays(members, names, mask=array.is_null())
-    if node.kind in ("array", "map"):
-        return _stored_lists(node, array, column)
-    if node.logical == "decimal":
-        return _stored_decimals(node, array, column)
-    if node.logical == "duration":
-        return _stored_durations(array, column)
-    if node.logical and node.logical != "uuid":
-        return array.view(node.stored)
-    return array.cast(pa.string() if node.logical else node.stored)
-
-
-def _stored_lists(node: Node, array: pa.Array, column: str) -> pa.Array:
-    offsets = array.offsets
-    first, last = offsets[0].as_py(), offsets[-1].as_py()
-    offsets = pc.subtract(offsets, first).cast(pa.int32())
-    inner = node.members[0].node
-    if node.kind == "map":
-        keys = array.keys.slice(first, last - first)
-        items = _stored(inner, array.items.slice(first, last - first), column)
-        return pa.MapArray.from_arrays(_null_where(array, offsets), keys.cast(pa.string()), items)
-    if node.logical == "map":
-        key, item = (member.node for member in inner.members)
-        values = pa.StructArray.from_arrays(
-            [
-                _stored(key, array.keys.slice(first, last - first), column),
-                _stored(item, array.items.slice(first, last - first), column),
-            ],
-            ["key", "value"],
-        )
-    else:
-        values = _stored(inner, array.values.slice(first, last - first), column)
-    return pa.ListArray.from_arrays(_null_where(array, offsets), values)
-
-
-def _null_where(array: pa.Array, offsets: pa.Array) -> pa.Array:
-    """Offsets that are null where a list is."""
-    missing = pa.concat_arrays([array.is_null(), pa.array([False])])
-    return pc.if_else(missing, pa.scalar(None, pa.int32()), offsets)
-
-
-def _stored_decimals(node: Node, array: pa.Array, column: str) -> pa.Array:
-    if pa.types.is_decimal128(array.type) and node.kind == "fixed" and node.size <= 16:
-        # Arrow has 16 bytes for each, the lowest first.
-        data = memoryview(array.buffers()[1])[array.offset * 16 :][: len(array) * 16]
-        parts = [bytes(data[end - 16 : end][::-1][16 - node.size :]) for end in range(16, len(data) + 16, 16)]
-        return _of_buffer(node.stored, array, b"".join(parts))
-    found: list[bytes | None] = []
-    for value in array.to_pylist():
-        if value is None:
-            found.append(None)
-            continue
-        scaled = decimal.Decimal(value).scaleb(node.scale, _WIDE)
-        if scaled != scaled.to_integral_value() or abs(scaled) >= 10**node.precision:
-            raise UnsupportedValueError(
-                f"The value {value} is not one of {node.precision} digits, {node.scale} of them after the point",
-                column=column,
-            )
-        size = node.size or int(scaled).bit_length() // 8 + 1
-        found.append(int(scaled).to_bytes(size, "big", signed=True))
-    return pa.array(found, node.stored)
-
-
-def _stored_durations(array: pa.Array, column: str) -> pa.Array:
-    found: list[bytes | None] = []
-    for value in array:
-        if not value.is_valid:
-            found.append(None)
-            continue
-        months, days, nanoseconds = value.as_py()
-        milliseconds, rest = divmod(nanoseconds, _MILLISECOND)
-        try:
-            if rest:
-                raise struct.error
-            found.append(_DURATION.pack(months, days, milliseconds))
-        except struct.error:
-            raise UnsupportedValueError(
-                "Avro's durations are whole milliseconds and not negative, and there is one of "
-                f"{months} months, {days} days and {nanoseconds} nanoseconds",
-                column=column,
-                hint="Cast the column to VARCHAR, or choose another format.",
-            ) from None
-    return pa.array(found, pa.binary(12))

@@ -11,6 +11,7 @@ import io
 import json
 import os
 import zlib
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from lzma import LZMAError
@@ -18,13 +19,11 @@ from typing import Any, BinaryIO
 
 import pyarrow as pa
 from fastavro import parse_schema, schemaless_reader, schemaless_writer
-from fastavro.write import Writer
 
 from mad_prefect_avro.codecs import check, compress, decompress
-from mad_prefect_avro.schema import as_record
 from mad_prefect_core.errors import CorruptFileError
 
-__all__ = ["Block", "ContainerWriter", "Header", "container_bytes", "read_blocks", "read_header"]
+__all__ = ["Block", "ContainerWriter", "Header", "container_bytes", "number", "read_blocks", "read_header"]
 
 _MAGIC = b"Obj\x01"
 _HEADER = parse_schema(
@@ -101,16 +100,16 @@ def container_bytes(schema: Any, blocks: Iterable[Block]) -> bytes:
     """A container of these blocks under a schema."""
     parts = [_header_bytes(schema, "null", _SYNC)]
     for block in blocks:
-        parts += (_number(block.rows), _number(len(block.data)), block.data, _SYNC)
+        parts += (number(block.rows), number(len(block.data)), block.data, _SYNC)
     return b"".join(parts)
 
 
 class ContainerWriter:
-    """Writes rows to a container, a block after the other.
+    """Writes encoded rows to a container, a block after the other.
 
     Args:
         file: Open for writing; the caller closes it.
-        schema: As parsed from JSON. Where it is no record's, rows are dicts of the one value all the same.
+        schema: As parsed from JSON.
         codec: One of `CODECS`.
         level: The codec's own; None leaves it to the codec.
         block_size: Bytes, uncompressed, after which a block is finished.
@@ -121,38 +120,33 @@ class ContainerWriter:
         self._file = file
         self._codec = codec
         self._level = level
+        self._block_size = block_size
         self._sync = os.urandom(16)
+        self._rows = 0
+        self._encoded = bytearray()
         file.write(_header_bytes(schema, codec, self._sync))
-        # fastavro encodes rows and counts bytes; its uncompressed blocks are taken out of here one by one.
-        self._encoded = io.BytesIO()
-        self._writer = Writer(self._encoded, parse_schema(as_record(schema)), sync_interval=block_size)
-        self._empty()
 
-    def write(self, rows: Iterable[Any]) -> None:
-        """Add rows, as Python objects that fastavro takes. Raises what fastavro raises for values that do not fit."""
-        write, encoded = self._writer.write, self._encoded.tell
-        for row in rows:
-            write(row)
-            if encoded():
-                self._finish_block()
+    def write(self, rows: pa.LargeBinaryArray) -> None:
+        """Add rows, the bytes of each a value."""
+        _, offsets, data = rows.buffers()
+        ends, encoded = memoryview(offsets).cast("q")[rows.offset :][: len(rows) + 1], memoryview(data)
+        row = 0
+        while row < len(rows):
+            full = ends[row] + self._block_size - len(self._encoded)
+            end = min(bisect_left(ends, full, row + 1), len(rows))
+            self._encoded += encoded[ends[row] : ends[end]]
+            self._rows += end - row
+            row = end
+            if len(self._encoded) >= self._block_size:
+                self.finish()
 
     def finish(self) -> None:
         """Write what is left."""
-        self._writer.flush()
-        if self._encoded.tell():
-            self._finish_block()
-
-    def _finish_block(self) -> None:
-        self._encoded.seek(0)
-        rows, _ = _read_number(self._encoded)
-        size, _ = _read_number(self._encoded)
-        data = compress(self._codec, self._encoded.read(size), self._level)
-        self._file.write(_number(rows) + _number(len(data)) + data + self._sync)
-        self._empty()
-
-    def _empty(self) -> None:
-        self._encoded.seek(0)
-        self._encoded.truncate()
+        if self._rows:
+            data = compress(self._codec, bytes(self._encoded), self._level)
+            self._file.write(number(self._rows) + number(len(data)) + data + self._sync)
+        self._rows = 0
+        self._encoded.clear()
 
 
 def _header_bytes(schema: Any, codec: str, sync: bytes) -> bytes:
@@ -175,7 +169,8 @@ def _read_number(file: Any) -> tuple[int, int]:
     raise ValueError("a number has no end")
 
 
-def _number(value: int) -> bytes:
+def number(value: int) -> bytes:
+    """A whole number as Avro has it."""
     value = (value << 1) ^ (value >> 63)
     found = bytearray()
     while value > 0x7F:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import decimal
+import io
 import re
-from collections.abc import Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 import duckdb
+import pyarrow as pa
+from fastavro import parse_schema, schemaless_writer
 
-from mad_prefect_avro.columns import to_objects
 from mad_prefect_avro.container import ContainerWriter
+from mad_prefect_avro.encode import Piece, encode, join
 from mad_prefect_avro.options import WriteAvroOptions
 from mad_prefect_avro.schema import Member, Node, as_record, parse
 from mad_prefect_avro.sqltypes import avro_schema, duckdb_type, wire_type
@@ -22,7 +24,7 @@ from mad_prefect_core.session import quote
 
 __all__ = ["Exporter", "export"]
 
-_ROWS = 20_000  # that are Python objects at once
+_ROWS = 20_000  # encoded at once
 _VIOLATION = re.compile(r"mad_prefect_avro: column (\d+) holds (.*)")
 
 
@@ -35,6 +37,8 @@ class _Field:
     node: Node
     sql: str
     """For its values, as they go through Arrow."""
+    branch: int | None = None
+    """Which of the types of a union they are of."""
 
 
 def export(session: Session, relation: str, schema: Schema, path: Path, options: WriteAvroOptions) -> None:
@@ -53,9 +57,12 @@ class Exporter:
         if options.avro_schema is None:
             avro = avro_schema(session, schema, options)
             self._fields = _by_types(session, schema, parse(avro))
+            self._defaults = {}
         else:
             avro = options.avro_schema
             self._fields = _by_schema(session, schema, avro)
+            self._defaults = _defaults(avro, {field.name for field in self._fields})
+        self._names = [member.name for member in parse(avro).members]
         self._file = path.open("wb")
         self._container = ContainerWriter(
             self._file, avro, options.compression, options.compression_level, options.block_size
@@ -67,11 +74,23 @@ class Exporter:
         query = f"SELECT {columns} FROM {relation} AS source"  # noqa: S608  identifiers are quoted
         try:
             for batch in self._session.sql(query).to_arrow_reader(_ROWS):
-                _write(self._container, self._fields, batch.columns)
+                self._container.write(self._encoded(batch))
         except (duckdb.Error, OSError) as error:
             if found := _VIOLATION.search(str(error)):
                 raise _refused(list(self._schema)[int(found[1])], f"the value {found[2]!r}") from error
             raise
+
+    def _encoded(self, batch: pa.RecordBatch) -> pa.LargeBinaryArray:
+        """The rows, with the defaults of fields that have no column."""
+        pieces: dict[str, list[Piece]] = dict(self._defaults)
+        for field, array in zip(self._fields, batch.columns, strict=True):
+            try:
+                pieces[field.name] = encode(field.node, array, field.column, field.branch)
+            except pa.ArrowInvalid as error:
+                raise UnsupportedValueError(
+                    f"A value does not fit its Avro type: {error}", column=field.column
+                ) from error
+        return join((piece for name in self._names for piece in pieces[name]), len(batch))
 
     def finish(self) -> None:
         """Write what is left."""
@@ -86,23 +105,6 @@ class Exporter:
     def close(self) -> None:
         """Close the file, whole or not."""
         self._file.close()
-
-
-def _write(container: ContainerWriter, fields: Sequence[_Field], arrays: Sequence[Any]) -> None:
-    values = [to_objects(field.node, array, field.column) for field, array in zip(fields, arrays, strict=True)]
-    names = [field.name for field in fields]
-    try:
-        container.write(dict(zip(names, row, strict=True)) for row in zip(*values, strict=True))
-    except (ValueError, TypeError, OverflowError, decimal.DecimalException) as error:
-        raise UnsupportedValueError(
-            f"A value does not fit its Avro type: {error}", column=_named_in(str(error), fields)
-        ) from error
-
-
-def _named_in(message: str, fields: Sequence[_Field]) -> str | None:
-    """The column that fastavro speaks of."""
-    found = re.search(r"on field (\w+)", message)
-    return next((field.column for field in fields if found and field.name == found[1]), None)
 
 
 def _by_types(session: Session, schema: Schema, node: Node) -> list[_Field]:
@@ -137,14 +139,27 @@ def _by_schema(session: Session, schema: Schema, avro: Any) -> list[_Field]:
     return fields
 
 
+def _defaults(avro: Any, given: Collection[str]) -> dict[str, list[Piece]]:
+    """What each row has of the fields that no column is for."""
+    record: Any = parse_schema(as_record(avro))
+    found: dict[str, list[Piece]] = {}
+    for field in record["fields"]:
+        if field["name"] not in given:
+            encoded = io.BytesIO()
+            schemaless_writer(encoded, {**record, "fields": [field]}, {})
+            found[field["name"]] = [encoded.getvalue()]
+    return found
+
+
 def _fitting(session: Session, index: int, column: str, kind: str, member: Member) -> _Field:
     """A column as a field that the user has described: each value is kept exactly, or refused as it passes."""
-    node, value = member.node, f"source.{quote(column)}"
+    node, value, branch = member.node, f"source.{quote(column)}", None
     if node.kind == "union":
-        nodes = {duckdb_type(branch.node): branch.node for branch in node.members}
-        if kind not in nodes:
-            raise _refused(column, f"{kind}: its field is a union of {', '.join(nodes)}")
-        node = nodes[kind]
+        kinds = [duckdb_type(branch.node) for branch in node.members]
+        if kind not in kinds:
+            raise _refused(column, f"{kind}: its field is a union of {', '.join(kinds)}")
+        branch = kinds.index(kind)
+        node = node.members[branch].node
     if any(part.kind == "union" for part in node.walk()):
         raise _refused(column, f"{kind}: its field has a union of several types within")
     wanted = duckdb_type(node)
@@ -159,7 +174,7 @@ def _fitting(session: Session, index: int, column: str, kind: str, member: Membe
     if problems:
         message = f"'mad_prefect_avro: column {index} holds ' || coalesce(CAST({value} AS VARCHAR), 'NULL')"
         cast = f"CASE WHEN {' OR '.join(problems)} THEN error({message}) ELSE {cast} END"
-    return _Field(column, member.name, node, cast)
+    return _Field(column, member.name, member.node, cast, branch)
 
 
 def _refused(column: str, what: str) -> UnsupportedValueError:

@@ -15,7 +15,7 @@ __all__ = ["AvroFormat"]
 
 
 class AvroFormat(Format):
-    """Apache Avro, written by fastavro, and read by it or by polars. `mad_prefect_avro.sqltypes` and
+    """Apache Avro, written by the column, and read by polars or fastavro. `mad_prefect_avro.sqltypes` and
     `mad_prefect_avro.schema` say what each type of DuckDB is in Avro, and the other way round."""
 
     name = "avro"
