@@ -20,7 +20,7 @@ from gcs_server import Bucket as Held
 from gcs_server import GCSServer, gcs
 from http_proxy import Proxy, Request, proxy_to
 
-pytest.register_assert_rewrite("failed_runs", "rivals")
+pytest.register_assert_rewrite("failed_runs", "large_results", "rivals")
 
 
 @dataclass(frozen=True)

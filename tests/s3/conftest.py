@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import uuid
 from collections.abc import Callable, Iterator
@@ -18,7 +19,7 @@ sys.path.append(str(Path(__file__).parents[1] / "servers"))
 from http_proxy import Proxy, Request, proxy_to
 from s3_server import S3Server, moto, moto_with_signatures, rgw, rgw_missing
 
-pytest.register_assert_rewrite("failed_runs", "rivals")
+pytest.register_assert_rewrite("failed_runs", "large_results", "rivals")
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,8 @@ def strict_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server
 def rgw_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     if missing := rgw_missing():
         pytest.skip(f"Ceph's gateway is {missing}")
-    with rgw(tmp_path_factory.mktemp("rgw")) as server:
+    large = os.environ.get("MAD_PREFECT_LARGE") == "long"
+    with rgw(tmp_path_factory.mktemp("rgw"), on_disk=large) as server:
         yield server
 
 

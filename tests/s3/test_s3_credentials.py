@@ -28,26 +28,21 @@ class User:
 
     def __init__(self, server: S3Server, *actions: str, policy: str | None = None) -> None:
         self._server = server
-        self._iam = server.client("iam")
         self._name = f"user-{uuid.uuid4().hex[:8]}"
         allowed = {"Effect": "Allow", "Action": actions, "Resource": "*"}
-        document = policy or json.dumps({"Version": "2012-10-17", "Statement": [allowed]})
-        self._iam.create_user(UserName=self._name)
-        policy = self._iam.create_policy(PolicyName=self._name, PolicyDocument=document)["Policy"]["Arn"]
-        self._iam.attach_user_policy(UserName=self._name, PolicyArn=policy)
+        server.new_user(self._name, policy or json.dumps({"Version": "2012-10-17", "Statement": [allowed]}))
 
     def new_key(self) -> S3Server:
-        made = self._iam.create_access_key(UserName=self._name)["AccessKey"]
-        return S3Server(self._server.url, made["AccessKeyId"], made["SecretAccessKey"], self._server.authorities)
+        return self._server.new_key(self._name)
 
     def revoke(self, who: S3Server) -> None:
-        self._iam.delete_access_key(UserName=self._name, AccessKeyId=who.key)
+        self._server.revoke(self._name, who.key)
 
 
 def test_keys_that_the_server_stops_to_take_are_looked_up_anew_in_the_middle_of_a_query(
-    strict_server: S3Server, new_bucket: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    any_strict: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bucket = new_bucket(strict_server)
+    bucket, server = any_strict, any_strict.server
     file = tmp_path / "credentials"
 
     def log_in(who: S3Server) -> None:
@@ -57,11 +52,11 @@ def test_keys_that_the_server_stops_to_take_are_looked_up_anew_in_the_middle_of_
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(file))
     monkeypatch.setattr("mad_prefect_core.objects._KEPT", 0)  # each query asks the server
-    user = User(strict_server, "s3:*")
+    user = User(server, "s3:*")
     old, new = user.new_key(), user.new_key()
     log_in(old)
-    options = {"endpoint_url": strict_server.url, "verify": strict_server.authorities, "profile": "lake"}
-    fs, _ = STORAGE.filesystem(bucket.url, S3Options(**options))
+    options = {name: value for name, value in server.options.items() if name not in ("key", "secret")}
+    fs, _ = STORAGE.filesystem(bucket.url, S3Options(**options, profile="lake"))
     bucket.put("x.csv", b"n\n" + b"1\n" * 500_000)  # more than is fetched at once
     path = bucket.path("x.csv")
 
@@ -137,9 +132,9 @@ def test_options_show_no_secret_and_refuse_what_they_do_not_know(bucket: Any) ->
     assert "very-secret" not in str(raised.value)
 
 
-def test_a_key_that_may_not_write_is_told_what_it_needs(strict_server: S3Server, new_bucket: Any) -> None:
-    bucket = new_bucket(strict_server)
-    options = User(strict_server, "s3:GetObject").new_key().options
+def test_a_key_that_may_not_write_is_told_what_it_needs(any_strict: Any) -> None:
+    bucket = any_strict
+    options = User(bucket.server, "s3:GetObject").new_key().options
     fs, _ = STORAGE.filesystem(bucket.url, S3Options(**options))
     path = bucket.put("x", b"old")
 
@@ -166,9 +161,9 @@ def asks_as(who: S3Server, bucket: Any, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_the_policies_of_the_page_are_enough_for_those_who_write_and_those_who_read(
-    strict_server: S3Server, new_bucket: Any, monkeypatch: pytest.MonkeyPatch
+    any_strict: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bucket = new_bucket(strict_server)
+    bucket, server = any_strict, any_strict.server
     [policy] = re.findall(r"```json\n(.*?)```", PAGE.read_text("utf-8"), re.S)
     monkeypatch.setattr("mad_prefect_s3.transfers._SINGLE", 5 * 2**20)  # what is larger goes up in parts
     size = 6 * 2**20
@@ -177,7 +172,7 @@ def test_the_policies_of_the_page_are_enough_for_those_who_write_and_those_who_r
     def x() -> Any:
         return [{"n": 1, "text": "x" * size}]
 
-    writer = User(strict_server, policy=policy.replace("my-bucket", bucket.name)).new_key()
+    writer = User(server, policy=policy.replace("my-bucket", bucket.name)).new_key()
     asks_as(writer, bucket, monkeypatch)
     for _ in range(3):  # the third sweeps what the first left
         x.call_sync()
@@ -186,7 +181,7 @@ def test_the_policies_of_the_page_are_enough_for_those_who_write_and_those_who_r
     with pytest.raises(PermissionError):
         STORAGE.replace(fs, bucket.path("elsewhere"), b"1", None)
 
-    reader = User(strict_server, "s3:GetObject", "s3:ListBucket").new_key()
+    reader = User(server, "s3:GetObject", "s3:ListBucket").new_key()
     asks_as(reader, bucket, monkeypatch)
     assert x.cache_first().query_sync("SELECT n, len(text)").fetchall() == [(1, size)]
     with pytest.raises(StorageError, match="The credentials need"):

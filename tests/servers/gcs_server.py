@@ -69,7 +69,7 @@ class Upload:
     bucket: str
     said: dict[str, Any]
     query: dict[str, str]
-    data: bytes = b""
+    data: bytearray = field(default_factory=bytearray)
     finished: dict[str, Any] | None = None
 
 
@@ -383,9 +383,10 @@ def _on_session(server: GCSServer, call: Call) -> Reply:
             raise Refusal(400, f"Expected a part from {len(upload.data)}, not from {start}.")
         upload.data += call.body[len(upload.data) - int(start) :]  # without what it has got already
         if size == "*" or len(upload.data) < int(size):
-            upload.data = upload.data[: len(upload.data) // 2**18 * 2**18]  # whole blocks are kept, and no more
+            del upload.data[len(upload.data) // 2**18 * 2**18 :]  # whole blocks are kept, and no more
     if size != "*" and len(upload.data) == int(size):
-        upload.finished = server.insert(upload.bucket, upload.said, upload.data, upload.query)
+        upload.finished = server.insert(upload.bucket, upload.said, bytes(upload.data), upload.query)
+        upload.data.clear()
         return _json(upload.finished)
     return 308, {"Range": f"bytes=0-{len(upload.data) - 1}"} if upload.data else {}, b""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import io
 import ipaddress
+import json
 import os
 import shutil
 import socket
@@ -13,6 +14,7 @@ import sys
 import threading
 import time
 import urllib.request
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -63,6 +65,20 @@ class S3Server:
             config=Config(s3={"addressing_style": "path"}, retries={"total_max_attempts": 1}),
         )
 
+    def new_user(self, name: str, policy: str) -> None:
+        """Let somebody in, who may do what the policy allows."""
+        self.client("iam").create_user(UserName=name)
+        self.client("iam").put_user_policy(UserName=name, PolicyName="lake", PolicyDocument=policy)
+
+    def new_key(self, user: str) -> S3Server:
+        """This server for a user, by a key of its own."""
+        made = self.client("iam").create_access_key(UserName=user)["AccessKey"]
+        return S3Server(self.url, made["AccessKeyId"], made["SecretAccessKey"], self.authorities)
+
+    def revoke(self, user: str, key: str) -> None:
+        """Take a key of a user no more."""
+        self.client("iam").delete_access_key(UserName=user, AccessKeyId=key)
+
 
 @contextmanager
 def moto() -> Iterator[S3Server]:
@@ -97,7 +113,7 @@ def moto_with_signatures(folder: Path) -> Iterator[S3Server]:
     port = _free_port()
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port), "-s"]
     # So many calls are not checked: those that make the user.
-    environment = {**os.environ, "INITIAL_NO_AUTH_ACTION_COUNT": "4"}
+    environment = {**os.environ, "INITIAL_NO_AUTH_ACTION_COUNT": "3"}
     with open(folder / "moto.log", "wb") as log:
         process = subprocess.Popen(
             [*command, "-c", str(certificate), "-k", str(key)], stdout=log, stderr=log, env=environment
@@ -105,13 +121,9 @@ def moto_with_signatures(folder: Path) -> Iterator[S3Server]:
     try:
         _wait_for_port(port, process)
         open_ = S3Server(f"https://127.0.0.1:{port}", authorities=str(certificate))
-        iam = open_.client("iam")
-        iam.create_user(UserName="test")
-        made = iam.create_access_key(UserName="test")["AccessKey"]
         allowed = '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}'
-        policy = iam.create_policy(PolicyName="all", PolicyDocument=allowed)["Policy"]["Arn"]
-        iam.attach_user_policy(UserName="test", PolicyArn=policy)
-        yield S3Server(open_.url, made["AccessKeyId"], made["SecretAccessKey"], open_.authorities)
+        open_.new_user("test", allowed)
+        yield open_.new_key("test")
     finally:
         process.terminate()
         process.wait()
@@ -153,7 +165,7 @@ _CEPH_PROGRAMS = ("radosgw", "radosgw-admin", "ceph", "ceph-mon", "ceph-osd", "c
 _CEPH_CONF = """
 [global]
 fsid = {fsid}
-mon host = [v2:127.0.0.1:{mon},v1:127.0.0.1:{mon1}]
+mon host = {addresses}
 public network = 127.0.0.0/8
 auth cluster required = cephx
 auth service required = cephx
@@ -167,8 +179,7 @@ osd pool default size = 1
 osd pool default min size = 1
 osd pool default pg num = 4
 osd crush chooseleaf type = 0
-osd objectstore = memstore
-memstore device bytes = 4294967296
+{store}
 osd data = {folder}/osd
 run dir = {folder}/run
 log file = {folder}/log/$name.log
@@ -182,6 +193,16 @@ rgw data = {folder}/rgw
 rgw enable usage log = false
 """
 
+_IN_MEMORY = """
+osd objectstore = memstore
+memstore device bytes = 4294967296
+"""
+_ON_DISK = """
+osd objectstore = bluestore
+bluestore block size = 26843545600
+osd memory target = 1073741824
+"""
+
 
 def rgw_missing() -> str | None:
     """Why Ceph's gateway can't be started; None if it can."""
@@ -189,55 +210,103 @@ def rgw_missing() -> str | None:
     return f"not installed: {', '.join(missing)} (Debian: radosgw ceph-mon ceph-osd)" if missing else None
 
 
-@contextmanager
-def rgw(folder: Path) -> Iterator[S3Server]:
-    """Ceph's RADOS gateway with one monitor and one store in memory. Takes about 12 seconds to start."""
-    from uuid import uuid4
+@dataclass(frozen=True)
+class Gateway(S3Server):
+    """Ceph's gateway to a cluster that stays where the gateway dies."""
 
+    cluster: tuple[str, ...] = ()
+    """The arguments by which its programs find the cluster."""
+    processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    """Those of the cluster, and the gateway's as the last."""
+
+    @property
+    def _port(self) -> int:
+        return int(self.url.rpartition(":")[2])
+
+    def begin(self) -> None:
+        """Start it, and wait until it answers."""
+        endpoint = f"beast endpoint=127.0.0.1:{self._port}"
+        self.processes.append(_started("radosgw", *self.cluster, "--rgw-frontends", endpoint, "-f"))
+        _wait_for_port(self._port, self.processes[-1])
+
+    def kill(self) -> None:
+        """End it at once, whatever it is doing."""
+        gateway = self.processes.pop()
+        gateway.kill()
+        gateway.wait()
+
+    def _admin(self, *command: str) -> None:
+        _call("radosgw-admin", *self.cluster, *command)
+
+    def new_user(self, name: str, policy: str) -> None:
+        self._admin("user", "create", "--uid", name, "--display-name", name)
+        self.client("iam").put_user_policy(UserName=name, PolicyName="lake", PolicyDocument=policy)
+
+    def new_key(self, user: str) -> S3Server:
+        made = S3Server(self.url, f"AKID{uuid.uuid4().hex}", uuid.uuid4().hex)
+        self._change_keys(user, "create", "--access-key", made.key, "--secret-key", made.secret)
+        return made
+
+    def revoke(self, user: str, key: str) -> None:
+        self._change_keys(user, "rm", "--access-key", key)
+
+    def _change_keys(self, user: str, *how: str) -> None:
+        policy = self.client("iam").get_user_policy(UserName=user, PolicyName="lake")["PolicyDocument"]
+        self._admin("key", *how, "--uid", user)  # which takes the policy away
+        self.client("iam").put_user_policy(UserName=user, PolicyName="lake", PolicyDocument=json.dumps(policy))
+
+    def new_root(self) -> None:
+        """Let in whoever has the key of this object: he may do everything with buckets of his own and with users."""
+        who = ["--uid", "test", "--display-name", "test", "--access-key", self.key, "--secret-key", self.secret]
+        self._admin("user", "create", *who, "--caps", "user-policy=*")
+
+
+@contextmanager
+def rgw(folder: Path, *, on_disk: bool = False) -> Iterator[Gateway]:
+    """Ceph's RADOS gateway with one monitor and one store, which holds 4 GiB in memory or 25 GiB in the folder. Takes
+    about 12 seconds to start."""
     for name in ("mon", "osd", "run", "log", "rgw"):
         (folder / name).mkdir()
     conf, ring = folder / "ceph.conf", str(folder / "keyring")
-    fsid, server = str(uuid4()), S3Server(f"http://127.0.0.1:{_free_port()}")
-    conf.write_text(_CEPH_CONF.format(fsid=fsid, mon=_free_port(), mon1=_free_port(), folder=folder))
-    cluster = ["-c", str(conf)]
-    processes: list[subprocess.Popen[bytes]] = []
-
-    def call(*command: str) -> None:
-        subprocess.run(command, check=True, capture_output=True, timeout=120)
-
-    def start(*command: str) -> None:
-        processes.append(subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
-
+    cluster = ("-c", str(conf))
+    gateway = ("-n", "client.rgw", "--keyring", ring)
+    server = Gateway(f"http://127.0.0.1:{_free_port()}", cluster=(*cluster, *gateway))
+    addresses = f"[v2:127.0.0.1:{_free_port()},v1:127.0.0.1:{_free_port()}]"
+    fsid, store = str(uuid.uuid4()), _ON_DISK if on_disk else _IN_MEMORY
+    conf.write_text(_CEPH_CONF.format(fsid=fsid, addresses=addresses, folder=folder, store=store))
     try:
-        call("ceph-authtool", "-C", ring, "--gen-key", "-n", "mon.", "--cap", "mon", "allow *")
+        _call("ceph-authtool", "-C", ring, "--gen-key", "-n", "mon.", "--cap", "mon", "allow *")
         for name, caps in {
             "client.admin": ("mon", "allow *", "osd", "allow *", "mgr", "allow *"),
             "osd.0": ("mon", "allow profile osd", "osd", "allow *"),
             "client.rgw": ("mon", "allow rw", "osd", "allow rwx"),
         }.items():
             pairs = [part for kind, cap in zip(caps[::2], caps[1::2], strict=True) for part in ("--cap", kind, cap)]
-            call("ceph-authtool", ring, "--gen-key", "-n", name, *pairs)
-        addresses = conf.read_text().split("mon host = ")[1].splitlines()[0]
+            _call("ceph-authtool", ring, "--gen-key", "-n", name, *pairs)
         monmap = str(folder / "monmap")
-        call("monmaptool", "--create", "--clobber", "--fsid", fsid, "--addv", "a", addresses, monmap)
-        call("ceph-mon", *cluster, "--mkfs", "-i", "a", "--monmap", monmap, "--keyring", ring)
-        start("ceph-mon", *cluster, "-i", "a", "-f")
-        store = str(uuid4())
-        call("ceph", *cluster, "--connect-timeout", "60", "osd", "new", store)
-        call("ceph-osd", *cluster, "-i", "0", "--mkfs", "--osd-uuid", store)
-        start("ceph-osd", *cluster, "-i", "0", "-f")
-        gateway = ["-n", "client.rgw", "--keyring", ring]
-        endpoint = f"beast endpoint={server.url.removeprefix('http://')}"
-        start("radosgw", *cluster, *gateway, "--rgw-frontends", endpoint, "-f")
-        user = ["--uid", "test", "--display-name", "test", "--access-key", server.key, "--secret-key", server.secret]
-        call("radosgw-admin", *cluster, *gateway, "user", "create", *user)
-        _wait_for_port(int(server.url.rpartition(":")[2]), processes[-1])
+        _call("monmaptool", "--create", "--clobber", "--fsid", fsid, "--addv", "a", addresses, monmap)
+        _call("ceph-mon", *cluster, "--mkfs", "-i", "a", "--monmap", monmap, "--keyring", ring)
+        server.processes.append(_started("ceph-mon", *cluster, "-i", "a", "-f"))
+        osd = str(uuid.uuid4())
+        _call("ceph", *cluster, "--connect-timeout", "60", "osd", "new", osd)
+        _call("ceph-osd", *cluster, "-i", "0", "--mkfs", "--osd-uuid", osd)
+        server.processes.append(_started("ceph-osd", *cluster, "-i", "0", "-f"))
+        server.begin()
+        server.new_root()
         yield server
     finally:
-        for process in reversed(processes):
+        for process in reversed(server.processes):
             process.terminate()
-        for process in processes:
+        for process in server.processes:
             process.wait()
+
+
+def _call(*command: str) -> None:
+    subprocess.run(command, check=True, capture_output=True, timeout=120)
+
+
+def _started(*command: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 def _free_port() -> int:

@@ -22,8 +22,7 @@ logger = logging.getLogger(__name__)
 _PART = 8 * 2**20  # bytes
 _SINGLE = 16 * 2**20  # what is larger goes up in parts
 _MAX_PARTS = 10_000
-_MAX_COPY = 5 * 2**30
-_COPY_PART = 512 * 2**20
+_COPY_PART = 512 * 2**20  # what is larger is copied in parts, where the server refuses to copy it at once
 _PARALLEL = 8
 _AT_ONCE = 128 * 2**20  # bytes of parts that are in memory
 
@@ -76,7 +75,7 @@ async def copy(fs: S3Files, source: str, path: str) -> str | None:
         if code_of(error) not in ("InvalidRequest", "EntityTooLarge"):
             raise
         found = await fs.head_object(source)
-        if found is None or found["ContentLength"] <= _MAX_COPY:
+        if found is None or found["ContentLength"] <= _COPY_PART:
             raise
         await _copy_in_parts(fs, source, path, found)
         return None
