@@ -17,7 +17,7 @@ from mad_prefect_s3 import S3Options, S3Storage
 sys.path.append(str(Path(__file__).parents[1] / "servers"))
 
 from http_proxy import Proxy, Request, proxy_to
-from s3_server import S3Server, moto, moto_with_signatures, rgw, rgw_missing
+from s3_server import Gateway, S3Server, moto, moto_with_signatures, rgw, rgw_missing
 
 pytest.register_assert_rewrite("failed_runs", "large_results", "rivals")
 
@@ -79,7 +79,7 @@ def strict_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server
 
 
 @pytest.fixture(scope="session")
-def rgw_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+def rgw_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     if missing := rgw_missing():
         pytest.skip(f"Ceph's gateway is {missing}")
     large = os.environ.get("MAD_PREFECT_LARGE") == "long"
@@ -139,6 +139,16 @@ def any_based(any_bucket: Bucket, monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     """The same on each server."""
     _base_on(any_bucket, monkeypatch, tmp_path)
     return any_bucket
+
+
+@pytest.fixture(scope="module")
+def rgw_based(rgw_server: Gateway, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bucket]:
+    """The same on Ceph's gateway, for all tests of a module together."""
+    with pytest.MonkeyPatch.context() as monkeypatch, proxy_to(rgw_server.url) as proxy:
+        bucket = Bucket(rgw_server, proxy, f"bucket-{uuid.uuid4().hex[:12]}")
+        rgw_server.client().create_bucket(Bucket=bucket.name)
+        _base_on(bucket, monkeypatch, tmp_path_factory.mktemp("here"))
+        yield bucket
 
 
 def _base_on(bucket: Bucket, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

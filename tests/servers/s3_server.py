@@ -216,8 +216,8 @@ class Gateway(S3Server):
 
     cluster: tuple[str, ...] = ()
     """The arguments by which its programs find the cluster."""
-    processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
-    """Those of the cluster, and the gateway's as the last."""
+    processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    """Those of the cluster, and the gateway's, by program."""
 
     @property
     def _port(self) -> int:
@@ -226,14 +226,24 @@ class Gateway(S3Server):
     def begin(self) -> None:
         """Start it, and wait until it answers."""
         endpoint = f"beast endpoint=127.0.0.1:{self._port}"
-        self.processes.append(_started("radosgw", *self.cluster, "--rgw-frontends", endpoint, "-f"))
-        _wait_for_port(self._port, self.processes[-1])
+        self.start("radosgw", *self.cluster, "--rgw-frontends", endpoint, "-f")
+        _wait_for_port(self._port, self.processes["radosgw"])
 
     def kill(self) -> None:
         """End it at once, whatever it is doing."""
-        gateway = self.processes.pop()
+        gateway = self.processes.pop("radosgw")
         gateway.kill()
         gateway.wait()
+
+    @property
+    def running(self) -> bool:
+        """Whether it was not killed, or has been started again."""
+        return "radosgw" in self.processes
+
+    def start(self, program: str, *arguments: str) -> None:
+        """Start a program of the cluster."""
+        silent = subprocess.DEVNULL
+        self.processes[program] = subprocess.Popen([program, *arguments], stdout=silent, stderr=silent)
 
     def _admin(self, *command: str) -> None:
         _call("radosgw-admin", *self.cluster, *command)
@@ -286,27 +296,23 @@ def rgw(folder: Path, *, on_disk: bool = False) -> Iterator[Gateway]:
         monmap = str(folder / "monmap")
         _call("monmaptool", "--create", "--clobber", "--fsid", fsid, "--addv", "a", addresses, monmap)
         _call("ceph-mon", *cluster, "--mkfs", "-i", "a", "--monmap", monmap, "--keyring", ring)
-        server.processes.append(_started("ceph-mon", *cluster, "-i", "a", "-f"))
+        server.start("ceph-mon", *cluster, "-i", "a", "-f")
         osd = str(uuid.uuid4())
         _call("ceph", *cluster, "--connect-timeout", "60", "osd", "new", osd)
         _call("ceph-osd", *cluster, "-i", "0", "--mkfs", "--osd-uuid", osd)
-        server.processes.append(_started("ceph-osd", *cluster, "-i", "0", "-f"))
+        server.start("ceph-osd", *cluster, "-i", "0", "-f")
         server.begin()
         server.new_root()
         yield server
     finally:
-        for process in reversed(server.processes):
+        for process in reversed(server.processes.values()):
             process.terminate()
-        for process in server.processes:
+        for process in server.processes.values():
             process.wait()
 
 
 def _call(*command: str) -> None:
     subprocess.run(command, check=True, capture_output=True, timeout=120)
-
-
-def _started(*command: str) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 def _free_port() -> int:
