@@ -161,9 +161,9 @@ def asks_as(who: S3Server, bucket: Any, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_the_policies_of_the_page_are_enough_for_those_who_write_and_those_who_read(
-    any_strict: Any, monkeypatch: pytest.MonkeyPatch
+    any_strict: Any, new_bucket: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bucket, server = any_strict, any_strict.server
+    bucket, server, another = any_strict, any_strict.server, new_bucket(any_strict.server)
     [policy] = re.findall(r"```json\n(.*?)```", PAGE.read_text("utf-8"), re.S)
     monkeypatch.setattr("mad_prefect_s3.transfers._SINGLE", 5 * 2**20)  # what is larger goes up in parts
     size = 6 * 2**20
@@ -178,11 +178,37 @@ def test_the_policies_of_the_page_are_enough_for_those_who_write_and_those_who_r
         x.call_sync()
     assert x.cache_first().query_sync("SELECT n, len(text)").fetchall() == [(1, size)]
     fs, _ = STORAGE.filesystem(bucket.url, S3Options(**writer.options))
-    with pytest.raises(PermissionError):
-        STORAGE.replace(fs, bucket.path("elsewhere"), b"1", None)
+    outside = bucket.put("elsewhere", b"old")
+    for act in (
+        lambda: STORAGE.replace(fs, outside, b"new", None),
+        lambda: STORAGE.read(fs, outside),
+        lambda: STORAGE.link(fs, bucket.path("lake/x.csv"), outside),
+        lambda: fs.rm_file(outside),
+        lambda: fs.ls(another.name),
+    ):
+        with pytest.raises(StorageError, match="The credentials need s3:GetObject") as raised:
+            act()
+        assert isinstance(raised.value, PermissionError)
+    assert bucket.get("elsewhere") == b"old"
 
     reader = User(server, "s3:GetObject", "s3:ListBucket").new_key()
     asks_as(reader, bucket, monkeypatch)
     assert x.cache_first().query_sync("SELECT n, len(text)").fetchall() == [(1, size)]
     with pytest.raises(StorageError, match="The credentials need"):
         x.call_sync()
+
+
+def test_without_the_permission_to_list_a_first_run_is_told_why_it_fails(
+    rgw_server: S3Server, new_bucket: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bucket = new_bucket(rgw_server)
+    asks_as(User(rgw_server, "s3:GetObject", "s3:PutObject", "s3:DeleteObject").new_key(), bucket, monkeypatch)
+
+    @asset("x.json", name="x")
+    def x() -> Any:
+        return [{"n": 1}]
+
+    with pytest.raises(StorageError, match="without the last, also an object that is not there is refused") as raised:
+        x.call_sync()
+    assert (raised.value.asset, raised.value.phase) == ("x", "lease")
+    assert bucket.listed() == []

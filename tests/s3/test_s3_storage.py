@@ -127,28 +127,6 @@ def test_a_link_is_a_copy_that_the_server_makes_and_that_outlives_its_source(any
     assert any_bucket.get("deep/b") == b"data"
 
 
-def test_a_large_object_is_linked_in_parts(bucket: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from mad_prefect_s3 import transfers
-
-    fs = bucket.fs()
-    data = bytes(range(256)) * (11 * MEGABYTE // 256)
-    path = publish(bucket, fs, "a", data)
-    # A server refuses to copy more than 5 GiB at once; here it does so from 10 MiB.
-    monkeypatch.setattr(transfers, "_MAX_COPY", 10 * MEGABYTE)
-    monkeypatch.setattr(transfers, "_COPY_PART", 5 * MEGABYTE)
-    call = type(fs)._call_s3
-
-    async def refusing(self: Any, method: str, *args: Any, **named: Any) -> Any:
-        if method == "copy_object":
-            named = {**named, "CopySource": named["CopySource"], "MetadataDirective": "WRONG"}
-        return await call(self, method, *args, **named)
-
-    monkeypatch.setattr(type(fs), "_call_s3", refusing)
-    STORAGE.link(fs, path, bucket.path("b"))
-
-    assert bucket.get("b") == data
-
-
 # -- versions ----------------------------------------------------------------------------------------------------------
 
 

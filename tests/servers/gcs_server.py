@@ -31,7 +31,8 @@ class Object:
     """One generation of an object."""
 
     name: str
-    data: bytes
+    data: bytes | bytearray
+    md5: str
     generation: int
     said: dict[str, Any]
     """What whoever wrote it said of it: `metadata`, `contentType`, `contentEncoding`."""
@@ -47,7 +48,7 @@ class Object:
             "size": str(len(self.data)),
             "timeCreated": self.written,
             "updated": self.written,
-            "md5Hash": _md5(self.data),
+            "md5Hash": self.md5,
             **self.said,
         }
 
@@ -70,6 +71,8 @@ class Upload:
     said: dict[str, Any]
     query: dict[str, str]
     data: bytearray = field(default_factory=bytearray)
+    digest: Any = field(default_factory=lambda: hashlib.md5(usedforsecurity=False))
+    """Of the data, all of it: of gigabytes it takes longer than clients wait."""
     finished: dict[str, Any] | None = None
 
 
@@ -129,11 +132,12 @@ class GCSServer:
             "token_uri": f"{self.url}/token",
         }
 
-    def put(self, bucket: str, name: str, data: bytes, **said: Any) -> Object:
+    def put(self, bucket: str, name: str, data: bytes | bytearray, *, md5: str | None = None, **said: Any) -> Object:
         """Write an object, whatever is there."""
         with self.lock:
             now = dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-            new = Object(name, data, next(self._generations), {"contentType": "application/octet-stream", **said}, now)
+            said = {"contentType": "application/octet-stream", **said}
+            new = Object(name, data, md5 or _md5(data), next(self._generations), said, now)
             self.drop(bucket, name)
             self.buckets[bucket].objects[name] = new
             return new
@@ -178,16 +182,17 @@ class GCSServer:
         if other is not None and int(other) == generation:
             raise Refusal(304, "")
 
-    def insert(self, bucket: str, said: dict[str, Any], data: bytes, query: dict[str, str]) -> dict[str, Any]:
+    def insert(
+        self, bucket: str, said: dict[str, Any], data: bytes | bytearray, query: dict[str, str], right: str
+    ) -> dict[str, Any]:
         """Write an object if the conditions are met and the bytes are those that were said."""
         said, name = dict(said), said.get("name") or query["name"]
-        right = _md5(data)
         if (claimed := said.pop("md5Hash", right)) != right:
             raise Refusal(400, f"Provided MD5 hash '{claimed}' doesn't match calculated MD5 hash '{right}'.")
         said.pop("name", None)
         with self.lock:
             self.check(self.bucket(bucket).objects.get(name), query)
-            return self.put(bucket, name, data, **said).resource(bucket)
+            return self.put(bucket, name, data, md5=right, **said).resource(bucket)
 
     def listing(self, bucket: str, query: dict[str, str]) -> dict[str, Any]:
         """One page of names in order, those with a delimiter after the prefix as one."""
@@ -214,7 +219,7 @@ class GCSServer:
                 self._rewrites[token] = done
                 return {**said, "done": False, "rewriteToken": token}
             self.check(self.bucket(target[0]).objects.get(target[1]), query)
-            new = self.put(*target, found.data, **found.said)
+            new = self.put(*target, found.data, md5=found.md5, **found.said)
             return {**said, "done": True, "resource": new.resource(target[0])}
 
     def permissions(self, authorization: str) -> frozenset[str]:
@@ -244,8 +249,12 @@ class GCSServer:
         self._keys.clear()
 
 
-def _md5(data: bytes) -> str:
-    return base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode()
+def _md5(data: bytes | bytearray) -> str:
+    return _said(hashlib.md5(data, usedforsecurity=False))
+
+
+def _said(md5: Any) -> str:
+    return base64.b64encode(md5.digest()).decode()
 
 
 def _folded(name: str, prefix: str, delimiter: str | None) -> str:
@@ -363,7 +372,8 @@ def _on_upload(server: GCSServer, call: Call) -> Reply:
     said, data = (re.split(rb"\r?\n\r?\n", part, maxsplit=1)[1] for part in parts)
     if server.bucket(bucket).objects.get(json.loads(said)["name"]):
         call.needs(DELETE)
-    return _json(server.insert(bucket, json.loads(said), re.sub(rb"\r?\n\Z", b"", data), call.query))
+    data = re.sub(rb"\r?\n\Z", b"", data)
+    return _json(server.insert(bucket, json.loads(said), data, call.query, _md5(data)))
 
 
 def _on_session(server: GCSServer, call: Call) -> Reply:
@@ -381,12 +391,14 @@ def _on_session(server: GCSServer, call: Call) -> Reply:
     if start is not None:
         if int(start) > len(upload.data):
             raise Refusal(400, f"Expected a part from {len(upload.data)}, not from {start}.")
-        upload.data += call.body[len(upload.data) - int(start) :]  # without what it has got already
+        had = len(upload.data)
+        upload.data += call.body[had - int(start) :]  # without what it has got already
         if size == "*" or len(upload.data) < int(size):
             del upload.data[len(upload.data) // 2**18 * 2**18 :]  # whole blocks are kept, and no more
+        upload.digest.update(upload.data[had:])
     if size != "*" and len(upload.data) == int(size):
-        upload.finished = server.insert(upload.bucket, upload.said, bytes(upload.data), upload.query)
-        upload.data.clear()
+        upload.finished = server.insert(upload.bucket, upload.said, upload.data, upload.query, _said(upload.digest))
+        upload.data = bytearray()
         return _json(upload.finished)
     return 308, {"Range": f"bytes=0-{len(upload.data) - 1}"} if upload.data else {}, b""
 

@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 _PART = 8 * 2**20  # bytes
 _SINGLE = 16 * 2**20  # what is larger goes up in parts
 _MAX_PARTS = 10_000
-_COPY_PART = 512 * 2**20  # what is larger is copied in parts, where the server refuses to copy it at once
+_COPY_PART = 128 * 2**20  # what is larger is copied in parts, where the server refuses to copy it at once
 _PARALLEL = 8
 _AT_ONCE = 128 * 2**20  # bytes of parts that are in memory
 
