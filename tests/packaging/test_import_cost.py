@@ -9,7 +9,8 @@ import sys
 
 import pytest
 
-HEAVY = ["aiobotocore", "boto3", "fastavro", "filelock", "gcsfs", "httpx", "pandas", "polars", "prefect", "s3fs"]
+HEAVY = ["aiobotocore", "boto3", "fastavro", "filelock", "gcsfs", "httpx", "pandas", "polars", "prefect"]
+HEAVY += ["pydantic_settings", "s3fs"]
 LIGHT = ["mad_prefect_core", "mad_prefect", "mad_prefect.data_assets"]
 
 

@@ -10,17 +10,18 @@ import os
 from collections.abc import Iterator
 from contextvars import ContextVar
 from functools import lru_cache
+from typing import Any
 
-from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 __all__ = ["Settings", "get_settings", "use_settings"]
 
 
-class Settings(BaseSettings):
-    """Everything the environment can say. Each field's alias is the name of its variable."""
+class Settings(BaseModel):
+    """Everything the environment can say. Each field's alias is the name of its variable, which counts where the field
+    is not given by name or alias."""
 
-    model_config = SettingsConfigDict(extra="ignore", frozen=True, populate_by_name=True, case_sensitive=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, populate_by_name=True)
 
     filesystem_url: str = Field(
         "file://./.tmp/storage",
@@ -72,6 +73,12 @@ class Settings(BaseSettings):
         description="DuckDB's number of threads for this process; DuckDB's own default otherwise.",
     )
 
+    def __init__(self, **given: Any) -> None:
+        # As pydantic-settings does it, whose import every process would pay for.
+        fields = ((name, str(field.alias)) for name, field in type(self).model_fields.items())
+        found = {alias: os.environ[alias] for name, alias in fields if alias in os.environ and name not in given}
+        super().__init__(**found | given)
+
 
 _NAMES = tuple(str(field.alias) for field in Settings.model_fields.values())
 
@@ -87,7 +94,7 @@ def get_settings() -> Settings:
 @lru_cache(maxsize=16)
 def _of(variables: tuple[tuple[str, str], ...]) -> Settings:
     # Making the model takes a millisecond or two, and a run asks for it some thirty times.
-    return Settings(**dict(variables))  # type: ignore[arg-type]  # pydantic makes what the fields want of text
+    return Settings(**dict(variables))
 
 
 @contextlib.contextmanager

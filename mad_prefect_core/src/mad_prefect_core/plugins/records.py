@@ -51,7 +51,8 @@ def new_record(entry_point: importlib.metadata.EntryPoint) -> PluginRecord:
     name = version = None
     if distribution is not None:
         with contextlib.suppress(Exception):  # metadata that is damaged or missing
-            name, version = distribution.name, distribution.version
+            about = distribution.metadata  # parsed at each look, with all that it says of the distribution
+            name, version = about["Name"], about["Version"]
     return PluginRecord(
         name=entry_point.name,
         distribution=name or "(a distribution without a name)",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import re
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -208,5 +207,7 @@ def _only(claims: Sequence[_Claim], kind: _Kind, name: str) -> Any:
 
 def catalogue() -> dict[str, dict[str, str]]:
     """Which distribution brings what. For the text of error messages alone: nothing is looked up here to be used."""
+    import tomllib  # noqa: PLC0415  only errors, and the list of plugins, need it
+
     text = files("mad_prefect_core").joinpath("known_plugins.toml").read_text("utf-8")
     return tomllib.loads(text)

@@ -6,6 +6,7 @@ import datetime as dt
 import logging
 import time
 from collections.abc import Iterable
+from functools import cache
 from importlib.metadata import version
 
 from mad_prefect_core.errors import MadPrefectError, OutcomeUnknownError, located
@@ -23,6 +24,8 @@ from mad_prefect_core.runs.sweep import sweep_failed, sweep_left, sweep_supersed
 __all__ = ["Lifecycle"]
 
 logger = logging.getLogger(__name__)
+
+_version = cache(version)  # it reads all that the distribution says of itself
 
 
 class Lifecycle:
@@ -150,5 +153,5 @@ class Lifecycle:
         formats |= {host.format_of(fragment.path)[0].name for fragment in self.record.fragments}
         storages = {mount.storage.name for mount in self._mounts}
         used = [plugin for plugin in host.plugins() if formats & set(plugin.formats) or storages & set(plugin.storages)]
-        core = {"mad-prefect-core": version("mad-prefect-core")}
+        core = {"mad-prefect-core": _version("mad-prefect-core")}
         return core | {plugin.distribution: plugin.version for plugin in used}

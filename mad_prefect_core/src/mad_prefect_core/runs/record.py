@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import duckdb
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
 from mad_prefect_core.errors import ManifestError
 from mad_prefect_core.mounts import Location, default_mount, paths_of
@@ -90,24 +90,24 @@ class DataAssetRun(BaseModel):
     phase: str | None = None
     """Where it failed: "collect", "union" or "publish"."""
     rows: int | None = None
-    fragments: list[FragmentRecord] = Field(default_factory=list)
+    fragments: list[FragmentRecord] = []
     keeps_fragments: bool = False
     """Whether its fragments are history (`snapshot_artifacts`) and outlive the next run."""
     keeps_results: bool = False
     """Whether its results are history (`snapshot_artifacts` or `retention`)."""
-    pins: list[str] = Field(default_factory=list)
+    pins: list[str] = []
     """Names under which it is kept, whatever the retention."""
     signature: str | None = None
     """Digest of the options that change what is stored."""
     rolled_back_to: str | None = None
     """The run whose results these are, where `rollback` made it."""
-    upstream: list[UpstreamRun] = Field(default_factory=list)
+    upstream: list[UpstreamRun] = []
     """The assets that its function read, each with the run that was current then."""
     retries: int | None = None
     """Requests that its storages had to be sent again while it ran, where they count them."""
-    versions: dict[str, str] = Field(default_factory=dict)
+    versions: dict[str, str] = {}
     """Of the distributions whose plugins wrote its files, and of the core."""
-    results: list[ResultRecord] = Field(default_factory=list)
+    results: list[ResultRecord] = []
 
     async def persist(
         self,

@@ -13,6 +13,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from stat import S_ISREG
 from typing import TYPE_CHECKING, Any
@@ -54,7 +55,7 @@ class LocalStorage:
 
     def filesystem(self, url: str, options: Options) -> tuple[LocalFileSystem, str]:
         """As the contract says. A relative path is relative to the working folder of this moment."""
-        fs = LocalFileSystem(**options.model_dump())
+        fs = _filesystem(**options.model_dump())
         return fs, fs._strip_protocol(url)
 
     def duckdb_files(self, session: Session, fs: Any, paths: Sequence[str]) -> list[str]:
@@ -144,6 +145,11 @@ class LocalStorage:
             finally:
                 staged.unlink(missing_ok=True)
         return _digest(data)
+
+
+@cache  # fsspec looks for the same one by a digest of the arguments, for each file that is located
+def _filesystem(auto_mkdir: bool) -> LocalFileSystem:
+    return LocalFileSystem(auto_mkdir=auto_mkdir)
 
 
 def _digest(data: bytes) -> str:
