@@ -56,7 +56,8 @@ class ParquetFormat(Format):
     ) -> duckdb.DuckDBPyRelation:
         named = options.model_dump(exclude_none=True)
         if schema is not None:
-            named |= {"union_by_name": True, "hive_partitioning": False, "filename": False}
+            # To unite by name, DuckDB looks at every file twice.
+            named |= {"union_by_name": len(files) > 1, "hive_partitioning": False, "filename": False}
         arguments = "".join(f", {name} = ${name}" for name in named)
         relation = session.sql(f"FROM read_parquet($files{arguments})", {"files": list(files), **named})
         return relation if schema is None else _as_recorded(relation, schema)
