@@ -6,7 +6,8 @@ import datetime as dt
 
 import pytest
 
-from mad_prefect_core.session import schema_of
+from mad_prefect_core.paths import escape_glob
+from mad_prefect_core.session import DuckSession, schema_of
 
 
 def text(path, content):
@@ -101,3 +102,20 @@ def test_the_names_that_csv_types_had_still_work(option, value, formats, scan, t
 def test_every_csv_option_of_the_old_package_is_taken(options, formats, session, scan, tmp_path):
     path = text(tmp_path / "file.csv", "a,b\n1,2\n")
     assert len(scan(formats["csv"], path, **options).fetchall()) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"),
+    [
+        ("x.parquet", False),
+        ("_artifacts/asset=a/0123456789abcdef0123456789abcdef/x.parquet.run", True),
+        ("_artifacts/asset=a/0123456789abcdef0123456789abcdef/x.parquet", False),
+    ],
+)
+def test_only_the_footer_of_a_file_that_nobody_writes_again_is_kept(name, kept, formats, tmp_path):
+    format, path = formats["parquet"], text(tmp_path / name, b"")
+    with DuckSession() as session:
+        session.execute("COPY (SELECT 1 AS a) TO $path (FORMAT parquet)", {"path": str(path)})
+        found = format.scan(session, [escape_glob(str(path))], format.read_options(), suffix=".parquet")
+        assert found.project("a").fetchall() == [(1,)]
+        assert session.sql("SELECT current_setting('parquet_metadata_cache')").fetchall() == [(kept,)]

@@ -8,6 +8,7 @@ from pathlib import Path
 import duckdb
 
 from mad_prefect_core.contracts import Format, FormatCapabilities, FormatWriter, Schema, Session
+from mad_prefect_core.paths import is_written_once
 from mad_prefect_core.session import quote
 from mad_prefect_parquet.options import COMPRESSIONS, ReadParquetOptions, WriteParquetOptions
 from mad_prefect_parquet.sqltypes import exported, refusing
@@ -55,6 +56,10 @@ class ParquetFormat(Format):
         schema: Schema | None = None,
     ) -> duckdb.DuckDBPyRelation:
         named = options.model_dump(exclude_none=True)
+        if len(files) == 1 and is_written_once(files[0]):
+            # DuckDB binds a query several times, and would parse the footer each time. What it keeps counts to its
+            # memory limit. Of many fragments it would keep much that is read only once more.
+            session.execute("SET parquet_metadata_cache = true")
         if schema is not None:
             # To unite by name, DuckDB looks at every file twice.
             named |= {"union_by_name": len(files) > 1, "hive_partitioning": False, "filename": False}
