@@ -10,7 +10,9 @@ import duckdb
 
 from mad_prefect_core.contracts import Format, FormatCapabilities, FormatWriter, Schema, Session
 from mad_prefect_core.errors import UnsupportedValueError
+from mad_prefect_core.paths import hive_keys
 from mad_prefect_core.session import quote
+from mad_prefect_json.infer import known_types
 from mad_prefect_json.options import ReadJsonOptions, WriteJsonOptions
 from mad_prefect_json.sqltypes import read_type, reading, refusal, writing
 from mad_prefect_json.writer import JsonWriter
@@ -69,7 +71,7 @@ class JsonFormat(Format):
             return _typed(session, files, {name: named[name] for name in named.keys() & _PARSING}, schema)
         relation = _inferred(session, files, named)
         if not options.columns:
-            return relation
+            return _told(session, files, named, relation) if _infers_types_alone(files, options) else relation
         types = {name: str(kind) for name, kind in zip(relation.columns, relation.types, strict=True)}
         types |= {name: kind for name, kind in options.columns.items() if name in types}
         if options.filename:
@@ -113,6 +115,21 @@ def _inferred(session: Session, files: Sequence[str], named: dict[str, Any]) -> 
     groups = (files[start : start + _INFERRED_TOGETHER] for start in range(0, len(files), _INFERRED_TOGETHER))
     views = [session.view(_read(session, group, named)) for group in groups]
     return session.sql(" UNION ALL BY NAME ".join(f"(FROM {view})" for view in views))
+
+
+def _infers_types_alone(files: Sequence[str], options: ReadJsonOptions) -> bool:
+    """Whether the rows are those of one file, read as they are."""
+    given = options.model_dump(exclude_defaults=True).keys() - _LIMITS - {"union_by_name", "hive_partitioning"}
+    return len(files) == 1 and not given and not hive_keys(files[0])
+
+
+def _told(
+    session: Session, files: Sequence[str], named: dict[str, Any], relation: duckdb.DuckDBPyRelation
+) -> duckdb.DuckDBPyRelation:
+    """The same rows, without the inference that would be made again when they are read, as far as that can be."""
+    parsing = {name: named[name] for name in named.keys() & _PARSING}
+    types = known_types(relation, lambda columns: _read(session, files, {**parsing, "columns": columns}))
+    return relation if types is None else _read(session, files, {**parsing, "columns": types})
 
 
 def _read(session: Session, files: Sequence[str], named: dict[str, Any]) -> duckdb.DuckDBPyRelation:
