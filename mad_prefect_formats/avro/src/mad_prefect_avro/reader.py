@@ -93,7 +93,7 @@ class AvroDataset(pyarrow.dataset.Dataset):  # type: ignore[misc]  # pyarrow is 
             decode = functools.partial(fastest(self._node), self._node, node)
         else:
             decode = functools.partial(_decode_resolved, source.header.schema, self._reader_schema, node)
-        limit = 1 << (24 if decode.func is decode_by_polars else 20)
+        limit = 1 << (21 if decode.func is decode_by_polars else 20)
         for blocks in _gathered(source.blocks(), limit):
             try:
                 yield sum(block.rows for block in blocks), decode(blocks) if node.members else []
