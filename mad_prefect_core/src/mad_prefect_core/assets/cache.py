@@ -13,8 +13,9 @@ from mad_prefect_core.assets.plan import Plan
 from mad_prefect_core.errors import ArgumentError, ManifestError
 from mad_prefect_core.runs.catalogue import stored_assets
 from mad_prefect_core.runs.manifest import AssetManifest, read_manifest
-from mad_prefect_core.runs.publish import result_file, whole
+from mad_prefect_core.runs.publish import whole
 from mad_prefect_core.runs.record import DataAssetRun, RunStatus
+from mad_prefect_core.runs.targets import result_file
 from mad_prefect_core.threads import in_thread
 
 __all__ = ["Explanation", "Reason", "artifact_for", "artifact_of", "cached", "explained", "latest"]

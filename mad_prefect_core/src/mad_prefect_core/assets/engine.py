@@ -28,14 +28,10 @@ from mad_prefect_core.runs.holds import hold
 from mad_prefect_core.runs.lease import Holder, Lease
 from mad_prefect_core.runs.lifecycle import Lifecycle
 from mad_prefect_core.runs.manifest import AssetManifest, StoredManifest, read_manifest
-from mad_prefect_core.runs.publish import (
-    ResultTarget,
-    fragment_record,
-    lease_on,
-    store_results,
-)
 from mad_prefect_core.runs.record import DataAssetRun, UpstreamRun
 from mad_prefect_core.runs.sweep import sweep_left
+from mad_prefect_core.runs.targets import ResultTarget, lease_on
+from mad_prefect_core.runs.union import fragment_record, store_results
 from mad_prefect_core.threads import in_thread, is_blocked
 
 __all__ = ["execute", "note_read"]

@@ -25,10 +25,11 @@ from mad_prefect_core.runs.manifest import (
     change_manifest,
     read_manifest,
 )
-from mad_prefect_core.runs.publish import ResultTarget, address, lease_on, result_file, whole
+from mad_prefect_core.runs.publish import whole
 from mad_prefect_core.runs.record import DataAssetRun, RunStatus, UpstreamRun
 from mad_prefect_core.runs.retention import Retention
 from mad_prefect_core.runs.sweep import files_of, forget, not_kept, sweep_left
+from mad_prefect_core.runs.targets import ResultTarget, address, lease_on, result_file
 from mad_prefect_core.session import Relation
 from mad_prefect_core.threads import in_thread
 

@@ -1,0 +1,75 @@
+"""Where the results of an asset are: the users' paths, the runs' own files, and the lease on them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mad_prefect_core.artifacts.files import DataFile
+from mad_prefect_core.contracts import Format
+from mad_prefect_core.mounts import Location, default_mount, locate
+from mad_prefect_core.paths import is_url, safe_segment, split_url
+from mad_prefect_core.plugins import get_host
+from mad_prefect_core.runs.holds import hold
+from mad_prefect_core.runs.lease import Lease, lease_name
+from mad_prefect_core.runs.results import ResultRecord
+
+__all__ = ["ResultTarget", "address", "lease_on", "result_file"]
+
+
+@dataclass(frozen=True)
+class ResultTarget:
+    """Where one result of an asset goes."""
+
+    path: str
+    """As the user named it."""
+    location: Location
+    format: Format
+    suffix: str
+
+    @classmethod
+    def of(cls, path: str) -> ResultTarget:
+        """Raises `UnknownFormatError`, `UnknownStorageError`, `PathError`."""
+        format, suffix = get_host().format_of(path)
+        return cls(path, locate(path), format, suffix.lower())
+
+    def run_file(self, asset_name: str, run_id: str) -> Location:
+        """The run's own file: on the same storage, so that it can be linked, under a name that no reader of
+        `**/*.suffix` matches."""
+        name = self.location.key.rpartition("/")[2]
+        folder = f"{self.location.folder}/" if self.location.folder else ""
+        return self.location.beside(f"{folder}_artifacts/asset={safe_segment(asset_name)}/{run_id}/{name}.run")
+
+
+def lease_on(targets: Sequence[ResultTarget]) -> Lease:
+    """The lease on the paths of an asset's results, in whatever order; below the base, wherever that is mounted."""
+    base = default_mount()
+    root = f"{base.root}/".replace("//", "/")
+
+    def address(location: Location) -> str:
+        inside = location.mount.storage.name == base.storage.name and location.path.startswith(root)
+        return location.path.removeprefix(root) if inside else f"{location.mount.storage.name}:{location.path}"
+
+    return Lease(lease_name(sorted(address(target.location) for target in targets)))
+
+
+def address(path: str, location: Location) -> str:
+    """What to give `locate` later to get to `location`, which is on the storage that `path` is on."""
+    return f"{split_url(path)[0]}://{location.path}" if is_url(path) else location.key
+
+
+def result_file(record: ResultRecord) -> DataFile:
+    """The run's own file of a result, as readers take it."""
+    format = get_host().format_named(record.format, suffix=record.suffix)
+    read = format.read_back(format.write_options.model_validate(record.write))
+    location = locate(record.file)
+    return DataFile(
+        location,
+        format,
+        record.suffix,
+        record.columns,
+        read=read,
+        published=locate(record.path),
+        sha256=record.sha256,
+        pin=hold(location),
+    )
