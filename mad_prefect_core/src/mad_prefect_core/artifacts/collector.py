@@ -6,14 +6,14 @@ import itertools
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 from mad_prefect_core.artifacts.artifact import DataArtifact
 from mad_prefect_core.artifacts.files import DataFile, FormatOptions
 from mad_prefect_core.artifacts.scan import scan_files
-from mad_prefect_core.batch import ColumnBatch, SchemaGrowth, iter_batches
+from mad_prefect_core.batch import ColumnBatch, SchemaGrowth, iter_batches, only_batch
 from mad_prefect_core.batch.sources import together, yield_data_batches
-from mad_prefect_core.contracts import Batch, Options, ReadOptions, Schema
+from mad_prefect_core.contracts import Batch, Format, Options, ReadOptions, Schema
 from mad_prefect_core.errors import UnsupportedDataError, located
 from mad_prefect_core.plugins import get_host
 from mad_prefect_core.session import DuckSession
@@ -63,14 +63,13 @@ class DataArtifactCollector:
         self.read_csv_options = read_csv_options
         self.fragment_rows = fragment_rows
         self._written: set[str] = set()
+        self._formats: dict[str, Format] = {}
 
     async def collect(self) -> list[DataArtifact]:
         """Persist every item, in order. Raises what the function raises, and `DataError` naming the batch."""
         items = yield_data_batches(self.collector)
         if self.fragment_rows:
-            host = get_host()
-            format = host.format_named(self.filetype) if self.filetype else host.format_for("rows")
-            items = together(items, self.fragment_rows, self.options.declared(format))
+            items = together(items, self.fragment_rows, self.options.declared(self._format("rows")))
         with await in_thread(DuckSession.for_writing) as session:
             async with aclosing(items):
                 for number in itertools.count():
@@ -111,18 +110,28 @@ class DataArtifactCollector:
     async def _fragment(self, item: object, number: int) -> DataArtifact | None:
         data: object = item
         if self.filetype is None:
-            batches = iter_batches(item, self.options.declared(get_host().format_for("rows")))
-            first = await anext(batches, None)
+            declared = self.options.declared(self._format("rows"))
+            first = data = only_batch(item, declared)
             if first is None:
-                return None
-            format = get_host().format_for("columns" if first.is_columnar else "rows")
-            data = _again(first, batches)
+                batches = iter_batches(item, declared)
+                first = await anext(batches, None)
+                if first is None:
+                    return None
+                data = _again(first, batches)
+            format = self._format("columns" if first.is_columnar else "rows")
         else:
-            format = get_host().format_named(self.filetype)
+            format = self._format()
         path = f"{self.dir}/fragment={number}{format.suffixes[0]}"
         artifact = DataArtifact(path, data)
         artifact.options = self.options
         return artifact
+
+    def _format(self, kind: Literal["rows", "columns"] = "rows") -> Format:
+        """The format of fragments: the user's, or else the best one for this kind of batch."""
+        if kind not in self._formats:
+            host = get_host()
+            self._formats[kind] = host.format_named(self.filetype) if self.filetype else host.format_for(kind)
+        return self._formats[kind]
 
     async def _as_fragment(self, artifact: DataArtifact, fresh: bool) -> DataFile:
         """The artifact's file with what a run has to know: a schema growth, and its folders' keys."""

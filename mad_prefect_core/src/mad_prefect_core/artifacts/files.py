@@ -11,10 +11,10 @@ from typing import Any, TypeVar
 import duckdb
 from pydantic import ValidationError
 
-from mad_prefect_core.batch import SchemaGrowth, iter_batches
+from mad_prefect_core.batch import SchemaGrowth, iter_batches, only_batch
 from mad_prefect_core.batch.text import text_kind
 from mad_prefect_core.contracts import Batch, Format, FormatWriter, Options, ReadOptions, Schema
-from mad_prefect_core.errors import OptionError, SchemaError
+from mad_prefect_core.errors import DataError, OptionError, located
 from mad_prefect_core.mounts import Location, locate
 from mad_prefect_core.paths import hive_keys
 from mad_prefect_core.session import DuckSession
@@ -202,7 +202,10 @@ async def write_file(
     """
     file = _OpenFile(path, format, suffix, options, session)
     try:
-        async for batch in iter_batches(data, options.declared(format)):
+        declared = options.declared(format)
+        if (only := only_batch(data, declared)) is not None:
+            return await in_thread(file.write_all, only)
+        async for batch in iter_batches(data, declared):
             await in_thread(file.write, batch)
         return await in_thread(file.finish)
     except BaseException:
@@ -231,12 +234,18 @@ class _OpenFile:
         self._writer: FormatWriter | None = None
         self._columnar = False
 
+    def write_all(self, batch: Batch) -> DataFile | None:
+        """The file of one batch."""
+        self.write(batch)
+        return self.finish()
+
     def write(self, batch: Batch) -> None:
-        try:
-            self._growth.add(batch.schema, batch.text, batch.wide)
-        except SchemaError as error:
-            error.batch = getattr(batch, "item", error.batch)
-            raise
+        with located(phase="collect"):
+            try:
+                self._growth.add(batch.schema, batch.text, batch.wide)
+            except DataError as error:
+                error.batch = getattr(batch, "item", error.batch)
+                raise
         self._columnar |= batch.is_columnar
         if self._writer is None:
             self._declared.check(self.session)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import groupby
+from pathlib import Path
 
 import duckdb
 
 from mad_prefect_core.artifacts.files import DataFile, FormatOptions, hive_columns
 from mad_prefect_core.contracts import Schema
 from mad_prefect_core.errors import CorruptFileError, MadPrefectError, ResultGoneError, SchemaError
-from mad_prefect_core.paths import hive_keys
+from mad_prefect_core.paths import escape_glob, hive_keys
 from mad_prefect_core.session import DuckSession, cast_to, quote, schema_of, union_all
 
 __all__ = ["scan_files"]
@@ -20,20 +21,25 @@ _UNTYPED_FILES = 100  # a reader that infers opens all its files at once: 64 MiB
 
 
 def scan_files(
-    session: DuckSession, files: Sequence[DataFile], options: FormatOptions, schema: Schema | None = None
+    session: DuckSession,
+    files: Sequence[DataFile],
+    options: FormatOptions,
+    schema: Schema | None = None,
+    *,
+    joined: Path | None = None,
 ) -> duckdb.DuckDBPyRelation:
     """All rows of `files`, in order.
 
     With `schema`, that of the run that wrote them, each file is read with its own recorded types and cast to it.
     Without, files are united by column name as far as DuckDB does that. What a file was written with goes before
-    what `options` say of files of that format.
+    what `options` say of files of that format. `joined` is a local file that has all their rows, which one scan reads.
     """
     files = _data_first(files)
     groups = [list(group) for _, group in groupby(files, key=lambda file: _kind(file, schema))]
     relations = []
     for group in groups:
         for part in _parts(group):
-            relation = _scan_alike(session, part, options, schema)
+            relation = _scan_alike(session, part, options, schema, joined)
             relations.append(relation if schema is None else cast_to(session, relation, schema))
     if schema is not None or len(relations) == 1:
         return union_all(session, relations)
@@ -75,7 +81,7 @@ def _parts(group: list[DataFile]) -> list[list[DataFile]]:
 
 
 def _scan_alike(
-    session: DuckSession, files: list[DataFile], options: FormatOptions, schema: Schema | None
+    session: DuckSession, files: list[DataFile], options: FormatOptions, schema: Schema | None, joined: Path | None
 ) -> duckdb.DuckDBPyRelation:
     first = files[0]
     format, read = first.format, options.reading(first.format)
@@ -86,7 +92,7 @@ def _scan_alike(
     own_read = first.read.explicit() if first.read is not None else {}
     read = read.model_copy(update={**own_read, "hive_partitioning": hive})
     try:
-        names = session.files([file.location for file in files])
+        names = [escape_glob(str(joined))] if joined else session.files([file.location for file in files])
         relation = format.scan(session, names, read, suffix=first.suffix, schema=typed)
     except FileNotFoundError as error:
         raise ResultGoneError(

@@ -41,12 +41,16 @@ class SchemaGrowth:
         self._text: dict[Path, str] = {}
         self._wide: set[Path] = set()
         self._batches = 0
+        self._last: tuple[pa.Schema, Mapping[Path, str]] | None = None  # a batch like it changes nothing
 
     def add(self, schema: pa.Schema, text: Mapping[Path, str], wide: Collection[Path] = ()) -> None:
         """Take a batch's schema in. Raises `SchemaError` naming column, types and batch.
 
         `text` says what its strings look like, `wide` where it has integers beyond 2**53, by place.
         """
+        if not wide and (schema, text) == self._last:
+            self._batches += 1
+            return
         given = schema
         if self._declared:
             given = pa.schema([pa.field(f.name, pa.null()) if f.name in self._declared else f for f in schema])
@@ -69,6 +73,7 @@ class SchemaGrowth:
             if self._text.setdefault(path, kind) != kind:
                 self._text[path] = TEXT
         self._batches += 1
+        self._last = schema, dict(text)
 
     def join(self, other: SchemaGrowth) -> None:
         """Take in all that another has seen. Raises `SchemaError` as `add` does."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import chain
 from operator import itemgetter
-from typing import Any
+from typing import Any, TypeAlias
 
 import pyarrow as pa
 
@@ -27,6 +27,7 @@ _INT64 = (-(2**63), 2**63 - 1)
 _UINT64_MAX = 2**64 - 1
 _EXACT_IN_DOUBLE = 2**53
 _MAX_DIGITS = 38  # DuckDB's widest DECIMAL
+_NONE = type(None)
 
 
 @dataclass
@@ -40,6 +41,10 @@ class Inferred:
     """Places with integers that a float can't hold exactly."""
     changed: bool = False
     """Whether `values` are other objects than those given."""
+
+
+_Infer: TypeAlias = Callable[[list[Any], list[Any], Path], Inferred]
+"""Of a column's values, those of them that are not None (one at least), and where they are."""
 
 
 def infer_rows(
@@ -109,25 +114,29 @@ def _refuse_twins(names: Sequence[str], path: Path) -> None:
 def infer_column(values: list[Any], path: Path) -> Inferred:
     """One column, or the members of one."""
     kinds = set(map(type, values))
-    kinds.discard(type(None))
     if not kinds <= PLAIN:
         inferred = infer_column([plain(value, path) for value in values], path)
         inferred.changed = True
         return inferred
+    present = values
+    if _NONE in kinds:
+        kinds.remove(_NONE)
+        present = [value for value in values if value is not None]
     if not kinds:
         return Inferred(pa.null(), values)
     if len(kinds) == 1:
         (kind,) = kinds
-        return _BY_KIND[kind](values, path)
+        return _BY_KIND[kind](values, present, path)
     if kinds == {int, float}:
         return _numbers(values, path)
     if kinds <= {int, Decimal}:
-        return _decimals([Decimal(v) if type(v) is int else v for v in values], path, changed=True)
+        return _decimals(
+            [Decimal(v) if type(v) is int else v for v in values], list(map(Decimal, present)), path, changed=True
+        )
     if kinds == {dt.date, dt.datetime}:
         midnight = dt.time()
-        return _datetimes(
-            [dt.datetime.combine(v, midnight) if type(v) is dt.date else v for v in values], path, changed=True
-        )
+        values = [dt.datetime.combine(v, midnight) if type(v) is dt.date else v for v in values]
+        return _datetimes(values, [value for value in values if value is not None], path, changed=True)
     examples = {kind.__name__: next(v for v in values if type(v) is kind) for kind in kinds}
     shown = " and ".join(f"{name} ({str(example)[:40]!r})" for name, example in sorted(examples.items()))
     raise SchemaError(
@@ -137,12 +146,11 @@ def infer_column(values: list[Any], path: Path) -> Inferred:
     )
 
 
-def _same(arrow_type: pa.DataType) -> Callable[[list[Any], Path], Inferred]:
-    return lambda values, path: Inferred(arrow_type, values)
+def _same(arrow_type: pa.DataType) -> _Infer:
+    return lambda values, present, path: Inferred(arrow_type, values)
 
 
-def _integers(values: list[Any], path: Path) -> Inferred:
-    present = [value for value in values if value is not None]
+def _integers(values: list[Any], present: list[Any], path: Path) -> Inferred:
     low, high = min(present), max(present)
     wide = {path} if max(-low, high) > _EXACT_IN_DOUBLE else set()
     if low >= _INT64[0] and high <= _INT64[1]:
@@ -169,11 +177,9 @@ def _numbers(values: list[Any], path: Path) -> Inferred:
     return Inferred(pa.float64(), [float(v) if type(v) is int else v for v in values], changed=True)
 
 
-def _decimals(values: list[Any], path: Path, changed: bool = False) -> Inferred:
+def _decimals(values: list[Any], present: list[Any], path: Path, changed: bool = False) -> Inferred:
     whole = scale = 0
-    for value in _widest_decimals(values):
-        if value is None:
-            continue
+    for value in _widest_decimals(present):
         _, digits, exponent = value.as_tuple()
         if not isinstance(exponent, int):
             raise UnsupportedValueError(f"A decimal is not a number: {value}", column=column_name(path))
@@ -191,18 +197,17 @@ def _decimals(values: list[Any], path: Path, changed: bool = False) -> Inferred:
     return Inferred(pa.decimal128(max(whole + scale, 1), scale), values, changed=changed)
 
 
-def _widest_decimals(values: list[Any]) -> Iterable[Any]:
+def _widest_decimals(present: list[Any]) -> Iterable[Any]:
     """Decimals that need as many digits as all of them together: a few, where all have the same number of decimal
     places, as money has; else all of them."""
-    present = [value for value in values if value is not None]
     first = present[0]
     if not first.is_finite() or not all(map(first.same_quantum, present)):
-        return values
+        return present
     return min(present), max(present)
 
 
-def _strings(values: list[Any], path: Path) -> Inferred:
-    joined = "".join(filter(None, values))
+def _strings(values: list[Any], present: list[Any], path: Path) -> Inferred:
+    joined = "".join(present)
     if not joined.isascii():
         try:
             joined.encode()
@@ -212,12 +217,12 @@ def _strings(values: list[Any], path: Path) -> Inferred:
                 column=column_name(path),
                 hint="Replace such characters, for example by value.encode(errors='replace').decode().",
             ) from error
-    kind = text_kind(values)
+    kind = text_kind(present)
     return Inferred(pa.string(), values, {path: kind} if kind else {})
 
 
-def _datetimes(values: list[Any], path: Path, changed: bool = False) -> Inferred:
-    aware = {value.tzinfo is not None and value.utcoffset() is not None for value in values if value is not None}
+def _datetimes(values: list[Any], present: list[Any], path: Path, changed: bool = False) -> Inferred:
+    aware = {value.tzinfo is not None and value.utcoffset() is not None for value in present}
     if len(aware) > 1:
         raise SchemaError(
             "One column holds datetimes with and without a time zone",
@@ -227,24 +232,23 @@ def _datetimes(values: list[Any], path: Path, changed: bool = False) -> Inferred
     return Inferred(pa.timestamp("us", tz="UTC" if aware == {True} else None), values, changed=changed)
 
 
-def _times(values: list[Any], path: Path) -> Inferred:
-    if any(value is not None and value.tzinfo is not None for value in values):
+def _times(values: list[Any], present: list[Any], path: Path) -> Inferred:
+    if any(value.tzinfo is not None for value in present):
         raise UnsupportedValueError(
             "A time of day has a time zone, which no format here keeps", column=column_name(path)
         )
     return Inferred(pa.time64("us"), values)
 
 
-def _lists(values: list[Any], path: Path) -> Inferred:
-    members = infer_column(list(chain.from_iterable(v for v in values if v is not None)), (*path, "[]"))
+def _lists(values: list[Any], present: list[Any], path: Path) -> Inferred:
+    members = infer_column(list(chain.from_iterable(present)), (*path, "[]"))
     if members.changed:
         following = iter(members.values)
         values = [v if v is None else [next(following) for _ in v] for v in values]
     return Inferred(pa.list_(members.type), values, members.text, members.wide, members.changed)
 
 
-def _dicts(values: list[Any], path: Path) -> Inferred:
-    present = [value for value in values if value is not None]
+def _dicts(values: list[Any], present: list[Any], path: Path) -> Inferred:
     members = {name: infer_column(column, (*path, name)) for name, column in _pivot(present, path).items()}
     changed = any(member.changed for member in members.values())
     if changed:
@@ -255,7 +259,7 @@ def _dicts(values: list[Any], path: Path) -> Inferred:
     return Inferred(pa.struct([(name, member.type) for name, member in members.items()]), values, text, wide, changed)
 
 
-_BY_KIND: dict[type, Callable[[list[Any], Path], Inferred]] = {
+_BY_KIND: dict[type, _Infer] = {
     bool: _same(pa.bool_()),
     int: _integers,
     float: _same(pa.float64()),

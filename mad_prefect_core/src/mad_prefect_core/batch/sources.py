@@ -19,7 +19,7 @@ from mad_prefect_core.errors import SchemaError, UnsupportedDataError, located
 from mad_prefect_core.plugins import get_host
 from mad_prefect_core.session import Relation
 
-__all__ = ["iter_batches", "together", "yield_data_batches"]
+__all__ = ["iter_batches", "only_batch", "together", "yield_data_batches"]
 
 _END, _UNREAD = object(), object()
 _BARE = "json"  # the column that DuckDB's JSON reader puts bare scalars into, and 2.x with it
@@ -61,7 +61,7 @@ async def together(
         count = 0
         while True:
             yield batch
-            count += rows if batch.is_columnar else len(batch.rows())
+            count += len(batch) if isinstance(batch, RowBatch) else rows
             following = _UNREAD if count >= rows else await anext(parts, _END)
             if following is _UNREAD or not isinstance(following, RowBatch):
                 return
@@ -95,6 +95,15 @@ async def _parts(items: AsyncGenerator[Any, None], declared: Collection[str]) ->
                         break
                     batch.item = number  # for errors
                     yield batch
+
+
+def only_batch(data: object, declared: Collection[str] = ()) -> Batch | None:
+    """The one batch that these data are, where that is plain to see; None where `iter_batches` has to find out."""
+    if isinstance(data, RowBatch | ColumnBatch):
+        return data
+    if type(data) is list and set(map(type, data)) == {dict}:
+        return RowBatch(data, declared)
+    return None
 
 
 async def iter_batches(data: object, declared: Collection[str] = ()) -> AsyncGenerator[Batch, None]:

@@ -51,15 +51,13 @@ _KINDS: tuple[tuple[str, re.Pattern[str], Callable[[str], bool]], ...] = (
 )
 
 
-def text_kind(values: Iterable[str | None]) -> str | None:
+def text_kind(values: Iterable[str]) -> str | None:
     """The one type that all these strings look like; `TEXT` if there is none, None if there are no strings.
 
     The first string usually decides that a column is plain text, so the rest of it costs nothing.
     """
     kind: tuple[str, re.Pattern[str], Callable[[str], bool]] | None = None
     for value in values:
-        if value is None:
-            continue
         if kind is None:
             kind = next((k for k in _KINDS if k[1].fullmatch(value)), None)
             if kind is None:

@@ -1,7 +1,14 @@
 """What a plugin author needs: protocols, capabilities and option models. Nothing here does anything."""
 
 from mad_prefect_core.contracts.assets import Artifact, Asset, Collector, Query
-from mad_prefect_core.contracts.formats import Batch, Format, FormatCapabilities, FormatWriter, Schema
+from mad_prefect_core.contracts.formats import (
+    Batch,
+    Format,
+    FormatCapabilities,
+    FormatWriter,
+    JoiningFormat,
+    Schema,
+)
 from mad_prefect_core.contracts.options import Options, ReadOptions
 from mad_prefect_core.contracts.session import Session
 from mad_prefect_core.contracts.storages import FileStat, Storage, StorageCapabilities, Versioned
@@ -15,6 +22,7 @@ __all__ = [
     "Format",
     "FormatCapabilities",
     "FormatWriter",
+    "JoiningFormat",
     "Options",
     "Query",
     "ReadOptions",

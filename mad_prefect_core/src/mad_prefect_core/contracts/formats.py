@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
+from typing import Any, BinaryIO, Literal, Protocol, TypeAlias, runtime_checkable
 
 import duckdb
 
 from mad_prefect_core.contracts.options import Options, ReadOptions
 from mad_prefect_core.contracts.session import Session
 
-__all__ = ["Batch", "Format", "FormatCapabilities", "FormatWriter", "Schema"]
+__all__ = ["Batch", "Format", "FormatCapabilities", "FormatWriter", "JoiningFormat", "Schema"]
 
 Schema: TypeAlias = Mapping[str, str]
 """Columns in order: name to DuckDB type, for example `{"id": "BIGINT", "tags": "VARCHAR[]"}`."""
@@ -65,6 +65,10 @@ class Batch(Protocol):
 
     def rows(self) -> list[dict[str, Any]]:
         """As Python dicts. Nested dataclasses, models, enums and the like are plain values already."""
+
+    def column(self, name: str) -> list[Any]:
+        """The values of one column, as in `rows`; None where a row lacks it. It costs nothing where `is_columnar` is
+        not true."""
 
     def arrow(self, schema: Any = None) -> Any:
         """As anything with `__arrow_c_stream__`, its columns laid out as `schema` (a `pyarrow.Schema`) if given."""
@@ -129,4 +133,17 @@ class Format(Protocol):
         new file at `path`, in order, as fast as DuckDB can.
 
         Raises `UnsupportedValueError` naming the column where a value can't be kept exactly.
+        """
+
+
+@runtime_checkable
+class JoiningFormat(Format, Protocol):
+    """A format that can make one file of several by their bytes. No format has to: it is for speed alone."""
+
+    def join(self, files: Sequence[Callable[[], BinaryIO]], path: Path, options: Any, *, suffix: str) -> bool:
+        """Write the rows of `files`, in order, to a new file at `path`, as it would be if `writer` had been given all
+        of them. Each is opened by a call, and was written by `writer` under the same write options and suffix.
+
+        False where they can't be joined, or would make a file that is worse to read; what is at `path` is of no
+        interest then.
         """

@@ -17,6 +17,8 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 
+from mad_prefect_core.contracts import Batch
+
 __all__ = ["encode_rows"]
 
 _encoder = msgspec.json.Encoder()
@@ -26,10 +28,15 @@ _KNOWN = 1024  # types for which answers are kept
 _WHOLE_MINUTES_SINCE = dt.datetime(1973, 1, 1, tzinfo=dt.UTC)
 
 
-def encode_rows(rows: list[dict[str, Any]], schema: pa.Schema) -> bytes:
-    """Rows of `schema` as newline-delimited JSON."""
-    changed = _storable(pa.struct(list(schema)), rows)
-    return _encoder.encode_lines(rows if changed is None else changed)
+def encode_rows(batch: Batch) -> bytes:
+    """The rows of a batch as newline-delimited JSON."""
+    rows = batch.rows()
+    changed = {
+        field.name: column
+        for field in batch.schema
+        if _looked_through(field.type) and (column := _storable(field.type, batch.column(field.name))) is not None
+    }
+    return _encoder.encode_lines(_with_columns(rows, changed) if changed else rows)
 
 
 def _storable(kind: pa.DataType, values: Sequence[Any]) -> list[Any] | None:
@@ -66,8 +73,13 @@ def _storable_dicts(kind: pa.StructType, values: Sequence[Any]) -> list[Any] | N
     }
     if not changed:
         return None
+    rebuilt = iter(_with_columns(present, changed))
+    return [None if value is None else next(rebuilt) for value in values]
+
+
+def _with_columns(rows: Sequence[dict[str, Any]], changed: dict[str, list[Any]]) -> list[dict[str, Any]]:
     columns = zip(*changed.values(), strict=True)
-    return [value if value is None else {**value, **dict(zip(changed, next(columns), strict=True))} for value in values]
+    return [{**row, **dict(zip(changed, values, strict=True))} for row, values in zip(rows, columns, strict=True)]
 
 
 @lru_cache(_KNOWN)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import shutil
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import duckdb
 
@@ -96,6 +97,15 @@ class JsonFormat(Format):
             "TO $path (FORMAT json, COMPRESSION $compression)",
             {"path": str(path), "compression": _compression(suffix) or "uncompressed"},
         )
+
+    def join(self, files: Sequence[Callable[[], BinaryIO]], path: Path, options: Any, *, suffix: str) -> bool:
+        if _compression(suffix):
+            return False
+        with path.open("wb") as out:
+            for opened in files:
+                with opened() as file:
+                    shutil.copyfileobj(file, out)
+        return True
 
 
 def _typed(session: Session, files: Sequence[str], named: dict[str, Any], schema: Schema) -> duckdb.DuckDBPyRelation:

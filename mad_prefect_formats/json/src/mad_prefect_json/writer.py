@@ -34,7 +34,7 @@ class JsonWriter(FormatWriter):
         if batch.is_columnar:
             self._export(batch)
         else:
-            self._stream.write(encode_rows(batch.rows(), batch.schema))
+            self._stream.write(encode_rows(batch))
 
     def _export(self, batch: Batch) -> None:
         part = self._path.with_name(f"{self._path.name}.part")
