@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Any, Literal
@@ -37,6 +37,7 @@ class DataArtifactCollector:
         read_options, write_options: Options of any formats.
         hive: Values of `key=value` folders that become columns of every fragment, by name.
         fragment_rows: Put items together until a fragment has so many rows; None for a fragment an item.
+        on_fragment: Called with each fragment's file when that is whole.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class DataArtifactCollector:
         write_options: Options | list[Options] | tuple[Options, ...] | None = None,
         hive: Schema | None = None,
         fragment_rows: int | None = None,
+        on_fragment: Callable[[DataFile], None] = lambda file: None,
     ) -> None:
         self.collector = collector
         self.dir = dir.rstrip("/")
@@ -62,6 +64,7 @@ class DataArtifactCollector:
         self.read_json_options = read_json_options
         self.read_csv_options = read_csv_options
         self.fragment_rows = fragment_rows
+        self._on_fragment = on_fragment
         self._written: set[str] = set()
         self._formats: dict[str, Format] = {}
 
@@ -92,8 +95,10 @@ class DataArtifactCollector:
             return True
         fresh = artifact.data is not None and not artifact.persisted
         if await artifact.persist(session) or (artifact.data is None and await artifact.exists()):
-            artifact.become(await self._as_fragment(artifact, fresh))
+            file = await self._as_fragment(artifact, fresh)
+            artifact.become(file)
             self.artifacts.append(artifact)
+            self._on_fragment(file)
         return True
 
     def _refuse_twice(self, artifact: DataArtifact) -> None:

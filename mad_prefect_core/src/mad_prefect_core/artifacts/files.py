@@ -159,6 +159,8 @@ class DataFile:
     """Whether it was written from columns rather than rows."""
     size: int = 0
     """In bytes, where it was written here just now."""
+    rows: int | None = None
+    """Where that is known without a look into it."""
     read: Any = None
     """Read options that undo what it was written with; None for a file that somebody else wrote."""
     write: Any = None
@@ -233,6 +235,7 @@ class _OpenFile:
         self._staged: Path | None = None
         self._writer: FormatWriter | None = None
         self._columnar = False
+        self._rows: int | None = 0
 
     def write_all(self, batch: Batch) -> DataFile | None:
         """The file of one batch."""
@@ -247,6 +250,7 @@ class _OpenFile:
                 error.batch = getattr(batch, "item", error.batch)
                 raise
         self._columnar |= batch.is_columnar
+        self._rows = None if batch.is_columnar or self._rows is None else self._rows + len(batch.rows())
         if self._writer is None:
             self._declared.check(self.session)
             self._location = locate(self._path)
@@ -279,6 +283,7 @@ class _OpenFile:
             growth=self._growth,
             columnar=self._columnar,
             size=size,
+            rows=self._rows,
             sha256=digest,
             read=self._options.reading_back(self._format, declared=bool(named)),
             write=self._options.writing(self._format),

@@ -14,6 +14,7 @@ from functools import partial
 from typing import NamedTuple
 
 from mad_prefect_core.artifacts import DataArtifact, DataArtifactCollector
+from mad_prefect_core.artifacts.files import FormatOptions
 from mad_prefect_core.assets.cache import artifact_for, cached
 from mad_prefect_core.assets.identity import secret_digest
 from mad_prefect_core.assets.plan import Plan
@@ -24,6 +25,8 @@ from mad_prefect_core.errors import AssetRunningError, CorruptFileError, located
 from mad_prefect_core.mounts import checked_folder
 from mad_prefect_core.paths import is_url, relative_key, safe_segment
 from mad_prefect_core.plugins import get_host
+from mad_prefect_core.runs.ahead import UnionAhead
+from mad_prefect_core.runs.fragments import fragment_record
 from mad_prefect_core.runs.holds import hold
 from mad_prefect_core.runs.lease import Holder, Lease
 from mad_prefect_core.runs.lifecycle import Lifecycle
@@ -31,7 +34,7 @@ from mad_prefect_core.runs.manifest import AssetManifest, StoredManifest, read_m
 from mad_prefect_core.runs.record import DataAssetRun, UpstreamRun
 from mad_prefect_core.runs.sweep import sweep_left
 from mad_prefect_core.runs.targets import ResultTarget, lease_on
-from mad_prefect_core.runs.union import fragment_record, store_results
+from mad_prefect_core.runs.union import store_results
 from mad_prefect_core.threads import in_thread, is_blocked
 
 __all__ = ["execute", "note_read"]
@@ -295,6 +298,15 @@ class _Run(Lifecycle):
     async def _produce(self) -> None:
         formats = self.plan.options.formats()
         register_mad()  # the function may read mad:// with plain duckdb.sql, whose connection is this thread's
+        ahead = UnionAhead(
+            [(target, target.run_file(self.plan.name, str(self.record.id))) for target in self.targets], formats
+        )
+        try:
+            await self._collect_and_unite(formats, ahead)
+        finally:
+            await in_thread(ahead.close)
+
+    async def _collect_and_unite(self, formats: FormatOptions, ahead: UnionAhead) -> None:
         self.phase = "collect"
         with located(phase="collect"):
             collector = DataArtifactCollector(
@@ -305,6 +317,7 @@ class _Run(Lifecycle):
                 write_options=formats.write,
                 hive=self.hive,
                 fragment_rows=self.plan.options.fragment_rows,
+                on_fragment=ahead.add,
             )
             artifacts = await collector.collect()
         found = [(artifact.path, file) for artifact in artifacts if (file := artifact.stored) is not None]
@@ -313,5 +326,5 @@ class _Run(Lifecycle):
         self.phase = "union"
         with located(phase="union"):
             self.record.results, self.record.rows = await in_thread(
-                store_results, self.plan.name, self.record, files, self.targets, formats
+                store_results, self.plan.name, self.record, files, self.targets, formats, ahead
             )

@@ -12,7 +12,7 @@ import duckdb
 from mad_prefect_core.contracts.options import Options, ReadOptions
 from mad_prefect_core.contracts.session import Session
 
-__all__ = ["Batch", "Format", "FormatCapabilities", "FormatWriter", "JoiningFormat", "Schema"]
+__all__ = ["Batch", "Format", "FormatCapabilities", "FormatJoiner", "FormatWriter", "JoiningFormat", "Schema"]
 
 Schema: TypeAlias = Mapping[str, str]
 """Columns in order: name to DuckDB type, for example `{"id": "BIGINT", "tags": "VARCHAR[]"}`."""
@@ -136,14 +136,24 @@ class Format(Protocol):
         """
 
 
+class FormatJoiner(Protocol):
+    """Makes one file of several by their bytes, without a look at their rows."""
+
+    def add(self, opened: Callable[[], BinaryIO]) -> bool:
+        """Add all rows of a file, which a call opens. False where it can't follow those before it, or where the whole
+        would be worse to read than a file that is written anew: the joiner is to be aborted then."""
+
+    def close(self) -> None:
+        """Finish the file."""
+
+    def abort(self) -> None:
+        """Give up; leaves nothing behind that takes room."""
+
+
 @runtime_checkable
 class JoiningFormat(Format, Protocol):
-    """A format that can make one file of several by their bytes. No format has to: it is for speed alone."""
+    """A format whose files can be joined. None has to be: it is for speed alone."""
 
-    def join(self, files: Sequence[Callable[[], BinaryIO]], path: Path, options: Any, *, suffix: str) -> bool:
-        """Write the rows of `files`, in order, to a new file at `path`, as it would be if `writer` had been given all
-        of them. Each is opened by a call, and was written by `writer` under the same write options and suffix.
-
-        False where they can't be joined, or would make a file that is worse to read; what is at `path` is of no
-        interest then.
-        """
+    def joiner(self, path: Path, options: Any, *, suffix: str) -> FormatJoiner | None:
+        """A joiner that makes a new file at `path`, of files that were written with these write options and this
+        suffix; None where such files can't be joined."""

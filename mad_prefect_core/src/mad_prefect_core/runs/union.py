@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
-from mad_prefect_core.artifacts.files import DataFile, FormatOptions, checksum, unified_schema
+from mad_prefect_core.artifacts.files import DataFile, FormatOptions, checksum
 from mad_prefect_core.artifacts.scan import scan_files
-from mad_prefect_core.contracts import JoiningFormat
-from mad_prefect_core.errors import CorruptFileError, SchemaError, located
+from mad_prefect_core.errors import CorruptFileError, located
 from mad_prefect_core.mounts import locate
 from mad_prefect_core.paths import escape_glob
+from mad_prefect_core.runs.ahead import UnionAhead
+from mad_prefect_core.runs.fragments import could_be_part, joined, united
 from mad_prefect_core.runs.manifest import read_manifest
-from mad_prefect_core.runs.record import DataAssetRun, FragmentRecord
+from mad_prefect_core.runs.record import DataAssetRun
 from mad_prefect_core.runs.results import ResultRecord
 from mad_prefect_core.runs.targets import ResultTarget, address
 from mad_prefect_core.session import DuckSession, quote, schema_of
 
-__all__ = ["fragment_record", "store_results"]
-
-_MANY = 64
-_SMALL = 1 << 20  # bytes
+__all__ = ["store_results"]
 
 
 def store_results(
@@ -31,67 +28,26 @@ def store_results(
     fragments: Sequence[DataFile],
     targets: Sequence[ResultTarget],
     options: FormatOptions,
+    ahead: UnionAhead,
 ) -> tuple[list[ResultRecord], int]:
-    """Union the fragments into the run's own result files; nothing that a reader sees has changed yet. A fragment
-    that is byte for byte what a result is to be is not written again: the result is a link of it.
+    """Union the fragments into the run's own result files, as far as that was not done `ahead`; nothing that a reader
+    sees has changed yet. A fragment that is byte for byte what a result is to be is not written again: the result is a
+    link of it.
 
     Returns their records and the number of rows. A run without data has typed empty results where the columns are
     known from the result before; none at all otherwise. Raises `DataError`, `StorageError`.
     """
-    # To keep the order of many small files, DuckDB's threads hold the rows of each until all before it are written:
-    # one thread needs less than half of the time and of the memory, and its memory does not grow with their number.
-    small = _are_small(fragments)
-    with (
-        _joined_for_reading(fragments if small else ()) as joined,
-        DuckSession.for_writing(threads=1 if small and joined is None else None) as session,
-    ):
-        schema = unified_schema(session, fragments, options) if fragments else _columns_before(session, run, targets)
-        if schema is None:
+    if fragments:
+        with united(fragments, options) as (session, schema, view):
+            ready = ahead.finished(schema)
+            return _store(session, view, schema, fragments, targets, asset_name, run, options, ready)
+    with DuckSession.for_writing() as session:
+        known = _columns_before(session, run, targets)
+        if known is None:
             return [], 0
-        if not schema:
-            raise SchemaError("There are rows, but none has a column", hint="Yield dicts with at least one key.")
-        if fragments:
-            view = session.view(scan_files(session, fragments, options, schema, joined=joined))
-        else:
-            columns = ", ".join(f"CAST(NULL AS {kind}) AS {quote(name)}" for name, kind in schema.items())
-            view = session.view(session.sql(f"SELECT {columns} LIMIT 0"))
-        return _store(session, view, schema, fragments, targets, asset_name, run, options)
-
-
-def _are_small(fragments: Sequence[DataFile]) -> bool:
-    return len(fragments) > _MANY and sum(file.size for file in fragments) < len(fragments) * _SMALL
-
-
-@contextmanager
-def _joined_for_reading(fragments: Sequence[DataFile]) -> Iterator[Path | None]:
-    """One file of all these, for as long as the block runs, where one reader would read them all by the same schema: to
-    open a file costs DuckDB more than the few rows in it. None where they can't be joined."""
-    if not fragments or not _are_read_alike(fragments):
-        yield None
-        return
-    first = fragments[0]
-    assert isinstance(first.format, JoiningFormat)
-    with TemporaryDirectory(prefix="mad-prefect-") as folder:
-        path = Path(folder) / "fragments"
-        opened = [file.location.open for file in fragments]
-        yield path if first.format.join(opened, path, first.write, suffix=first.suffix) else None
-
-
-def _are_read_alike(fragments: Sequence[DataFile]) -> bool:
-    first = fragments[0]
-    can = first.format.capabilities
-    if not isinstance(first.format, JoiningFormat) or not can.schema_on_read or can.schema_in_file:
-        return False
-
-    def as_first(file: DataFile) -> bool:
-        return (
-            (file.format.name, file.suffix) == (first.format.name, first.suffix)
-            and file.write is not None
-            and not file.columnar
-            and (file.write, file.read, file.hive) == (first.write, first.read, first.hive)
-        )
-
-    return all(map(as_first, fragments))
+        columns = ", ".join(f"CAST(NULL AS {kind}) AS {quote(name)}" for name, kind in known.items())
+        view = session.view(session.sql(f"SELECT {columns} LIMIT 0"))
+        return _store(session, view, known, fragments, targets, asset_name, run, options, {})
 
 
 def _store(
@@ -103,6 +59,7 @@ def _store(
     asset_name: str,
     run: DataAssetRun,
     options: FormatOptions,
+    ready: dict[str, Path],
 ) -> tuple[list[ResultRecord], int]:
     files = [target.run_file(asset_name, str(run.id)) for target in targets]
     only = fragments[0] if len(fragments) == 1 else None
@@ -112,6 +69,9 @@ def _store(
             with located(path=target.path, phase="union"):
                 if only and _is_result(session, only, target, schema, run, options):
                     staged.append(None)
+                    continue
+                if target.path in ready:
+                    staged.append(ready.pop(target.path))
                     continue
                 staged.append(local := own.stage())
                 if not _joined(session, fragments, target, schema, options, local):
@@ -143,7 +103,7 @@ def _store(
                 )
             )
     except BaseException:
-        for written in staged:
+        for written in (*staged, *ready.values()):
             if written is not None:
                 written.unlink(missing_ok=True)
         raise
@@ -164,7 +124,7 @@ def _is_result(
     return (
         f"/{run.id}/" in f"/{path}"  # a user's own file is his to overwrite
         and locate(path).mount.fs is locate(target.path).mount.fs
-        and _could_be_part(fragment, target, options)
+        and could_be_part(fragment, target, options)
         and _has(session, session.files([fragment.location]), target, schema, options)
     )
 
@@ -178,27 +138,14 @@ def _joined(
     path: Path,
 ) -> bool:
     """Whether the result could be made of the bytes of several fragments, and was."""
-    format = target.format
     return (
         len(fragments) > 1
-        and isinstance(format, JoiningFormat)
         and all(
-            _could_be_part(file, target, options) and list((file.schema or {}).items()) == list(schema.items())
+            could_be_part(file, target, options) and list((file.schema or {}).items()) == list(schema.items())
             for file in fragments
         )
-        and format.join([file.location.open for file in fragments], path, options.writing(format), suffix=target.suffix)
+        and joined(fragments, path)
         and _has(session, [escape_glob(str(path))], target, schema, options)
-    )
-
-
-def _could_be_part(fragment: DataFile, target: ResultTarget, options: FormatOptions) -> bool:
-    """Whether a fragment was written as the result would be, and tells its types by itself."""
-    format = target.format
-    return (
-        format.capabilities.schema_in_file
-        and (fragment.format.name, fragment.suffix) == (format.name, target.suffix)
-        and fragment.write == options.writing(format)
-        and not fragment.hive
     )
 
 
@@ -245,10 +192,3 @@ def _columns_before(session: DuckSession, run: DataAssetRun, targets: Sequence[R
                 relation = scan_files(session, [file], FormatOptions())
                 return {name: str(kind) for name, kind in zip(relation.columns, relation.types, strict=True)}
     return None
-
-
-def fragment_record(path: str, file: DataFile) -> FragmentRecord:
-    """What is recorded of a fragment."""
-    if not file.sha256:
-        return FragmentRecord(path=path)
-    return FragmentRecord(path=path, size=file.size, sha256=file.sha256, columns=dict(file.schema or {}))

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import duckdb
 
-from mad_prefect_core.contracts import Format, FormatCapabilities, FormatWriter, Schema, Session
+from mad_prefect_core.contracts import Format, FormatCapabilities, FormatJoiner, FormatWriter, Schema, Session
 from mad_prefect_core.errors import UnsupportedValueError
 from mad_prefect_core.paths import hive_keys
 from mad_prefect_core.session import quote
 from mad_prefect_json.infer import known_types
+from mad_prefect_json.joiner import JsonJoiner
 from mad_prefect_json.options import ReadJsonOptions, WriteJsonOptions
 from mad_prefect_json.sqltypes import read_type, reading, refusal, writing
 from mad_prefect_json.writer import JsonWriter
@@ -98,14 +98,8 @@ class JsonFormat(Format):
             {"path": str(path), "compression": _compression(suffix) or "uncompressed"},
         )
 
-    def join(self, files: Sequence[Callable[[], BinaryIO]], path: Path, options: Any, *, suffix: str) -> bool:
-        if _compression(suffix):
-            return False
-        with path.open("wb") as out:
-            for opened in files:
-                with opened() as file:
-                    shutil.copyfileobj(file, out)
-        return True
+    def joiner(self, path: Path, options: Any, *, suffix: str) -> FormatJoiner | None:
+        return None if _compression(suffix) else JsonJoiner(path)
 
 
 def _typed(session: Session, files: Sequence[str], named: dict[str, Any], schema: Schema) -> duckdb.DuckDBPyRelation:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import BinaryIO
 
 import duckdb
 
 from mad_prefect_core.contracts import Format, FormatCapabilities, FormatWriter, Schema, Session
 from mad_prefect_core.paths import is_written_once
 from mad_prefect_core.session import quote
-from mad_prefect_parquet.join import join
+from mad_prefect_parquet.joiner import ParquetJoiner
 from mad_prefect_parquet.options import COMPRESSIONS, ReadParquetOptions, WriteParquetOptions
 from mad_prefect_parquet.sqltypes import exported, refusing
 from mad_prefect_parquet.writer import ParquetWriter
@@ -93,10 +92,8 @@ class ParquetFormat(Format):
                 {"path": str(path), **options.model_dump()},
             )
 
-    def join(
-        self, files: Sequence[Callable[[], BinaryIO]], path: Path, options: WriteParquetOptions, *, suffix: str
-    ) -> bool:
-        return join(files, path, options.row_group_size)
+    def joiner(self, path: Path, options: WriteParquetOptions, *, suffix: str) -> ParquetJoiner:
+        return ParquetJoiner(path, options.row_group_size)
 
 
 def _as_recorded(relation: duckdb.DuckDBPyRelation, schema: Schema) -> duckdb.DuckDBPyRelation:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-__all__ = ["I16", "I32", "I64", "LIST", "Member", "Structure", "read", "written"]
+__all__ = ["I16", "I64", "LIST", "STRUCT", "Member", "Structure", "read", "written"]
 
-_TRUE, _FALSE, _BYTE, I16, I32, I64, _DOUBLE, _BINARY, LIST, _SET, _MAP, _STRUCT = range(1, 13)
+_TRUE, _FALSE, _BYTE, I16, I32, I64, _DOUBLE, _BINARY, LIST, _SET, _MAP, STRUCT = range(1, 13)
 
 
 class Member(NamedTuple):
@@ -53,7 +53,7 @@ class _Reader:
             return self._signed()
         if kind == _BINARY:
             return self._bytes(self._unsigned())
-        if kind == _STRUCT:
+        if kind == STRUCT:
             return self.structure()
         if kind in (LIST, _SET):
             head = self._byte()
@@ -119,7 +119,7 @@ def _write_value(out: bytearray, kind: int, value: Any) -> None:
     elif kind == _BINARY:
         _write_unsigned(out, len(value))
         out += value
-    elif kind == _STRUCT:
+    elif kind == STRUCT:
         _write_structure(out, value)
     elif kind in (LIST, _SET):
         inner, values = value

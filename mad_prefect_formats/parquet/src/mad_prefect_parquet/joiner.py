@@ -9,10 +9,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
+from mad_prefect_core.contracts import FormatJoiner
 from mad_prefect_parquet import thrift
-from mad_prefect_parquet.thrift import I64, LIST, Member, Structure
+from mad_prefect_parquet.thrift import LIST, Member, Structure
 
-__all__ = ["join"]
+__all__ = ["ParquetJoiner"]
 
 _MAGIC = b"PAR1"
 _TAIL = 8  # bytes: the footer's length, and the magic
@@ -29,35 +30,48 @@ _CHUNK_OFFSET, _META, _OFFSET_INDEX, _COLUMN_INDEX = 2, 3, 4, 6
 _PAGES = (9, 10, 11, 14)
 
 
-def join(files: Sequence[Callable[[], BinaryIO]], path: Path, row_group_size: int) -> bool:
-    """Write all rows of `files`, in order, to a new file at `path`, unless that would be a worse file than one that
-    is written anew: its row groups would be too small. False then, and where the files' columns differ."""
-    footers = []
-    for opened in files:
+class ParquetJoiner(FormatJoiner):
+    """Joins files that have the same columns, unless their row groups are too small for readers to be quick."""
+
+    def __init__(self, path: Path, row_group_size: int) -> None:
+        self._path = path
+        self._row_group_size = row_group_size
+        self._out = path.open("wb")
+        self._out.write(_MAGIC)
+        self._about: Structure | None = None
+        self._groups: list[Structure] = []
+        self._rows = 0
+
+    def add(self, opened: Callable[[], BinaryIO]) -> bool:
         with opened() as file:
-            footers.append(_footer(file))
-    groups = sum(len(_groups(footer)) for footer, _ in footers)
-    rows = sum(footer[_ROWS].value for footer, _ in footers)
-    if groups > _MOST_GROUPS or rows < groups * row_group_size / 2 or not _alike([footer for footer, _ in footers]):
-        return False
-    joined = footers[0][0]
-    moved: list[Structure] = []
-    with path.open("wb") as out:
-        out.write(_MAGIC)
-        for opened, (footer, length) in zip(files, footers, strict=True):
-            by = out.tell() - len(_MAGIC)
-            moved += (_moved(group, by) for group in _groups(footer))
-            with opened() as file:
-                _copy(file, out, length)
-        for number, group in enumerate(moved):
+            footer, length = _footer(file)
+            groups: list[Structure] = footer[_ROW_GROUPS].value[1]
+            about = {number: member for number, member in footer.items() if number not in (_ROWS, _ROW_GROUPS)}
+            # Schema, order of values, writer, and whatever else is said of a whole file.
+            if self._about not in (None, about) or len(self._groups) + len(groups) > _MOST_GROUPS:
+                return False
+            if self._rows < len(self._groups) * self._row_group_size / 2:  # the last file may have a small one
+                return False
+            by = self._out.tell() - len(_MAGIC)
+            self._groups += (_moved(group, by) for group in groups)
+            self._rows += footer[_ROWS].value
+            self._about = about
+            _copy(file, self._out, length)
+        return True
+
+    def close(self) -> None:
+        for number, group in enumerate(self._groups):
             if _ORDINAL in group:
                 group[_ORDINAL] = Member(thrift.I16, number)
-        kind, _ = joined[_ROW_GROUPS].value
-        joined[_ROW_GROUPS] = Member(LIST, (kind, moved))
-        joined[_ROWS] = Member(I64, rows)
-        footer_bytes = thrift.written(joined)
-        out.write(footer_bytes + len(footer_bytes).to_bytes(4, "little") + _MAGIC)
-    return True
+        about = self._about or {}
+        rows = {_ROWS: Member(thrift.I64, self._rows), _ROW_GROUPS: Member(thrift.LIST, (thrift.STRUCT, self._groups))}
+        footer = thrift.written(about | rows)
+        self._out.write(footer + len(footer).to_bytes(4, "little") + _MAGIC)
+        self._out.close()
+
+    def abort(self) -> None:
+        self._out.close()
+        self._path.unlink(missing_ok=True)
 
 
 def _footer(file: BinaryIO) -> tuple[Structure, int]:
@@ -66,17 +80,6 @@ def _footer(file: BinaryIO) -> tuple[Structure, int]:
     length = int.from_bytes(file.read(4), "little")
     begin = file.seek(end - length)
     return thrift.read(file.read(length)), begin
-
-
-def _groups(footer: Structure) -> list[Structure]:
-    groups: list[Structure] = footer[_ROW_GROUPS].value[1]
-    return groups
-
-
-def _alike(footers: Sequence[Structure]) -> bool:
-    """Whether all but rows is the same: schema, order of values, writer, and what else is said of the whole file."""
-    own = [{number: member for number, member in f.items() if number not in (_ROWS, _ROW_GROUPS)} for f in footers]
-    return all(other == own[0] for other in own)
 
 
 def _moved(group: Structure, by: int) -> Structure:

@@ -1,0 +1,134 @@
+"""The union, begun while the function still runs: rows of finished fragments are brought to the results' formats in a
+thread meanwhile, a row group at a time, so that little is left to do at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+from mad_prefect_core.artifacts.files import DataFile, FormatOptions
+from mad_prefect_core.contracts import FormatJoiner, JoiningFormat
+from mad_prefect_core.mounts import Location
+from mad_prefect_core.runs.fragments import united
+from mad_prefect_core.runs.targets import ResultTarget
+from mad_prefect_core.session import DuckSession
+
+__all__ = ["UnionAhead"]
+
+_ROWS = 122_880  # of a part: DuckDB's row group
+
+
+class UnionAhead:
+    """Results that grow with the fragments, where files of their formats can be joined.
+
+    Nothing depends on it. Where it can't go on, such as when a later fragment needs a wider type, it gives up, and the
+    union is made of all fragments at the end; whatever is wrong with them is said there.
+
+    Args:
+        results: Where they go: each target, and the run's own file.
+        options: Those of the asset.
+    """
+
+    def __init__(self, results: Sequence[tuple[ResultTarget, Location]], options: FormatOptions) -> None:
+        self._options = options
+        self._results = [
+            _Result(target, own, options)
+            for target, own in results
+            if isinstance(target.format, JoiningFormat) and target.format.capabilities.schema_in_file
+        ]
+        self._given_up = not self._results
+        self._pending: list[DataFile] = []
+        self._schema: dict[str, str] | None = None
+        self._thread: ThreadPoolExecutor | None = None
+        self._parts: list[Future[None]] = []
+
+    def add(self, fragment: DataFile) -> None:
+        """Take the next fragment in. Returns at once."""
+        if self._given_up:
+            return
+        if fragment.rows is None or fragment.columnar:  # columns are joined as they are, at the end
+            self._given_up = True
+            return
+        if self._pending and sum(file.rows or 0 for file in self._pending) + fragment.rows > _ROWS:
+            self._begin_part()
+        self._pending.append(fragment)
+
+    def finished(self, schema: dict[str, str]) -> dict[str, Path]:
+        """Files that have the rows of all fragments with these columns, by the results' paths: the caller's now. None
+        where it gave up, or where there was too little to begin."""
+        if self._parts:
+            self._begin_part()
+            for part in self._parts:
+                part.result()
+        if self._given_up or self._schema != schema:
+            return {}
+        return {result.target.path: result.taken() for result in self._results}
+
+    def close(self) -> None:
+        """Wait until nothing is at work, and delete what nobody took."""
+        self._given_up = True
+        if self._thread is not None:
+            self._thread.shutdown(cancel_futures=True)
+        for result in self._results:
+            result.drop()
+
+    def _begin_part(self) -> None:
+        if self._thread is None:
+            self._thread = ThreadPoolExecutor(1, thread_name_prefix="mad-prefect-union")
+        self._parts.append(self._thread.submit(self._write_part, self._pending))
+        self._pending = []
+
+    def _write_part(self, fragments: Sequence[DataFile]) -> None:
+        if self._given_up:
+            return
+        try:
+            with united(fragments, self._options) as (session, schema, view):
+                self._schema = self._schema or schema
+                self._given_up = schema != self._schema or not all(
+                    result.grown(session, view, schema) for result in self._results
+                )
+        except Exception:  # the union of all fragments will raise it, if it is more than bad luck
+            self._given_up = True
+
+
+class _Result:
+    """One result as far as it is made."""
+
+    def __init__(self, target: ResultTarget, own: Location, options: FormatOptions) -> None:
+        self.target = target
+        self._own = own
+        self._write = options.writing(target.format)
+        self._joiner: FormatJoiner | None = None
+        self._path: Path | None = None
+
+    def grown(self, session: DuckSession, view: str, schema: dict[str, str]) -> bool:
+        """Add the rows of a view. False where they can't be joined to those before."""
+        format, suffix = self.target.format, self.target.suffix
+        assert isinstance(format, JoiningFormat)
+        if self._path is None:
+            self._path = self._own.stage()
+            self._joiner = format.joiner(self._path, self._write, suffix=suffix)
+        if self._joiner is None:
+            return False
+        part = self._path.with_name(f"{self._path.name}.part")
+        try:
+            format.export(session, view, schema, part, self._write, suffix=suffix)
+            return self._joiner.add(lambda: part.open("rb"))
+        finally:
+            part.unlink(missing_ok=True)
+
+    def taken(self) -> Path:
+        """The whole file."""
+        assert self._joiner is not None
+        assert self._path is not None
+        self._joiner.close()
+        path, self._joiner, self._path = self._path, None, None
+        return path
+
+    def drop(self) -> None:
+        """Delete it, unless it was taken."""
+        if self._joiner is not None:
+            self._joiner.abort()
+        if self._path is not None:
+            self._path.unlink(missing_ok=True)
