@@ -12,7 +12,7 @@ import pyarrow as pa
 from pydantic import ConfigDict
 
 from mad_prefect_core.batch import ColumnBatch, RowBatch
-from mad_prefect_core.contracts import Batch, Format, FormatWriter
+from mad_prefect_core.contracts import Batch, Format, FormatJoiner, FormatWriter
 from mad_prefect_core.errors import UnsupportedValueError
 from mad_prefect_core.paths import unescape_glob
 from mad_prefect_core.session import DuckSession, quote, schema_of
@@ -268,6 +268,27 @@ class Hoarder(Writer):
         for batch in reversed(self.batches) if self.turned else self.batches:
             super().write(batch)
         super().close()
+
+
+@found_by("test_joined_files_are_one_with_all_rows_in_order", "== []")
+class JoinsTheSecondFileFirst(JsonFormat):
+    def joiner(self, *args: Any, **kwargs: Any) -> Any:
+        sound = super().joiner(*args, **kwargs)
+        assert sound is not None
+        waiting: list[Any] = []
+
+        class Wrong(FormatJoiner):
+            def add(self, opened: Any) -> bool:
+                waiting.append(opened)
+                return len(waiting) == 1 or (sound.add(opened) and (len(waiting) > 2 or sound.add(waiting[0])))
+
+            def close(self) -> None:
+                sound.close()
+
+            def abort(self) -> None:
+                sound.abort()
+
+        return Wrong()
 
 
 @found_by("test_memory_is_bounded_by_a_batch", "writing: ")

@@ -24,8 +24,8 @@ _MOST_GROUPS = 32_767  # what their ordinals can count
 _ROWS, _ROW_GROUPS = 3, 4
 # RowGroup
 _CHUNKS, _GROUP_OFFSET, _ORDINAL = 1, 5, 7
-# ColumnChunk
-_CHUNK_OFFSET, _META, _OFFSET_INDEX, _COLUMN_INDEX = 2, 3, 4, 6
+# ColumnChunk: the page index has places of pages in it, which would be wrong; readers do without
+_CHUNK_OFFSET, _META, _PAGE_INDEX = 2, 3, (4, 5, 6, 7)
 # ColumnMetaData: data pages, index pages, dictionary page, Bloom filter
 _PAGES = (9, 10, 11, 14)
 
@@ -91,10 +91,10 @@ def _moved(group: Structure, by: int) -> Structure:
 
 
 def _moved_chunk(chunk: Structure, by: int) -> Structure:
-    moved = _shifted(chunk, (_CHUNK_OFFSET, _OFFSET_INDEX, _COLUMN_INDEX), by)
+    moved = _shifted(chunk, (_CHUNK_OFFSET,), by)
     kind, meta = chunk[_META]
     moved[_META] = Member(kind, _shifted(meta, _PAGES, by))
-    return moved
+    return {number: member for number, member in moved.items() if number not in _PAGE_INDEX}
 
 
 def _shifted(structure: Structure, offsets: Sequence[int], by: int) -> Structure:

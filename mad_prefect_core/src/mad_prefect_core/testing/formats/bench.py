@@ -12,7 +12,7 @@ from typing import Any, Literal
 import duckdb
 import pytest
 
-from mad_prefect_core.contracts import Batch, Format, Options, Schema
+from mad_prefect_core.contracts import Batch, Format, JoiningFormat, Options, Schema
 from mad_prefect_core.errors import MadPrefectError
 from mad_prefect_core.paths import escape_glob
 from mad_prefect_core.session import DuckSession, schema_of
@@ -104,9 +104,11 @@ class FormatBase(Contract):
 
     @classmethod
     def declared(cls, subject: Any) -> dict[str, bool]:
-        """The capabilities, and `written_before`: whether the author gives files of earlier releases."""
+        """The capabilities, `joiner`: whether the format joins files, and `written_before`: whether the author gives
+        files of earlier releases."""
         given = inspect.getattr_static(cls, "written_before") is not vars(FormatBase)["written_before"]
-        return {**super().declared(subject), "written_before": given}
+        joins = isinstance(subject, JoiningFormat)
+        return {**super().declared(subject), "joiner": joins, "written_before": given}
 
     @pytest.fixture(autouse=True)
     def _under_test(self, request: pytest.FixtureRequest, format: Format) -> None:

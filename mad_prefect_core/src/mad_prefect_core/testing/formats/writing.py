@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from decimal import Decimal
+from functools import partial
+from typing import BinaryIO, cast
 
 import duckdb
 import pyarrow as pa
 import pytest
 
 from mad_prefect_core.batch import ColumnBatch, RowBatch
-from mad_prefect_core.contracts import Batch
+from mad_prefect_core.contracts import Batch, JoiningFormat
 from mad_prefect_core.session import schema_of
+from mad_prefect_core.testing.base import needs
 from mad_prefect_core.testing.formats.bench import Bench, FormatBase
 
 __all__ = ["WritingContract"]
@@ -109,6 +112,32 @@ class WritingContract(FormatBase, contract=True):
         bench.write(RowBatch([{"a": 1}]), name="one")
         bench.write(RowBatch([{"a": 1}]), ColumnBatch(pa.table({"b": [2]})), name="several")
         assert sorted(path.name for path in bench.folder.iterdir()) == ["one", "several"]
+
+    @needs("joiner")
+    def test_joined_files_are_one_with_all_rows_in_order(self, bench: Bench) -> None:
+        """Files that are joined by their bytes are one file with all their rows, in order; where they can't be joined,
+        nothing is left of the try."""
+        assert isinstance(bench.format, JoiningFormat)
+        options = bench.format.write_options()
+        query = "SELECT i, 'row ' || i AS t, IF(i % 3 = 0, NULL, i / 4) AS x FROM range({}, {}) AS r(i)"
+        exported = [bench.export(query.format(start, start + 100_000)) for start in range(0, 300_000, 100_000)]
+        files, schema = [path for path, _ in exported], exported[0][1]
+        before = set(bench.folder.iterdir())
+        whole = bench.new_path()
+        joiner = bench.format.joiner(whole, options, suffix=bench.suffix)
+        if joiner is None:
+            return
+        if not all(joiner.add(cast("Callable[[], BinaryIO]", partial(open, path, "rb"))) for path in files):
+            joiner.abort()
+            assert set(bench.folder.iterdir()) == before
+            return
+        joiner.close()
+        assert set(bench.folder.iterdir()) == before | {whole}
+        found = bench.session.view(bench.scan(whole, schema=schema))
+        wanted = bench.session.view(bench.session.sql(query.format(0, 300_000)))
+        for one, other in ((found, wanted), (wanted, found)):
+            numbered = "SELECT row_number() OVER () AS n, * FROM"
+            assert bench.session.sql(f"{numbered} {one} EXCEPT {numbered} {other} LIMIT 1").fetchall() == []
 
     def test_memory_is_bounded_by_a_batch(
         self, bench: Bench, measured: Callable[[str, str | int | float], None]
