@@ -303,8 +303,13 @@ class _Run(Lifecycle):
         )
         try:
             await self._collect_and_unite(formats, ahead)
-        finally:
+        except GeneratorExit:  # the task was destroyed with its loop: nothing can be awaited any more
+            ahead.close()
+            raise
+        except BaseException:
             await in_thread(ahead.close)
+            raise
+        ahead.close()
 
     async def _collect_and_unite(self, formats: FormatOptions, ahead: UnionAhead) -> None:
         self.phase = "collect"
