@@ -28,7 +28,11 @@ class JsonWriter(FormatWriter):
         self._session = session
         self._path = path
         self._options = options
-        self._stream = pa.output_stream(str(path), compression=compression, buffer_size=_BUFFER)
+        self._stream: Any = (
+            pa.output_stream(str(path), compression=compression, buffer_size=_BUFFER)
+            if compression
+            else path.open("wb")
+        )
 
     def write(self, batch: Batch) -> None:
         if batch.is_columnar:
