@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import signal
+import subprocess
+import sys
+import textwrap
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -156,3 +160,36 @@ async def test_many_small_fragments_are_one_result_in_order(base: Path, filetype
     assert artifact.run.results[0].nulls == {"i": 0, "t": 75, "late": 101}
     found = duckdb.sql(f"SELECT count(*), min(t), sum(late) FROM '{base}/x.json'")
     assert found.fetchall() == [(150, "ä\n'", 49 * 1.5)]
+
+
+def test_what_a_killed_run_has_left_of_its_union_is_swept(base: Path) -> None:
+    (base.parent / "killed.py").write_text(
+        textwrap.dedent(
+            f"""
+            import os, signal, sys, time
+            from pathlib import Path
+            from mad_prefect_core import asset
+
+            @asset("x.parquet", name="x")
+            def x():
+                for number in range(26 if sys.argv[1:] else 2):
+                    yield [{{"i": i}} for i in range(number * {ROWS}, (number + 1) * {ROWS})]
+                while sys.argv[1:]:
+                    if any(path.stat().st_size > 100_000 for path in Path({str(base)!r}).rglob(".*.run*")):
+                        os.kill(os.getpid(), signal.SIGKILL)
+                    time.sleep(0.01)
+
+            x.call_sync()
+            """
+        )
+    )
+
+    def run(*arguments: str) -> int:
+        command = [sys.executable, str(base.parent / "killed.py"), *arguments]
+        return subprocess.run(command, check=False, timeout=120).returncode
+
+    assert run("die") == -signal.SIGKILL
+    assert left_over(base) != []
+    assert run() == 0
+    assert left_over(base) == []
+    assert in_order(base / "x.parquet")
