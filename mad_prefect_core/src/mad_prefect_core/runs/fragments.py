@@ -39,7 +39,7 @@ def united(fragments: Sequence[DataFile], options: FormatOptions) -> Iterator[tu
     small = len(fragments) > _MANY and sum(file.size for file in fragments) < len(fragments) * _SMALL
     with (
         _joined_for_reading(fragments if small else ()) as whole,
-        DuckSession.for_writing(threads=1 if small and whole is None else None) as session,
+        DuckSession.for_writing(threads=1 if small else None) as session,
     ):
         schema = unified_schema(session, fragments, options)
         if not schema:
