@@ -7,6 +7,7 @@ import datetime as dt
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -17,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from mad_prefect_core import asset
+from mad_prefect_core import DataArtifact, asset
 
 ROWS = 10_000
 
@@ -168,7 +169,7 @@ def test_what_a_killed_run_has_left_of_its_union_is_swept(base: Path) -> None:
             f"""
             import os, signal, sys, time
             from pathlib import Path
-            from mad_prefect_core import asset
+            from mad_prefect_core import DataArtifact, asset
 
             @asset("x.parquet", name="x")
             def x():
@@ -193,3 +194,103 @@ def test_what_a_killed_run_has_left_of_its_union_is_swept(base: Path) -> None:
     assert run() == 0
     assert left_over(base) == []
     assert in_order(base / "x.parquet")
+
+
+async def test_a_list_that_grows_while_its_rows_are_written_is_stored_as_it_was(base: Path) -> None:
+    buffer: list[dict[str, int]] = []
+    produced = 20_000
+
+    async def produce() -> None:
+        for i in range(produced):
+            buffer.append({"i": i})
+            if i % 20 == 0:
+                await asyncio.sleep(0)
+
+    @asset("x.parquet")
+    async def x() -> AsyncIterator[Any]:
+        producer = asyncio.create_task(produce())
+        while buffer or not producer.done():
+            count = len(buffer)
+            if count:
+                yield buffer
+            del buffer[:count]
+            await asyncio.sleep(0)
+
+    await x()
+    assert in_order(base / "x.parquet")
+    assert len(pq.read_table(base / "x.parquet")) == produced
+
+
+async def test_a_column_that_comes_late_is_one_also_where_a_folder_has_its_name(base: Path) -> None:
+    @asset("x.parquet|json", artifacts_dir="raw/region=eu")
+    def x() -> Iterator[Any]:
+        for number in range(30):
+            yield batch(number, **({"region": "us"} if number == 28 else {}))
+
+    artifact = await x()
+    assert [result.nulls["region"] for result in artifact.run.results] == [290_000, 290_000]
+
+
+async def test_an_artifact_that_its_owner_writes_again_is_one_version_in_all_results(base: Path) -> None:
+    @asset("x.parquet|json")
+    async def x() -> AsyncIterator[Any]:
+        for number in range(26):
+            yield DataArtifact(f"own/{number}.json", batch(number, v="old"))
+        await DataArtifact("own/0.json", batch(0, v="new")).persist()
+
+    await x()
+    query = "SELECT count_if(v = 'new'), count(*) FROM '{}'"
+    found = [duckdb.sql(query.format(base / name)).fetchall() for name in ("x.parquet", "x.json")]
+    assert found == [[(ROWS, 260_000)]] * 2
+
+
+async def test_fragments_are_united_without_room_for_temporary_files(
+    base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(base / "nowhere"))
+
+    @asset("x.json")
+    def x() -> Iterator[Any]:
+        for number in range(70):
+            yield [{"i": number}]
+
+    assert (await x()).run.rows == 70
+
+
+def test_a_task_that_is_destroyed_with_its_loop_leaves_neither_files_nor_a_lease(base: Path) -> None:
+    (base.parent / "destroyed.py").write_text(
+        textwrap.dedent(
+            f"""
+            import asyncio, gc, sys, threading
+            from mad_prefect_core import DataArtifact, asset
+
+            sys.unraisablehook = lambda problem: None  # Python says of each generator that it could not be closed
+            reached = threading.Event()
+
+            @asset("x.parquet", name="x")
+            async def x():
+                for number in range(26):
+                    yield [{{"i": i}} for i in range({ROWS})]
+                reached.set()
+                await asyncio.sleep(600)
+
+            @asset("x.parquet", name="x")
+            def again():
+                return [{{"i": 0}}]
+
+            loop = asyncio.new_event_loop()
+            task = loop.create_task(x())
+            while not reached.is_set():
+                loop.run_until_complete(asyncio.sleep(0.01))
+            loop.close()
+            del task
+            gc.collect()
+            print([thread.name for thread in threading.enumerate() if "union" in thread.name])
+            print(again.call_sync().run.rows)
+            """
+        )
+    )
+    command = [sys.executable, str(base.parent / "destroyed.py")]
+    done = subprocess.run(command, check=False, timeout=60, capture_output=True, text=True)
+    assert done.stdout.split("\n")[:2] == ["[]", "1"], done.stderr
+    assert left_over(base) == []

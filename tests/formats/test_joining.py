@@ -133,10 +133,21 @@ def test_row_groups_that_are_too_small_for_readers_are_not_joined(tmp_path: Path
     assert joined(tmp_path / "whole", files, row_group_size=6000)
 
 
-def test_a_file_that_is_no_parquet_is_an_error(tmp_path: Path) -> None:
-    (tmp_path / "a.parquet").write_bytes(b"PAR1 this is not a footer \x1d" + (9).to_bytes(4, "little") + b"PAR1")
-    with pytest.raises(ValueError, match=r"not known|does not end"):
-        joined(tmp_path / "whole", [tmp_path / "a.parquet"], row_group_size=1)
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"PAR1",
+        b"a,b\n1,2\n",
+        b"PAR1 this is not a footer \x1d" + (9).to_bytes(4, "little") + b"PAR1",
+        b"PAR1" + (2**31).to_bytes(4, "little") + b"PAR1",
+        b"PAR1\x00" + (1).to_bytes(4, "little") + b"PAR1",
+    ],
+)
+def test_a_file_that_is_no_parquet_is_left_to_its_reader(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "a.parquet").write_bytes(data)
+    assert not joined(tmp_path / "whole", [tmp_path / "a.parquet"], row_group_size=1)
+    assert not (tmp_path / "whole").exists()
 
 
 def test_footers_of_real_files_are_written_as_they_were_read(corpus: Path) -> None:

@@ -7,6 +7,7 @@ import gzip
 import json
 import uuid
 from decimal import Decimal
+from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 import pytest
@@ -132,3 +133,25 @@ def test_a_column_whose_type_the_user_named_may_hold_a_mix(formats, session, sca
     assert [value and json.loads(value) for (value,) in found] == [
         1, 2**80, "x", ["NaN", {"d": "-1 days 23:00:00"}], str(identity), None,
     ]  # fmt: skip
+
+
+class Odd(dt.tzinfo):
+    """A zone of somebody's own."""
+
+    def utcoffset(self, moment):
+        return dt.timedelta(hours=-3, seconds=7)
+
+    def dst(self, moment):
+        return None
+
+
+@pytest.mark.parametrize("zone", [dt.timezone(dt.timedelta(hours=1, seconds=30)), Odd(), ZoneInfo("Asia/Kathmandu")])
+@pytest.mark.parametrize("year", [1890, 2024])
+def test_instants_keep_the_seconds_of_their_offset(format, session, scan, tmp_path, zone, year):
+    moment = dt.datetime(year, 1, 1, 12, tzinfo=zone)
+    nested = {"n": {"v": [moment, None]}}
+    write(format, session, tmp_path / "file", RowBatch([{"v": moment} | nested, {"v": None} | nested]))
+    schema = {"v": "TIMESTAMP WITH TIME ZONE", "n": "STRUCT(v TIMESTAMP WITH TIME ZONE[])"}
+    found = scan(format, tmp_path / "file", schema=schema).project("epoch_us(v), epoch_us(n.v[1])").fetchall()
+    wanted = (moment - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)) // dt.timedelta(microseconds=1)
+    assert found == [(wanted, wanted), (None, wanted)]

@@ -31,9 +31,13 @@ async def in_thread(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> 
     A thread can't be stopped. Where the task that waits for it is cancelled or interrupted, the call is waited for all
     the same before that goes on: nothing that cleans up ever meets it at work.
     """
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:  # the task was destroyed with its loop, and is cleaning up: nothing can be awaited any more
+        return call(*args, **kwargs)
     # Not a task, which a loop that ends would cancel with all others while the thread goes on.
     bound = partial(contextvars.copy_context().run, call, *args, **kwargs)
-    work = asyncio.get_running_loop().run_in_executor(None, bound)
+    work = loop.run_in_executor(None, bound)
     try:
         return await asyncio.shield(work)
     except BaseException:

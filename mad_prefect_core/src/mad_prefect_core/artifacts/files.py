@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from mad_prefect_core.batch import SchemaGrowth, iter_batches, only_batch
 from mad_prefect_core.batch.text import text_kind
 from mad_prefect_core.contracts import Batch, Format, FormatWriter, Options, ReadOptions, Schema
-from mad_prefect_core.errors import DataError, OptionError, located
+from mad_prefect_core.errors import OptionError, SchemaError
 from mad_prefect_core.mounts import Location, locate
 from mad_prefect_core.paths import hive_keys
 from mad_prefect_core.session import DuckSession
@@ -243,12 +243,11 @@ class _OpenFile:
         return self.finish()
 
     def write(self, batch: Batch) -> None:
-        with located(phase="collect"):
-            try:
-                self._growth.add(batch.schema, batch.text, batch.wide)
-            except DataError as error:
-                error.batch = getattr(batch, "item", error.batch)
-                raise
+        try:
+            self._growth.add(batch.schema, batch.text, batch.wide)
+        except SchemaError as error:
+            error.batch = getattr(batch, "item", error.batch)
+            raise
         self._columnar |= batch.is_columnar
         self._rows = None if batch.is_columnar or self._rows is None else self._rows + len(batch.rows())
         if self._writer is None:

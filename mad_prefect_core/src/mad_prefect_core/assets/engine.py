@@ -9,6 +9,7 @@ import logging
 import threading
 import time
 import uuid
+from contextlib import suppress
 from contextvars import ContextVar
 from functools import partial
 from typing import NamedTuple
@@ -119,7 +120,7 @@ async def _run_alone(plan: Plan) -> DataArtifact:
         if artifact is not None:
             return _hit(plan, artifact)
         return await _run_under(lease, str(run.record.id), run, manifest)
-    except GeneratorExit:  # the task was destroyed with its loop: nothing can be awaited any more
+    except GeneratorExit:  # nothing can be awaited any more
         lease.release()
         raise
     finally:
@@ -134,9 +135,10 @@ async def _run_under(lease: Lease, holder: str, run: _Run, manifest: StoredManif
     try:
         return await run.execute(lease, manifest)
     finally:
-        _calls.reset(calls)
-        _reads.reset(reads)
         _loops.pop(str(run.record.id), None)
+        with suppress(ValueError):  # a task that is destroyed with its loop ends in another context
+            _calls.reset(calls)
+            _reads.reset(reads)
 
 
 def note_read(artifact: DataArtifact) -> None:
@@ -298,18 +300,11 @@ class _Run(Lifecycle):
     async def _produce(self) -> None:
         formats = self.plan.options.formats()
         register_mad()  # the function may read mad:// with plain duckdb.sql, whose connection is this thread's
-        ahead = UnionAhead(
-            [(target, target.run_file(self.plan.name, str(self.record.id))) for target in self.targets], formats
-        )
+        ahead = UnionAhead(self.plan.name, str(self.record.id), self.targets, formats)
         try:
             await self._collect_and_unite(formats, ahead)
-        except GeneratorExit:  # the task was destroyed with its loop: nothing can be awaited any more
-            ahead.close()
-            raise
-        except BaseException:
+        finally:
             await in_thread(ahead.close)
-            raise
-        ahead.close()
 
     async def _collect_and_unite(self, formats: FormatOptions, ahead: UnionAhead) -> None:
         self.phase = "collect"

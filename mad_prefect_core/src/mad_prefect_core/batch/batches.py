@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Iterator, Sequence
-from functools import cached_property
 from typing import Any
 
 import pyarrow as pa
 
 from mad_prefect_core.batch.growth import settled
-from mad_prefect_core.batch.infer import Inferred, infer_rows
+from mad_prefect_core.batch.infer import infer_rows
 from mad_prefect_core.batch.values import Path
 from mad_prefect_core.errors import UnsupportedDataError, UnsupportedValueError
 
@@ -18,57 +17,43 @@ __all__ = ["ColumnBatch", "RowBatch"]
 
 
 class RowBatch:
-    """Python rows. Made plain and looked through once, when first asked for anything but their number.
+    """Python rows. Made plain and looked through once, when made; Arrow is built only if asked for.
 
-    What is asked for then raises `UnsupportedDataError`, `UnsupportedValueError` or `SchemaError`, naming the column.
+    Raises `UnsupportedDataError`, `UnsupportedValueError` or `SchemaError`, naming the column.
     """
 
     is_columnar = False
     relation: Any = None
 
     def __init__(self, rows: Sequence[dict[str, Any]], declared: Collection[str] = ()) -> None:
-        self._given = rows
-        self._declared = declared
+        self._columns, self._rows = infer_rows(rows, declared)
+        self.schema = pa.schema([(name, column.type) for name, column in self._columns.items()])
+        self.text: dict[Path, str] = {}
+        self.wide: set[Path] = set()
+        for column in self._columns.values():
+            self.text |= column.text
+            self.wide |= column.wide
 
     def __len__(self) -> int:
-        return len(self._given)
-
-    @cached_property
-    def _inferred(self) -> tuple[dict[str, Inferred], list[dict[str, Any]]]:
-        return infer_rows(self._given, self._declared)
-
-    @cached_property
-    def schema(self) -> pa.Schema:
-        """As the contract says."""
-        return pa.schema([(name, column.type) for name, column in self._inferred[0].items()])
-
-    @property
-    def text(self) -> dict[Path, str]:
-        """As the contract says."""
-        return {place: kind for column in self._inferred[0].values() for place, kind in column.text.items()}
-
-    @property
-    def wide(self) -> set[Path]:
-        """As the contract says."""
-        return {place for column in self._inferred[0].values() for place in column.wide}
+        return len(self._rows)
 
     def rows(self) -> list[dict[str, Any]]:
         """The rows, every value plain."""
-        return self._inferred[1]
+        return self._rows
 
     def column(self, name: str) -> list[Any]:
         """The values of one column, plain."""
-        return self._inferred[0][name].values
+        return self._columns[name].values
 
     def arrow(self, schema: pa.Schema | None = None) -> pa.Table:
         """The rows as a table."""
         schema = settled(self.schema) if schema is None else schema
-        columns, rows = self._inferred
+        count = len(self._rows)
         arrays = []
         for field in schema:
-            column = columns.get(field.name)
+            column = self._columns.get(field.name)
             try:
-                arrays.append(_array([None] * len(rows) if column is None else column.values, field.type))
+                arrays.append(_array([None] * count if column is None else column.values, field.type))
             except (pa.ArrowException, OverflowError, UnicodeError) as error:
                 raise UnsupportedValueError(f"A value does not fit {field.type}: {error}", column=field.name) from error
         return pa.Table.from_arrays(arrays, schema=schema)

@@ -102,7 +102,7 @@ def only_batch(data: object, declared: Collection[str] = ()) -> Batch | None:
     if isinstance(data, RowBatch | ColumnBatch):
         return data
     if type(data) is list and set(map(type, data)) == {dict}:
-        return RowBatch(data, declared)
+        return RowBatch(list(data), declared)  # the user's own list may grow while its rows are written
     return None
 
 

@@ -3,8 +3,9 @@ thread meanwhile, a row group at a time, so that little is left to do at the end
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from mad_prefect_core.artifacts.files import DataFile, FormatOptions
@@ -26,70 +27,90 @@ class UnionAhead:
     union is made of all fragments at the end; whatever is wrong with them is said there.
 
     Args:
-        results: Where they go: each target, and the run's own file.
+        asset_name, run_id: Whose results.
+        targets: Where they go.
         options: Those of the asset.
     """
 
-    def __init__(self, results: Sequence[tuple[ResultTarget, Location]], options: FormatOptions) -> None:
+    def __init__(self, asset_name: str, run_id: str, targets: Sequence[ResultTarget], options: FormatOptions) -> None:
+        self._run_id = run_id
         self._options = options
         self._results = [
-            _Result(target, own, options)
-            for target, own in results
+            _Result(target, target.run_file(asset_name, run_id), options)
+            for target in targets
             if isinstance(target.format, JoiningFormat) and target.format.capabilities.schema_in_file
         ]
         self._given_up = not self._results
         self._pending: list[DataFile] = []
+        self._pending_rows = 0
         self._schema: dict[str, str] | None = None
         self._thread: ThreadPoolExecutor | None = None
-        self._parts: list[Future[None]] = []
+        self._worker: int | None = None
 
     def add(self, fragment: DataFile) -> None:
         """Take the next fragment in. Returns at once."""
         if self._given_up:
             return
-        if fragment.rows is None or fragment.columnar:  # columns are joined as they are, at the end
+        own = f"/{self._run_id}/" in f"/{fragment.location.path}"  # a user's own file is his to overwrite
+        # Columns are joined as they are, at the end. Which keys of folders are columns, only all fragments tell.
+        if fragment.rows is None or fragment.columnar or fragment.hive or not own:
             self._given_up = True
+            self._pending = []
             return
-        if self._pending and sum(file.rows or 0 for file in self._pending) + fragment.rows > _ROWS:
+        if self._pending and self._pending_rows + fragment.rows > _ROWS:
             self._begin_part()
         self._pending.append(fragment)
+        self._pending_rows += fragment.rows
 
     def finished(self, schema: dict[str, str]) -> dict[str, Path]:
         """Files that have the rows of all fragments with these columns, by the results' paths: the caller's now. None
         where it gave up, or where there was too little to begin."""
-        if self._parts:
+        if self._thread is not None:
             self._begin_part()
-            for part in self._parts:
-                part.result()
-        if self._given_up or self._schema != schema:
-            return {}
-        return {result.target.path: result.taken() for result in self._results}
+            self._thread.shutdown()
+        if not self._given_up and self._schema == schema:
+            try:
+                for result in self._results:
+                    result.finish()
+                return {result.target.path: result.taken() for result in self._results}
+            except OSError:  # such as a full disk, on which the union of all may yet find room
+                pass
+        self._drop()
+        return {}
 
     def close(self) -> None:
         """Wait until nothing is at work, and delete what nobody took."""
         self._given_up = True
         if self._thread is not None:
-            self._thread.shutdown(cancel_futures=True)
-        for result in self._results:
-            result.drop()
+            # A run that nobody holds any more may be closed by whichever thread collects garbage.
+            self._thread.shutdown(wait=threading.get_ident() != self._worker, cancel_futures=True)
+        self._drop()
 
     def _begin_part(self) -> None:
         if self._thread is None:
             self._thread = ThreadPoolExecutor(1, thread_name_prefix="mad-prefect-union")
-        self._parts.append(self._thread.submit(self._write_part, self._pending))
-        self._pending = []
+        self._thread.submit(self._write_part, self._pending)
+        self._pending, self._pending_rows = [], 0
 
     def _write_part(self, fragments: Sequence[DataFile]) -> None:
-        if self._given_up:
-            return
+        self._worker = threading.get_ident()
+        grown = False
         try:
-            with united(fragments, self._options) as (session, schema, view):
-                self._schema = self._schema or schema
-                self._given_up = schema != self._schema or not all(
-                    result.grown(session, view, schema) for result in self._results
-                )
-        except Exception:  # the union of all fragments will raise it, if it is more than bad luck
+            if not self._given_up:
+                with united(fragments, self._options) as (session, schema, view):
+                    self._schema = self._schema or schema
+                    grown = schema == self._schema and all(
+                        result.grown(session, view, schema) for result in self._results
+                    )
+        except Exception:  # the union of all fragments raises it again, if it was more than bad luck
+            pass
+        if not grown:
             self._given_up = True
+            self._drop()
+
+    def _drop(self) -> None:
+        for result in self._results:
+            result.drop()
 
 
 class _Result:
@@ -118,17 +139,23 @@ class _Result:
         finally:
             part.unlink(missing_ok=True)
 
-    def taken(self) -> Path:
-        """The whole file."""
+    def finish(self) -> None:
+        """Make it a whole file."""
         assert self._joiner is not None
-        assert self._path is not None
         self._joiner.close()
-        path, self._joiner, self._path = self._path, None, None
+        self._joiner = None
+
+    def taken(self) -> Path:
+        """The file, which is somebody else's now."""
+        assert self._path is not None
+        path, self._path = self._path, None
         return path
 
     def drop(self) -> None:
         """Delete it, unless it was taken."""
         if self._joiner is not None:
             self._joiner.abort()
+            self._joiner = None
         if self._path is not None:
             self._path.unlink(missing_ok=True)
+            self._path = None

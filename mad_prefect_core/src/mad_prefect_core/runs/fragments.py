@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -15,10 +15,11 @@ from mad_prefect_core.runs.record import FragmentRecord
 from mad_prefect_core.runs.targets import ResultTarget
 from mad_prefect_core.session import DuckSession
 
-__all__ = ["could_be_part", "fragment_record", "joined", "united"]
+__all__ = ["could_be_part", "fragment_record", "joined", "schema_of_all", "united"]
 
 _MANY = 64
 _SMALL = 1 << 20  # bytes
+_JOINED_AT_MOST = 1 << 28  # bytes: they are on the temporary disk a second time
 
 
 def fragment_record(path: str, file: DataFile) -> FragmentRecord:
@@ -29,22 +30,31 @@ def fragment_record(path: str, file: DataFile) -> FragmentRecord:
 
 
 @contextmanager
-def united(fragments: Sequence[DataFile], options: FormatOptions) -> Iterator[tuple[DuckSession, dict[str, str], str]]:
+def united(
+    fragments: Sequence[DataFile], options: FormatOptions, schema: dict[str, str] | None = None
+) -> Iterator[tuple[DuckSession, dict[str, str], str]]:
     """All rows of fragments, in order: a session for writing, the columns, and the name of a view that has them.
 
-    Raises as `unified_schema` and `scan_files` do.
+    `schema` is that of `unified_schema`, where it is known. Raises as that does, and as `scan_files`.
     """
     # To keep the order of many small files, DuckDB's threads hold the rows of each until all before it are written:
     # one thread needs less than half of the time and of the memory, and its memory does not grow with their number.
-    small = len(fragments) > _MANY and sum(file.size for file in fragments) < len(fragments) * _SMALL
+    size = sum(file.size for file in fragments)
+    small = len(fragments) > _MANY and size < len(fragments) * _SMALL
     with (
-        _joined_for_reading(fragments if small else ()) as whole,
+        _joined_for_reading(fragments if small and size < _JOINED_AT_MOST else ()) as whole,
         DuckSession.for_writing(threads=1 if small else None) as session,
     ):
-        schema = unified_schema(session, fragments, options)
-        if not schema:
-            raise SchemaError("There are rows, but none has a column", hint="Yield dicts with at least one key.")
-        yield session, schema, session.view(scan_files(session, fragments, options, schema, joined=whole))
+        columns = schema_of_all(session, fragments, options) if schema is None else schema
+        yield session, columns, session.view(scan_files(session, fragments, options, columns, joined=whole))
+
+
+def schema_of_all(session: DuckSession, fragments: Sequence[DataFile], options: FormatOptions) -> dict[str, str]:
+    """The columns of all fragments. Raises as `unified_schema` does, and `SchemaError` where there are none."""
+    schema = unified_schema(session, fragments, options)
+    if not schema:
+        raise SchemaError("There are rows, but none has a column", hint="Yield dicts with at least one key.")
+    return schema
 
 
 @contextmanager
@@ -54,9 +64,12 @@ def _joined_for_reading(fragments: Sequence[DataFile]) -> Iterator[Path | None]:
     if not fragments or not _are_read_alike(fragments):
         yield None
         return
-    with TemporaryDirectory(prefix="mad-prefect-") as folder:
-        path = Path(folder) / "fragments"
-        yield path if joined(fragments, path) else None
+    with ExitStack() as stack:
+        path: Path | None = None
+        with suppress(OSError):  # such as a small or read-only disk for temporary files
+            path = Path(stack.enter_context(TemporaryDirectory(prefix="mad-prefect-"))) / "fragments"
+            path = path if joined(fragments, path) else None
+        yield path
 
 
 def _are_read_alike(fragments: Sequence[DataFile]) -> bool:

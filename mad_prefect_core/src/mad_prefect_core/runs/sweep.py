@@ -24,7 +24,7 @@ __all__ = ["files_left", "files_of", "forget", "not_kept", "sweep_failed", "swee
 
 logger = logging.getLogger(__name__)
 
-_OURS = re.compile(r"fragment=\d+\..*|.*\.run|\..*\.tmp(\.\d+)?", re.DOTALL)
+_OURS = re.compile(r"fragment=\d+\..*|.*\.run|\..*\.tmp(\.(\d+|part))?", re.DOTALL)
 """The names of the files that runs write: anything else in their folders is somebody else's."""
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
+from functools import cache
 from pathlib import Path
 
 from mad_prefect_core.artifacts.files import DataFile, FormatOptions, checksum
@@ -12,7 +13,7 @@ from mad_prefect_core.errors import CorruptFileError, located
 from mad_prefect_core.mounts import locate
 from mad_prefect_core.paths import escape_glob
 from mad_prefect_core.runs.ahead import UnionAhead
-from mad_prefect_core.runs.fragments import could_be_part, joined, united
+from mad_prefect_core.runs.fragments import could_be_part, joined, schema_of_all, united
 from mad_prefect_core.runs.manifest import read_manifest
 from mad_prefect_core.runs.record import DataAssetRun
 from mad_prefect_core.runs.results import ResultRecord
@@ -37,22 +38,20 @@ def store_results(
     Returns their records and the number of rows. A run without data has typed empty results where the columns are
     known from the result before; none at all otherwise. Raises `DataError`, `StorageError`.
     """
-    if fragments:
-        with united(fragments, options) as (session, schema, view):
-            ready = ahead.finished(schema)
-            return _store(session, view, schema, fragments, targets, asset_name, run, options, ready)
-    with DuckSession.for_writing() as session:
+    with ExitStack() as stack:
+        session = stack.enter_context(DuckSession.for_writing())
+        if fragments:
+            schema = schema_of_all(session, fragments, options)
+            return _store(stack, session, schema, fragments, targets, asset_name, run, options, ahead.finished(schema))
         known = _columns_before(session, run, targets)
         if known is None:
             return [], 0
-        columns = ", ".join(f"CAST(NULL AS {kind}) AS {quote(name)}" for name, kind in known.items())
-        view = session.view(session.sql(f"SELECT {columns} LIMIT 0"))
-        return _store(session, view, known, fragments, targets, asset_name, run, options, {})
+        return _store(stack, session, known, fragments, targets, asset_name, run, options, {})
 
 
 def _store(
+    stack: ExitStack,
     session: DuckSession,
-    view: str,
     schema: dict[str, str],
     fragments: Sequence[DataFile],
     targets: Sequence[ResultTarget],
@@ -64,19 +63,28 @@ def _store(
     files = [target.run_file(asset_name, str(run.id)) for target in targets]
     only = fragments[0] if len(fragments) == 1 else None
     staged: list[Path | None] = []  # None for a result that is a link of the only fragment
+
+    @cache
+    def rows_of_all() -> tuple[DuckSession, str]:
+        if fragments:
+            writing, _, view = stack.enter_context(united(fragments, options, schema))
+            return writing, view
+        columns = ", ".join(f"CAST(NULL AS {kind}) AS {quote(name)}" for name, kind in schema.items())
+        return session, session.view(session.sql(f"SELECT {columns} LIMIT 0"))
+
     try:
         for target, own in zip(targets, files, strict=True):
             with located(path=target.path, phase="union"):
                 if only and _is_result(session, only, target, schema, run, options):
                     staged.append(None)
-                    continue
-                if target.path in ready:
+                elif target.path in ready:
                     staged.append(ready.pop(target.path))
-                    continue
-                staged.append(local := own.stage())
-                if not _joined(session, fragments, target, schema, options, local):
-                    writing = options.writing(target.format)
-                    target.format.export(session, view, schema, local, writing, suffix=target.suffix)
+                else:
+                    staged.append(local := own.stage())
+                    if not _joined(session, fragments, target, schema, options, local):
+                        writing, view = rows_of_all()
+                        write = options.writing(target.format)
+                        target.format.export(writing, view, schema, local, write, suffix=target.suffix)
         rows, nulls = _counted(session, schema, targets, staged, options, only)
         records = []
         for target, own, written in zip(targets, files, staged, strict=True):

@@ -12,7 +12,9 @@ import math
 from collections.abc import Sequence
 from functools import lru_cache
 from itertools import chain
+from operator import attrgetter
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import msgspec
 import pyarrow as pa
@@ -22,6 +24,7 @@ from mad_prefect_core.contracts import Batch
 __all__ = ["encode_rows"]
 
 _encoder = msgspec.json.Encoder()
+_zone_of = attrgetter("tzinfo")
 _KNOWN = 1024  # types for which answers are kept
 
 # The last place on earth whose offset had seconds was Liberia, until January 1972.
@@ -47,8 +50,11 @@ def _storable(kind: pa.DataType, values: Sequence[Any]) -> list[Any] | None:
     if pa.types.is_duration(kind):
         return [_plain(value) for value in values]
     if pa.types.is_timestamp(kind) and kind.tz is not None:
-        earliest = min(filter(None, values), default=_WHOLE_MINUTES_SINCE)
-        return None if earliest >= _WHOLE_MINUTES_SINCE else [_plain(value) for value in values]
+        present = [value for value in values if value is not None]
+        earliest = min(present, default=_WHOLE_MINUTES_SINCE)
+        zones = {id(zone): zone for zone in map(_zone_of, present)}.values()
+        whole = earliest >= _WHOLE_MINUTES_SINCE and all(map(_has_whole_minutes, zones))
+        return None if whole else [_plain(value) for value in values]
     if pa.types.is_null(kind):
         # Either nothing, or a column whose type the user has named, which may hold a mix.
         return None if values.count(None) == len(values) else [_plain(value) for value in values]
@@ -61,6 +67,13 @@ def _storable(kind: pa.DataType, values: Sequence[Any]) -> list[Any] | None:
     if pa.types.is_struct(kind):
         return _storable_dicts(kind, values)
     return None
+
+
+def _has_whole_minutes(zone: dt.tzinfo) -> bool:
+    """Whether its offsets have no seconds, of late. A place's have none; whoever makes one up may give it any."""
+    if isinstance(zone, dt.timezone):
+        return not zone.utcoffset(None) % dt.timedelta(minutes=1)
+    return isinstance(zone, ZoneInfo)
 
 
 def _storable_dicts(kind: pa.StructType, values: Sequence[Any]) -> list[Any] | None:

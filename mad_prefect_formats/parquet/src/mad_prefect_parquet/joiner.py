@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 from mad_prefect_core.contracts import FormatJoiner
 from mad_prefect_parquet import thrift
-from mad_prefect_parquet.thrift import LIST, Member, Structure
+from mad_prefect_parquet.thrift import Member, Structure
 
 __all__ = ["ParquetJoiner"]
 
@@ -39,33 +39,34 @@ class ParquetJoiner(FormatJoiner):
         self._out = path.open("wb")
         self._out.write(_MAGIC)
         self._about: Structure | None = None
-        self._groups: list[Structure] = []
+        self._groups: list[bytes] = []  # as they stand in the footer: of a large file there are many
         self._rows = 0
 
     def add(self, opened: Callable[[], BinaryIO]) -> bool:
         with opened() as file:
-            footer, length = _footer(file)
-            groups: list[Structure] = footer[_ROW_GROUPS].value[1]
+            try:
+                footer, length = _footer(file)
+                groups: list[Structure] = footer[_ROW_GROUPS].value[1]
+                rows: int = footer[_ROWS].value
+                by = self._out.tell() - len(_MAGIC)
+                moved = [_moved(group, by, len(self._groups) + number) for number, group in enumerate(groups)]
+            except (KeyError, TypeError, ValueError):
+                return False  # whoever reads it will say what is wrong with it
             about = {number: member for number, member in footer.items() if number not in (_ROWS, _ROW_GROUPS)}
             # Schema, order of values, writer, and whatever else is said of a whole file.
             if self._about not in (None, about) or len(self._groups) + len(groups) > _MOST_GROUPS:
                 return False
             if self._rows < len(self._groups) * self._row_group_size / 2:  # the last file may have a small one
                 return False
-            by = self._out.tell() - len(_MAGIC)
-            self._groups += (_moved(group, by) for group in groups)
-            self._rows += footer[_ROWS].value
-            self._about = about
             _copy(file, self._out, length)
+        self._groups += map(thrift.written, moved)
+        self._rows += rows
+        self._about = about
         return True
 
     def close(self) -> None:
-        for number, group in enumerate(self._groups):
-            if _ORDINAL in group:
-                group[_ORDINAL] = Member(thrift.I16, number)
-        about = self._about or {}
         rows = {_ROWS: Member(thrift.I64, self._rows), _ROW_GROUPS: Member(thrift.LIST, (thrift.STRUCT, self._groups))}
-        footer = thrift.written(about | rows)
+        footer = thrift.written((self._about or {}) | rows)
         self._out.write(footer + len(footer).to_bytes(4, "little") + _MAGIC)
         self._out.close()
 
@@ -76,17 +77,24 @@ class ParquetJoiner(FormatJoiner):
 
 def _footer(file: BinaryIO) -> tuple[Structure, int]:
     """A file's footer, and where it begins."""
-    end = file.seek(-_TAIL, 2)
-    length = int.from_bytes(file.read(4), "little")
-    begin = file.seek(end - length)
+    end = file.seek(0, 2) - _TAIL
+    file.seek(max(end, 0))
+    tail = file.read(_TAIL)
+    length = int.from_bytes(tail[:4], "little")
+    begin = end - length
+    if tail[4:] != _MAGIC or begin < len(_MAGIC):
+        raise ValueError("That is no Parquet")
+    file.seek(begin)
     return thrift.read(file.read(length)), begin
 
 
-def _moved(group: Structure, by: int) -> Structure:
-    """A row group whose bytes are so much farther behind."""
+def _moved(group: Structure, by: int, number: int) -> Structure:
+    """A row group whose bytes are so much farther behind, and that is the `number`-th now."""
     kind, chunks = group[_CHUNKS].value
     moved = _shifted(group, (_GROUP_OFFSET,), by)
-    moved[_CHUNKS] = Member(LIST, (kind, [_moved_chunk(chunk, by) for chunk in chunks]))
+    moved[_CHUNKS] = Member(thrift.LIST, (kind, [_moved_chunk(chunk, by) for chunk in chunks]))
+    if _ORDINAL in group:
+        moved[_ORDINAL] = Member(thrift.I16, number)
     return moved
 
 

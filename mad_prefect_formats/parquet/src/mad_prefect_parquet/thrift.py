@@ -18,7 +18,8 @@ class Member(NamedTuple):
 
     kind: int
     value: Any
-    """An int, bytes, a bool, a list of values of one kind with that kind, or a `Structure`."""
+    """An int, bytes, a bool, a list of values of one kind with that kind, or a `Structure` (or what `written` made of
+    one)."""
 
 
 Structure = dict[int, Member]
@@ -118,6 +119,8 @@ def _write_value(out: bytearray, kind: int, value: Any) -> None:
         _write_signed(out, value)
     elif kind == _BINARY:
         _write_unsigned(out, len(value))
+        out += value
+    elif kind == STRUCT and isinstance(value, bytes):  # written already
         out += value
     elif kind == STRUCT:
         _write_structure(out, value)
