@@ -395,17 +395,16 @@ PLAIN = [
 
 
 @st.composite
-def kinds(draw, depth=0):
-    """A schema, and a strategy of its values."""
+def kinds(draw, depth=0, name="n"):
+    """A schema, and a strategy of its values. `name` is that of a record, which no other one of the schema has."""
     shape = draw(st.sampled_from(["plain", "array", "record"] if depth < 3 else ["plain"]))
     if shape == "plain":
         schema, values = draw(st.sampled_from(PLAIN))
     elif shape == "array":
-        items, values = draw(kinds(depth + 1))
+        items, values = draw(kinds(depth + 1, f"{name}_i"))
         schema, values = {"type": "array", "items": items}, st.lists(values, max_size=4)
     else:
-        members = [draw(kinds(depth + 1)) for _ in range(draw(st.integers(1, 3)))]
-        name = f"r{depth}_{draw(st.uuids()).hex}"
+        members = [draw(kinds(depth + 1, f"{name}_{number}")) for number in range(draw(st.integers(1, 3)))]
         schema = record(*((f"f{number}", kind, {}) for number, (kind, _) in enumerate(members)), name=name)
         values = st.fixed_dictionaries({f"f{number}": value for number, (_, value) in enumerate(members)})
     union = draw(st.sampled_from(["first", "last", "none", ""]))
