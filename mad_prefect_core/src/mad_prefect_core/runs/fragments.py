@@ -31,11 +31,15 @@ def fragment_record(path: str, file: DataFile) -> FragmentRecord:
 
 @contextmanager
 def united(
-    fragments: Sequence[DataFile], options: FormatOptions, schema: dict[str, str] | None = None
+    fragments: Sequence[DataFile],
+    options: FormatOptions,
+    schema: dict[str, str] | None = None,
+    *,
+    threads: int | None = None,
 ) -> Iterator[tuple[DuckSession, dict[str, str], str]]:
     """All rows of fragments, in order: a session for writing, the columns, and the name of a view that has them.
 
-    `schema` is that of `unified_schema`, where it is known. Raises as that does, and as `scan_files`.
+    `schema` is that of `unified_schema`, where it is known; `threads` are those that DuckDB may use. Raises as that does, and as `scan_files`.
     """
     # To keep the order of many small files, DuckDB's threads hold the rows of each until all before it are written:
     # one thread needs less than half of the time and of the memory, and its memory does not grow with their number.
@@ -43,7 +47,7 @@ def united(
     small = len(fragments) > _MANY and size < len(fragments) * _SMALL
     with (
         _joined_for_reading(fragments if small and size < _JOINED_AT_MOST else ()) as whole,
-        DuckSession.for_writing(threads=1 if small else None) as session,
+        DuckSession.for_writing(threads=1 if small else threads) as session,
     ):
         columns = schema_of_all(session, fragments, options) if schema is None else schema
         yield session, columns, session.view(scan_files(session, fragments, options, columns, joined=whole))
