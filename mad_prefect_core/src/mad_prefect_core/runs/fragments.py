@@ -39,7 +39,8 @@ def united(
 ) -> Iterator[tuple[DuckSession, dict[str, str], str]]:
     """All rows of fragments, in order: a session for writing, the columns, and the name of a view that has them.
 
-    `schema` is that of `unified_schema`, where it is known; `threads` are those that DuckDB may use. Raises as that does, and as `scan_files`.
+    `schema` is that of `unified_schema`, where it is known; `threads` are those that DuckDB may use. Raises as that
+    does, and as `scan_files`.
     """
     # To keep the order of many small files, DuckDB's threads hold the rows of each until all before it are written:
     # one thread needs less than half of the time and of the memory, and its memory does not grow with their number.
