@@ -39,11 +39,11 @@ class LargeResultTests:
 
     def sha256(self, lake: Any, key: str) -> str:
         """Of an object, read in another way than the product's."""
-        raise NotImplementedError
+        raise NotImplementedError  # as above
 
     def parts(self, lake: Any) -> dict[str, int]:
         """How many requests brought or copied a part of an object. Fails where one is not as it must be."""
-        raise NotImplementedError
+        raise NotImplementedError  # as above
 
     def test_a_result_larger_than_any_one_request_is_published_whole_and_read_where_it_is(
         self, lake: Any, capsys: pytest.CaptureFixture[str]
