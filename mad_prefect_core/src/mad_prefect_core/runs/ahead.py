@@ -97,11 +97,8 @@ class UnionAhead:
         grown = False
         try:
             if not self._given_up:
-                with united(fragments, self._options, threads=1) as (
-                    session,
-                    schema,
-                    view,
-                ):  # others are the function's
+                # One of DuckDB's threads: the others are for the function.
+                with united(fragments, self._options, threads=1) as (session, schema, view):
                     self._schema = self._schema or schema
                     grown = schema == self._schema and all(
                         result.grown(session, view, schema) for result in self._results

@@ -177,7 +177,7 @@ def steady(make: Callable[[], Callable[[], Any]]) -> Iterator[Callable[[], Any]]
     def serve() -> None:
         ours.close()
         task = make()
-        with suppress(EOFError):
+        with suppress(EOFError):  # the end of the other side
             while True:
                 theirs.recv()
                 theirs.send(task())
