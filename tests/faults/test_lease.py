@@ -189,8 +189,9 @@ async def test_on_running_fail_says_at_once_who_runs(base: Path) -> None:
 
 @pytest.mark.parametrize("first_fails", [False, True])
 async def test_on_running_reuse_takes_the_result_of_the_run_it_waited_for_unless_that_failed(
-    base: Path, first_fails: bool
+    base: Path, first_fails: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.INFO)
     begun, go, runs = asyncio.Event(), asyncio.Event(), []
 
     @asset("x.json", on_running="reuse")
@@ -206,7 +207,7 @@ async def test_on_running_reuse_takes_the_result_of_the_run_it_waited_for_unless
     first = asyncio.create_task(x())
     await begun.wait()
     others = [asyncio.create_task(x()) for _ in range(3)]
-    await asyncio.sleep(0.1)
+    await _waiting(caplog, 3)
     go.set()
     outcomes = await asyncio.gather(first, *others, return_exceptions=True)
     assert isinstance(outcomes[0], RuntimeError) == first_fails
@@ -220,16 +221,56 @@ async def test_on_running_reuse_takes_the_result_of_the_run_it_waited_for_unless
     assert len(runs) == (3 if first_fails else 2), "a call that did not wait runs"
 
 
+@pytest.mark.parametrize("earlier", [True, False])
+async def test_on_running_reuse_takes_a_result_that_was_made_between_two_looks_at_the_lease(
+    base: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, earlier: bool
+) -> None:
+    caplog.set_level(logging.INFO)
+    begun, go, runs = asyncio.Event(), asyncio.Event(), []
+
+    @asset("x.json", on_running="reuse")
+    async def x() -> Any:
+        runs.append(1)
+        if len(runs) == 1 and earlier:
+            return [{"n": 1}]
+        if not go.is_set():
+            begun.set()
+            await go.wait()
+            raise RuntimeError("no data today")
+        return [{"n": len(runs)}]
+
+    if earlier:
+        await x()
+    failing = asyncio.create_task(x())
+    await begun.wait()
+    monkeypatch.setattr(engine, "_FIRST_DELAY", 1.5)  # s, in which a whole run comes and goes
+    seldom = asyncio.create_task(x())
+    await _waiting(caplog, 1)
+    monkeypatch.setattr(engine, "_FIRST_DELAY", 0.01)
+    often = asyncio.create_task(x())
+    await _waiting(caplog, 2)
+    go.set()
+    with pytest.raises(RuntimeError, match="no data today"):
+        await failing
+    assert (await often).run.id == (await seldom).run.id
+    assert len(runs) == (3 if earlier else 2)
+
+
+async def _waiting(caplog: pytest.LogCaptureFixture, calls: int) -> None:
+    while sum("waits for run" in message for message in caplog.messages) < calls:
+        await asyncio.sleep(0.005)
+
+
 @pytest.mark.parametrize("calls", ["gold", "call_sync"])
 async def test_a_call_that_blocks_the_loop_of_the_run_it_waits_for_is_told_so_instead_of_hanging(
     base: Path, calls: str
 ) -> None:
-    begun = asyncio.Event()
+    begun, go = asyncio.Event(), asyncio.Event()
 
     @asset("bronze.json")
     async def bronze() -> Any:
         begun.set()
-        await asyncio.sleep(0.05)
+        await go.wait()
         return [{"n": 1}]
 
     @asset("gold.json")
@@ -240,6 +281,7 @@ async def test_a_call_that_blocks_the_loop_of_the_run_it_waits_for_is_told_so_in
     await begun.wait()
     with pytest.raises(AssetRunningError, match=r"blocked by\s+call_sync.*await the asset"):
         await gold() if calls == "gold" else bronze.call_sync()
+    go.set()
     await running
 
 

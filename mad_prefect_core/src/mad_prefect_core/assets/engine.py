@@ -98,6 +98,7 @@ async def _run_alone(plan: Plan) -> DataArtifact:
         return await _run_under(around.lease, around.holder, run, await in_thread(_manifest, plan))
     try:
         waited_for: set[str] = set()
+        before: StoredManifest | None = None
         with located(phase="lease"), _Wait(plan) as wait:
             while (other := await in_thread(lease.take, run.holder())) is not None:
                 if plan.options.on_running == "fail" and lease.is_alive(other):
@@ -111,12 +112,15 @@ async def _run_alone(plan: Plan) -> DataArtifact:
                         "call_sync or query_sync until this call returns",
                         hint="Make the function that calls it async, and await the asset.",
                     )
+                if before is None and plan.options.on_running == "reuse":
+                    before = await in_thread(_manifest, plan)
                 waited_for.add(other.run)
                 await asyncio.sleep(wait.pause(other.run))
         with located(phase="begin"):
             lease.left = await in_thread(sweep_left, lease.left)  # a dead run may have made what is asked for
             manifest = await in_thread(_manifest, plan)
-            artifact = await in_thread(_made_meanwhile, plan, manifest.manifest, waited_for)
+            just_made = before is not None and _made_since(before.manifest, manifest.manifest, waited_for)
+            artifact = await in_thread(partial(cached, plan, manifest.manifest, any_age=just_made))
         if artifact is not None:
             return _hit(plan, artifact)
         return await _run_under(lease, str(run.record.id), run, manifest)
@@ -217,9 +221,13 @@ def _waited_for(run: str) -> set[str]:
     return found
 
 
-def _made_meanwhile(plan: Plan, manifest: AssetManifest | None, waited_for: set[str]) -> DataArtifact | None:
-    just_made = manifest is not None and manifest.last_run is not None and manifest.last_run.id in waited_for
-    return cached(plan, manifest, any_age=just_made and plan.options.on_running == "reuse")
+def _made_since(before: AssetManifest | None, now: AssetManifest | None, waited_for: set[str]) -> bool:
+    """Whether the current run ended while a call waited: it was seen to hold the lease, or came and went between two
+    looks. One that is older than the last before was not made but rolled back to."""
+    if now is None or now.last_run is None:
+        return False
+    earlier, last = before and before.last_materialized, now.last_run.materialized
+    return now.last_run.id in waited_for or earlier is None or (last is not None and last > earlier)
 
 
 def _manifest(plan: Plan) -> StoredManifest:
