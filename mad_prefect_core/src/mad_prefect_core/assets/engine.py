@@ -226,7 +226,7 @@ def _made_since(before: AssetManifest | None, now: AssetManifest | None, waited_
     looks. One that is older than the last before was not made but rolled back to."""
     if now is None or now.last_run is None:
         return False
-    earlier, last = before and before.last_materialized, now.last_run.materialized
+    earlier, last = before.last_materialized if before else None, now.last_run.materialized
     return now.last_run.id in waited_for or earlier is None or (last is not None and last > earlier)
 
 
