@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -16,7 +17,9 @@ from mad_prefect_core.paths import is_url, relative_key, split_url
 from mad_prefect_core.plugins import get_host
 from mad_prefect_core.settings import get_settings
 
-__all__ = ["Location", "Mount", "default_mount", "locate", "mount"]
+__all__ = ["Location", "Mount", "default_mount", "locate", "mount", "on_one_base"]
+
+_base: ContextVar[Mount | None] = ContextVar("mad_prefect_base", default=None)
 
 
 @dataclass(frozen=True)
@@ -124,8 +127,20 @@ def mount(url: str, options: Mapping[str, Any] | None = None) -> Mount:
     return Mount(storage, fs, path.rstrip("/") or ("/" if path.startswith("/") else ""))
 
 
+@contextmanager
+def on_one_base() -> Iterator[None]:
+    """Have relative paths be on the mount that they are on now, which is looked for once for all in the block."""
+    token = _base.set(default_mount())
+    try:
+        yield
+    finally:
+        _base.reset(token)
+
+
 def default_mount() -> Mount:
     """The mount that relative paths are on: a plugin's (a Prefect block), or FILESYSTEM_URL's."""
+    if (base := _base.get()) is not None:
+        return base
     settings = get_settings()
     url, options = get_host().base(settings) or (settings.filesystem_url, {})
     return mount(url, options)

@@ -23,7 +23,7 @@ from mad_prefect_core.assets.privacy import described, redacted
 from mad_prefect_core.assets.templates import written_hive_keys
 from mad_prefect_core.duckdb_files import register_mad
 from mad_prefect_core.errors import AssetRunningError, CorruptFileError, located
-from mad_prefect_core.mounts import checked_folder
+from mad_prefect_core.mounts import checked_folder, on_one_base
 from mad_prefect_core.paths import is_url, relative_key, safe_segment
 from mad_prefect_core.plugins import get_host
 from mad_prefect_core.runs.ahead import UnionAhead
@@ -57,7 +57,10 @@ async def execute(plan: Plan) -> DataArtifact:
 
 
 def _cached(plan: Plan) -> DataArtifact | None:
-    return cached(plan, _manifest(plan).manifest) if plan.options.cache_expiration is not None else None
+    if plan.options.cache_expiration is None:
+        return None
+    with on_one_base():
+        return cached(plan, _manifest(plan).manifest)
 
 
 def _hit(plan: Plan, artifact: DataArtifact) -> DataArtifact:
