@@ -9,7 +9,7 @@ from pathlib import Path
 
 from benchmarks import quick
 from benchmarks.cases import SUBJECTS, all_cases
-from benchmarks.measure import Measured, measure_all
+from benchmarks.measure import Measured, measure_all, profile_all
 from benchmarks.plot import plot
 from benchmarks.report import Result, read_results, table, update_page, write_results
 from benchmarks.subjects import ROOT, about
@@ -28,6 +28,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if unknown := sorted(set(given.workloads) - {case.workload for case in cases}):
         print(f"No such workload: {', '.join(unknown)}", file=sys.stderr)
         return 2
+    if given.profile:
+        for case, text in profile_all(cases):
+            print(case.id, text, sep="\n")
+        return 0
     if given.quick:
         return quick.run(cases, given.repeat or 2, record=given.record)
     machine = about()
@@ -61,6 +65,11 @@ def _parser() -> argparse.ArgumentParser:
         default=RESULTS,
         metavar="FILE",
         help="where all measurements go; if not given, they are what the documentation shows as table and plot",
+    )
+    parser.add_argument(
+        "--profile",
+        action="store_true",
+        help="print which of our functions the CPU time goes to, in all threads, instead",
     )
     parser.add_argument(
         "--quick",

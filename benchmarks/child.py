@@ -1,4 +1,5 @@
-"""The process of one measurement: it does one step of one case, and prints what that took as one line of JSON."""
+"""The process of one measurement: it does one step of one case, and prints what that took as one line of JSON. The
+answer of the step `profile` is where the time went."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ from pathlib import Path
 
 from benchmarks.bench import Bench
 from benchmarks.cases import all_cases
+from benchmarks.profiling import profiled
 
 __all__ = ["main"]
 
@@ -20,7 +22,7 @@ def main(task: str) -> None:
     step = (case.prepare if given["step"] == "prepare" else case.subjects)[bench.subject]
     if isinstance(step, str):
         raise TypeError(f"{case.id} is measured as a whole process")
-    answer = step(bench)
+    answer = profiled(lambda: step(bench)) if given["step"] == "profile" else step(bench)
     took = {"seconds": bench.seconds, "cpu_seconds": bench.cpu_seconds, "requests": bench.requests}
     print(json.dumps({**took, "answer": answer}))
 

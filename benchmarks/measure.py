@@ -12,6 +12,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from typing import Any
 from benchmarks.cases import Case
 from benchmarks.subjects import ROOT, environment, python
 
-__all__ = ["Measured", "Measurement", "measure_all"]
+__all__ = ["Measured", "Measurement", "measure_all", "profile_all"]
 
 _TIMEOUT = 900.0  # s, for one process
 
@@ -50,10 +51,7 @@ def measure_all(
 
     Raises `AssertionError` where two subjects gave different answers: they did not do the same work.
     """
-    store = ROOT / ".tmp" / "bench"
-    store.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=store, prefix="data-") as folder:
-        runner = _Runner(Path(folder))
+    with _runner() as runner:
         for case in cases:
             size = case.quick if quick and case.quick is not None else case.size
             measured: Measured = {subject: [] for subject in subjects if subject in case.subjects}
@@ -68,6 +66,23 @@ def measure_all(
             yield case, measured
 
 
+def profile_all(cases: Iterable[Case]) -> Iterator[tuple[Case, str]]:
+    """Of each case that is not a whole process: which functions of ours its CPU time went to, as text."""
+    with _runner() as runner:
+        for case in cases:
+            if not isinstance(case.subjects["ours"], str):
+                found = runner.measure(case, "ours", case.size, step="profile")
+                yield case, found.error or str(found.answer)
+
+
+@contextmanager
+def _runner() -> Iterator[_Runner]:
+    store = ROOT / ".tmp" / "bench"
+    store.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=store, prefix="data-") as folder:
+        yield _Runner(Path(folder))
+
+
 class _Runner:
     """Runs processes on folders below one that is thrown away."""
 
@@ -75,15 +90,15 @@ class _Runner:
         self._folder = folder
         self._prepared: dict[tuple[object, ...], Path] = {}
 
-    def measure(self, case: Case, subject: str, size: Mapping[str, int]) -> Measurement:
+    def measure(self, case: Case, subject: str, size: Mapping[str, int], step: str = "measure") -> Measurement:
         if subject in case.prepare:
             try:
-                return self._step(case, subject, size, "measure", self._prepare(case, subject, size))
+                return self._step(case, subject, size, step, self._prepare(case, subject, size))
             except _PrepareError as error:
                 return Measurement(error=str(error))
         folder = Path(tempfile.mkdtemp(dir=self._folder))
         try:
-            return self._step(case, subject, size, "measure", folder)
+            return self._step(case, subject, size, step, folder)
         finally:
             shutil.rmtree(folder)
 

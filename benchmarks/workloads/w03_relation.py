@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -16,13 +17,13 @@ SIZE = {"rows": 10_000_000}
 QUICK = {"rows": 500_000}
 
 
-def land(bench: Bench, path: str) -> Any:
+def land(bench: Bench, path: str, query: Callable[[Bench], str]) -> Any:
     """An asset returns the relation: the same code for us and for mad-prefect 2.3.0."""
-    make_rows(bench)
+    rows = query(bench)
 
     @bench.asset(path, artifact_filetype="parquet")
     def typed() -> Any:
-        return duckdb.sql("FROM source")
+        return duckdb.sql(rows)
 
     with bench.clock():
         asyncio.run(typed())
@@ -31,17 +32,23 @@ def land(bench: Bench, path: str) -> Any:
 
 def floor(bench: Bench, path: str) -> Any:
     """DuckDB copies the table to each file."""
-    make_rows(bench)
+    rows = of_table(bench)
     stem, _, suffixes = path.partition(".")
     with bench.clock():
         for suffix in suffixes.split("|"):
-            duckdb.execute(f"COPY source TO '{bench.path(f'{stem}.{suffix}')}'")
+            duckdb.execute(f"COPY ({rows}) TO '{bench.path(f'{stem}.{suffix}')}'")
     return totals(bench)
 
 
-def make_rows(bench: Bench) -> None:
-    """What the user has in memory, before the clock starts."""
-    duckdb.execute(f"CREATE TABLE source AS {relation_sql(**bench.size)}")
+def of_table(bench: Bench) -> str:
+    """All rows of a table that is in memory before the clock starts."""
+    duckdb.execute(f"CREATE TABLE source AS {of_nothing(bench)}")
+    return "FROM source"
+
+
+def of_nothing(bench: Bench) -> str:
+    """The rows made as they are asked for, so that they take no memory."""
+    return relation_sql(**bench.size)
 
 
 def totals(bench: Bench) -> Any:
@@ -52,7 +59,7 @@ def totals(bench: Bench) -> Any:
 
 def subjects(path: str) -> dict[str, Any]:
     """Us, the old package and the floor, with this path."""
-    step = partial(land, path=path)
+    step = partial(land, path=path, query=of_table)
     return {"ours": step, "old": step, "floor": partial(floor, path=path)}
 
 

@@ -41,5 +41,10 @@ def cases(name: str, step: Callable[[Bench], Any], size: dict[str, int], grows: 
 CASES = [
     *cases("JSON fragments", partial(w01_rows.land, artifact_filetype="json"), w01_rows.SIZE, "batches"),
     *cases("Parquet fragments", partial(w01_rows.land, artifact_filetype="parquet"), w01_rows.SIZE, "batches"),
-    *cases("relation", partial(w03_relation.land, path="typed.parquet"), w03_relation.SIZE, "rows"),
+    *cases(
+        "relation",
+        partial(w03_relation.land, path="typed.parquet", query=w03_relation.of_nothing),
+        w03_relation.SIZE,
+        "rows",
+    ),
 ]

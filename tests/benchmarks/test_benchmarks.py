@@ -5,6 +5,9 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import json
+import re
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -140,3 +143,37 @@ def test_every_case_that_ci_watches_has_a_recorded_ratio_and_nothing_else_has(be
     recorded = json.loads((ROOT / "benchmarks" / "quick.json").read_text("utf-8"))
     watched = {case.id for case in benchmarks.cases.all_cases() if case.quick is not None and "floor" in case.subjects}
     assert set(recorded) == watched
+
+
+def test_a_profile_has_the_cpu_time_of_every_thread_and_no_time_that_a_thread_waited(benchmarks: Any) -> None:
+    def busy() -> None:
+        end = time.thread_time() + 0.2
+        while time.thread_time() < end:
+            sum(range(1000))
+
+    def step() -> None:
+        idle = threading.Thread(target=waiting.wait, daemon=True)
+        idle.start()
+        worker = threading.Thread(target=busy)
+        worker.start()
+        worker.join()
+        busy()
+
+    waiting = threading.Event()
+    try:
+        text = benchmarks.profiling.profiled(step)
+    finally:
+        waiting.set()
+
+    [took] = re.findall(r"function calls.* in ([\d.]+) seconds", text)
+    assert 0.4 <= float(took) < 0.6
+    assert re.search(r"2 .*test_benchmarks.py:\d+\(busy\)", text)
+
+
+def test_a_profile_of_a_case_names_our_functions(benchmarks: Any) -> None:
+    case = tiny(benchmarks, "W1 JSON fragments", batches=20, rows=2_000)
+
+    [(_, text)] = benchmarks.measure.profile_all([case])
+
+    assert "tottime" in text
+    assert "(infer_column)" in text

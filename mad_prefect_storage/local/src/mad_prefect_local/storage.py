@@ -107,9 +107,10 @@ class LocalStorage:
         """
         try:
             found = os.stat(path)
-            if time.time_ns() - found.st_ctime_ns < _TICK:
+            age = time.time_ns() - found.st_ctime_ns
+            if age < _TICK:
                 # Bytes changed within the same tick of the clock would get the same token: let the tick pass.
-                time.sleep(_TICK / 1e9)
+                time.sleep(min(_TICK - age, _TICK) / 1e9)
                 found = os.stat(path)
         except (FileNotFoundError, NotADirectoryError):
             return None
