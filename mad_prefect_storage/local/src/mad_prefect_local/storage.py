@@ -64,23 +64,27 @@ class LocalStorage:
     def stage(self, fs: Any, path: str) -> Path:
         """As the contract says. Raises `StorageError` for a folder that can't be made or written, and where there is
         one at the path itself."""
-        target = Path(path)
-        if target.is_dir():
+        # Not by pathlib's methods: this is done for each of perhaps thousands of fragments.
+        folder, name = os.path.split(path)
+        if os.path.isdir(path):
             raise StorageError("The file's path is a folder", path=path, hint="Name a file.")
-        with _writing_into(target.parent):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            if not os.access(target.parent, os.W_OK | os.X_OK):
-                # Said here, since what DuckDB says later when it can't write there is no OSError.
-                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(target.parent))
-        return target.parent / temporary_name(target.name)
+        with _writing_into(folder):
+            inside = os.path.join(folder, ".")
+            if not os.access(inside, os.W_OK | os.X_OK):
+                os.makedirs(folder, exist_ok=True)
+                if not os.access(inside, os.W_OK | os.X_OK):
+                    # Said here, since what DuckDB says later when it can't write there is no OSError.
+                    raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), folder)
+        return Path(folder, temporary_name(name))
 
     def publish(self, fs: Any, staged: Path, path: str, *, durable: bool = True) -> None:
-        with _writing_into(Path(path).parent):
+        folder = os.path.dirname(path)
+        with _writing_into(folder):
             if durable:
                 _force_to_disk(staged)
             os.replace(staged, path)
             if durable:
-                _force_to_disk(Path(path).parent)
+                _force_to_disk(Path(folder))
 
     def link(self, fs: Any, source: str, path: str) -> None:
         """As the contract says: a hard link, or a copy where none can be made (another device, a file system
@@ -132,7 +136,7 @@ class LocalStorage:
         target = Path(path)
         # Always the same name, which the lock guards: what a killed writer leaves, the next one overwrites.
         staged = self.stage(fs, path).with_name(f".{target.name}.tmp")
-        with _writing_into(target.parent), _lock(target):
+        with _writing_into(os.path.dirname(path)), _lock(target):
             current = self.read(fs, path)
             if (current.token if current else None) != expected:
                 raise StorageConflictError(
@@ -182,7 +186,7 @@ def _force_to_disk(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def _writing_into(folder: Path) -> Iterator[None]:
+def _writing_into(folder: str) -> Iterator[None]:
     """Say of a folder that can't be written what to do about it."""
     try:
         yield
@@ -190,8 +194,8 @@ def _writing_into(folder: Path) -> Iterator[None]:
         if isinstance(error, StorageError) or not _is_unwritable(error):
             raise
         raise StorageError(
-            f"The folder {str(folder)!r} can't be written: {error.strerror}",
-            path=str(folder),
+            f"The folder {folder!r} can't be written: {error.strerror}",
+            path=folder,
             hint="Make it a folder that this user may write to, or name another base in FILESYSTEM_URL.",
         ) from error
 
