@@ -289,7 +289,8 @@ class _Run(Lifecycle):
             text = redacted(f"{type(error).__name__}: {error}", self.plan.arguments)
             await in_thread(self.end if self.published else partial(self.fail, error, text))
             if isinstance(error, OSError | CorruptFileError):
-                self.check_lease()
+                with located(phase=self.phase):
+                    self.check_lease()
             raise
         await in_thread(self.end)
         logger.info(

@@ -113,6 +113,7 @@ def _type_at(schema: pa.Schema, path: Path) -> pa.DataType:
     return kind
 
 
+@lru_cache(_KNOWN)
 def unify(one: pa.Schema, other: pa.Schema) -> pa.Schema:
     """All columns of both, in order of appearance, each as wide as the two need. Raises `SchemaError`."""
     if one.equals(other):

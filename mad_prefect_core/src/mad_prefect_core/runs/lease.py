@@ -260,7 +260,6 @@ class Lease:
     def _gone(self) -> LeaseLostError:
         return LeaseLostError(
             "The run was held up for so long that another one may have taken its place",
-            path=self.location.key,
             hint=f"Nothing was published. Runs may pause for {self._seconds:g} seconds at most: "
             "raise MAD_PREFECT_LEASE_SECONDS if yours do longer.",
         )
