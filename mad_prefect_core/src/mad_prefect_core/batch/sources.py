@@ -82,8 +82,13 @@ async def _parts(items: AsyncGenerator[Any, None], declared: Collection[str]) ->
         for number in itertools.count():
             with located(batch=number):
                 item = await anext(items, _END)
+                only: Any = only_batch(item, declared)
             if item is _END:
                 return
+            if only is not None:  # most often: to ask whether it is an artifact takes longer than all this
+                only.item = number
+                yield only
+                continue
             if isinstance(item, Artifact):
                 yield item
                 continue

@@ -42,17 +42,16 @@ def united(
     `schema` is that of `unified_schema`, where it is known; `threads` are those that DuckDB may use. Raises as that
     does, and as `scan_files`.
     """
+    # To keep the order of many small files, DuckDB's threads hold the rows of each until all before it are written:
+    # one thread needs less than half of the time and of the memory, and its memory does not grow with their number.
     size = sum(file.size for file in fragments)
     small = len(fragments) > _MANY and size < len(fragments) * _SMALL
-    with _joined_for_reading(fragments if small and size < _JOINED_AT_MOST else ()) as whole:
-        if small and whole is None:
-            # To keep the order of many small files, DuckDB's threads hold the rows of each until all before it are
-            # written: one thread needs less than half of the time and of the memory, and its memory does not grow with
-            # their number.
-            threads = 1
-        with DuckSession.for_writing(threads=threads) as session:
-            columns = schema_of_all(session, fragments, options) if schema is None else schema
-            yield session, columns, session.view(scan_files(session, fragments, options, columns, joined=whole))
+    with (
+        _joined_for_reading(fragments if small and size < _JOINED_AT_MOST else ()) as whole,
+        DuckSession.for_writing(threads=1 if small else threads) as session,
+    ):
+        columns = schema_of_all(session, fragments, options) if schema is None else schema
+        yield session, columns, session.view(scan_files(session, fragments, options, columns, joined=whole))
 
 
 def schema_of_all(session: DuckSession, fragments: Sequence[DataFile], options: FormatOptions) -> dict[str, str]:
