@@ -17,7 +17,7 @@ from benchmarks.cases import Case, Targets
 from benchmarks.generate import frames, mixed_batches
 
 SIZE = {"batches": 20, "rows": 20_000}
-QUICK = {"batches": 10, "rows": 2_000}
+QUICK = {"batches": 10, "rows": 6_000}
 
 
 @dataclass(frozen=True)

@@ -122,21 +122,26 @@ def test_the_quick_form_fails_only_where_a_ratio_has_grown_by_more_than_its_marg
 ) -> None:
     quick, made = benchmarks.quick, benchmarks.measure.Measurement
     case = benchmarks.cases.Case("W0", "x", {"ours": "", "floor": ""}, quick={})
-    ratio = 1.0
+    ratios: list[float] = []  # of the next measurements
+    asked: list[int] = []
 
-    def measured(cases: Any, subjects: Any, **_: Any) -> Any:
+    def measured(cases: Any, subjects: Any, *, repeat: int, quick: bool) -> Any:
         assert [case.id for case in cases] == ["W0 x"]
-        yield case, {"ours": [made(cpu_seconds=ratio), made(cpu_seconds=50.0)], "floor": [made(cpu_seconds=1.0)] * 2}
+        asked.append(repeat)
+        ours = [made(cpu_seconds=ratios.pop(0)), made(cpu_seconds=50.0)]
+        yield case, {"ours": ours, "floor": [made(cpu_seconds=1.0)] * 2}
 
     monkeypatch.setattr(quick, "measure_all", measured)
     monkeypatch.setattr(quick, "_RECORDED", tmp_path / "quick.json")
 
+    less, more = quick.MARGIN - 0.1, quick.MARGIN + 0.1
+    ratios[:] = [1.0]
     assert quick.run([case], 2, record=True) == 0
     assert json.loads((tmp_path / "quick.json").read_text("utf-8")) == {"W0 x": 1.0}
-    ratio = quick.MARGIN - 0.1
-    assert quick.run([case], 2) == 0
-    ratio = quick.MARGIN + 0.1
-    assert quick.run([case], 2) == 1
+    for found, status in (([less], 0), ([more, less], 0), ([more, more], 1)):
+        ratios[:], asked[:] = found, []
+        assert quick.run([case], 2) == status
+        assert asked == [2, 4][: len(found)]  # what seems slower is looked at again, more closely
 
 
 def test_every_case_that_ci_watches_has_a_recorded_ratio_and_nothing_else_has(benchmarks: Any) -> None:
