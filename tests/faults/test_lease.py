@@ -25,7 +25,7 @@ from mad_prefect_core import asset
 from mad_prefect_core.assets import engine
 from mad_prefect_core.errors import AssetRunningError, OptionError
 from mad_prefect_core.mounts import Location
-from mad_prefect_core.runs import load_asset_manifest
+from mad_prefect_core.runs import history, load_asset_manifest
 from mad_prefect_core.runs.process import Process
 
 SCRIPT = """
@@ -254,6 +254,67 @@ async def test_on_running_reuse_takes_a_result_that_was_made_between_two_looks_a
         await failing
     assert (await often).run.id == (await seldom).run.id
     assert len(runs) == (3 if earlier else 2)
+
+
+async def test_on_running_reuse_takes_no_result_that_was_rolled_back_to_meanwhile(
+    base: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    begun, go, runs = asyncio.Event(), asyncio.Event(), []
+
+    @asset("x.json", on_running="reuse", snapshot_artifacts=True)
+    async def x() -> Any:
+        runs.append(1)
+        if len(runs) == 3:
+            begun.set()
+            await go.wait()
+            raise RuntimeError("no data today")
+        return [{"n": len(runs)}]
+
+    first, _ = await x(), await x()
+    failing = asyncio.create_task(x())
+    await begun.wait()
+    monkeypatch.setattr(engine, "_FIRST_DELAY", 1.5)  # s, in which a whole rollback comes and goes
+    call = asyncio.create_task(x())
+    await _waiting(caplog, 1)
+    go.set()
+    with pytest.raises(RuntimeError, match="no data today"):
+        await failing
+    await x.rollback(str(first.run.id))
+    artifact = await call
+    assert not artifact.from_cache
+    assert (await artifact.query()).fetchall() == [(4,)]
+
+
+async def test_on_running_reuse_takes_no_result_of_a_rollback_that_it_waited_for(
+    base: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    holds, go, runs = threading.Event(), threading.Event(), []
+
+    @asset("x.json", on_running="reuse", snapshot_artifacts=True)
+    async def x() -> Any:
+        runs.append(1)
+        return [{"n": len(runs)}]
+
+    first, _ = await x(), await x()
+    execute = history._Rollback.execute
+
+    def slow(self: Any, *arguments: Any) -> None:
+        holds.set()
+        assert go.wait(30)
+        execute(self, *arguments)
+
+    monkeypatch.setattr(history._Rollback, "execute", slow)
+    rollback = asyncio.create_task(x.rollback(str(first.run.id)))
+    assert await asyncio.to_thread(holds.wait, 30)
+    call = asyncio.create_task(x())
+    await _waiting(caplog, 1)
+    go.set()
+    await rollback
+    artifact = await call
+    assert not artifact.from_cache
+    assert (await artifact.query()).fetchall() == [(3,)]
 
 
 async def _waiting(caplog: pytest.LogCaptureFixture, calls: int) -> None:

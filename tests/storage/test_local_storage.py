@@ -83,6 +83,25 @@ def test_a_read_only_folder_is_an_error_before_anything_is_written(folder: Any) 
         folder.root.chmod(0o700)
 
 
+@pytest.mark.parametrize("path", ["", "new/", "there"])
+def test_a_path_that_is_or_would_be_a_folder_is_refused_before_anything_is_written(
+    folder: Any, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    folder.root.joinpath("there").mkdir()
+    monkeypatch.chdir(folder.root)
+    with pytest.raises(StorageError, match="is a folder"):
+        folder.storage.stage(folder.fs, path)
+    assert [entry.name for entry in folder.root.iterdir()] == ["there"]
+
+
+def test_a_bare_name_is_in_the_working_folder(folder: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder.root)
+    staged = folder.storage.stage(folder.fs, "x.json")
+    staged.write_bytes(b"data")
+    folder.storage.publish(folder.fs, staged, "x.json")
+    assert folder.root.joinpath("x.json").read_bytes() == b"data"
+
+
 # -- links -------------------------------------------------------------------------------------------------------
 
 

@@ -22,7 +22,7 @@ from mad_prefect_core.assets.plan import Plan
 from mad_prefect_core.assets.privacy import described, redacted
 from mad_prefect_core.assets.templates import written_hive_keys
 from mad_prefect_core.duckdb_files import register_mad
-from mad_prefect_core.errors import AssetRunningError, CorruptFileError, located
+from mad_prefect_core.errors import AssetRunningError, CorruptFileError, ManifestError, located
 from mad_prefect_core.mounts import checked_folder, on_one_base
 from mad_prefect_core.paths import is_url, relative_key, safe_segment
 from mad_prefect_core.plugins import get_host
@@ -122,8 +122,7 @@ async def _run_alone(plan: Plan) -> DataArtifact:
         with located(phase="begin"):
             lease.left = await in_thread(sweep_left, lease.left)  # a dead run may have made what is asked for
             manifest = await in_thread(_manifest, plan)
-            just_made = before is not None and _made_since(before.manifest, manifest.manifest, waited_for)
-            artifact = await in_thread(partial(cached, plan, manifest.manifest, any_age=just_made))
+            artifact = await in_thread(_made_meanwhile, plan, before, manifest, waited_for)
         if artifact is not None:
             return _hit(plan, artifact)
         return await _run_under(lease, str(run.record.id), run, manifest)
@@ -224,13 +223,26 @@ def _waited_for(run: str) -> set[str]:
     return found
 
 
+def _made_meanwhile(
+    plan: Plan, before: StoredManifest | None, now: StoredManifest, waited_for: set[str]
+) -> DataArtifact | None:
+    """`before` is the manifest as it was when the call began to wait, if it is to reuse what was made since."""
+    just_made = before is not None and _made_since(before.manifest, now.manifest, waited_for)
+    return cached(plan, now.manifest, any_age=just_made)
+
+
 def _made_since(before: AssetManifest | None, now: AssetManifest | None, waited_for: set[str]) -> bool:
-    """Whether the current run ended while a call waited: it was seen to hold the lease, or came and went between two
-    looks. One that is older than the last before was not made but rolled back to."""
+    """Whether the current run made its result while a call waited: it was seen to hold the lease, or came and went
+    between two looks. A rollback makes nothing."""
     if now is None or now.last_run is None:
         return False
-    earlier, last = before.last_materialized if before else None, now.last_run.materialized
-    return now.last_run.id in waited_for or earlier is None or (last is not None and last > earlier)
+    earlier = before.last_run.id if before and before.last_run else None
+    if now.last_run.id == earlier and earlier not in waited_for:
+        return False
+    with suppress(ManifestError):
+        run = DataAssetRun.read(now.asset_name, now.asset_id, now.last_run.id)
+        return run is not None and run.rolled_back_to is None
+    return False
 
 
 def _manifest(plan: Plan) -> StoredManifest:

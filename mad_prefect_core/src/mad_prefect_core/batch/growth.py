@@ -25,7 +25,7 @@ _TEXT_TYPES: Mapping[str, pa.DataType] = {
     "BOOLEAN": pa.bool_(),
 }
 _MAX_DIGITS = 38
-_KNOWN = 256  # schemas for which answers are kept: the batches of a run usually have one
+_KNOWN = 16  # schemas for which answers are kept: the batches of a run usually have one, else perhaps many wide ones
 
 
 class SchemaGrowth:
@@ -113,7 +113,6 @@ def _type_at(schema: pa.Schema, path: Path) -> pa.DataType:
     return kind
 
 
-@lru_cache(_KNOWN)
 def unify(one: pa.Schema, other: pa.Schema) -> pa.Schema:
     """All columns of both, in order of appearance, each as wide as the two need. Raises `SchemaError`."""
     if one.equals(other):

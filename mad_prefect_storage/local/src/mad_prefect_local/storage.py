@@ -65,8 +65,8 @@ class LocalStorage:
         """As the contract says. Raises `StorageError` for a folder that can't be made or written, and where there is
         one at the path itself."""
         # Not by pathlib's methods: this is done for each of perhaps thousands of fragments.
-        folder, name = os.path.split(path)
-        if os.path.isdir(path):
+        folder, name = os.path.dirname(path) or os.curdir, os.path.basename(path)
+        if not name or os.path.isdir(path):
             raise StorageError("The file's path is a folder", path=path, hint="Name a file.")
         with _writing_into(folder):
             inside = os.path.join(folder, ".")
@@ -78,7 +78,7 @@ class LocalStorage:
         return Path(folder, temporary_name(name))
 
     def publish(self, fs: Any, staged: Path, path: str, *, durable: bool = True) -> None:
-        folder = os.path.dirname(path)
+        folder = os.path.dirname(path) or os.curdir
         with _writing_into(folder):
             if durable:
                 _force_to_disk(staged)
@@ -136,7 +136,7 @@ class LocalStorage:
         target = Path(path)
         # Always the same name, which the lock guards: what a killed writer leaves, the next one overwrites.
         staged = self.stage(fs, path).with_name(f".{target.name}.tmp")
-        with _writing_into(os.path.dirname(path)), _lock(target):
+        with _writing_into(str(staged.parent)), _lock(target):
             current = self.read(fs, path)
             if (current.token if current else None) != expected:
                 raise StorageConflictError(
