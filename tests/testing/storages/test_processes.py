@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import select
 import signal
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from mad_prefect_core.testing.storages.place import Place
-from mad_prefect_core.testing.storages.processes import apart, fork, forks, steady
+from mad_prefect_core.testing.storages.processes import apart, beside, fork, forks, steady
 from mad_prefect_local import LocalStorage
 
 
@@ -70,6 +72,27 @@ def test_a_fork_that_was_killed_gives_none_and_those_beside_it_their_results(pla
         return [fork(die), *forks([lambda: 1, die, lambda: 3])]
 
     assert apart(task, place) == [None, 1, None, 3]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_what_is_killed_takes_its_forks_with_it(place: Place, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "alive")
+
+    def task(there: Place) -> None:
+        def stay() -> None:
+            with open(f"{there.root}/alive", "wb", buffering=0) as pipe:
+                pipe.write(b"!")
+                time.sleep(60)
+
+        fork(stay)
+
+    with beside(task, place):
+        alive = os.open(tmp_path / "alive", os.O_RDONLY)
+        assert os.read(alive, 1) == b"!"
+    ended, _, _ = select.select([alive], [], [], 10)  # the other end is closed: nobody has it open any more
+    assert ended == [alive]
+    assert os.read(alive, 1) == b""
+    os.close(alive)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")

@@ -6,6 +6,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import pickle
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -66,7 +67,7 @@ class Beside:
 
 @contextmanager
 def beside(task: Callable[..., Any], place: Place, *arguments: Any) -> Iterator[Beside]:
-    """`apart`, while this process goes on. At the end of the block it is killed if it is there still."""
+    """`apart`, while this process goes on. At the end of the block it is killed with its forks if it is there still."""
     job = _packed((task, place.storage, place.url, dict(place.given), arguments))
     ours, theirs = _CONTEXT.Pipe(duplex=False)
     process = _CONTEXT.Process(target=_main, args=(dict(os.environ), job, theirs))
@@ -75,6 +76,9 @@ def beside(task: Callable[..., Any], place: Place, *arguments: Any) -> Iterator[
     try:
         yield Beside(process, ours)
     finally:
+        if process.pid is not None and process.is_alive() and hasattr(os, "killpg"):
+            with suppress(ProcessLookupError):  # it has only just begun, and has no group
+                os.killpg(process.pid, signal.SIGKILL)
         process.kill()
         process.join()
         process.close()
@@ -108,6 +112,8 @@ def _importable(module: str) -> bool:
 
 
 def _main(environment: dict[str, str], job: bytes, answer: Connection) -> None:
+    if hasattr(os, "setpgrp"):
+        os.setpgrp()  # of its own, with all that it forks
     os.environ.clear()
     os.environ.update(environment)
     task, storage, url, options, arguments = pickle.loads(job)
