@@ -79,7 +79,7 @@ CASES = [
             "floor": partial(query_floor, clause=clause),
         },
         SIZE,
-        QUICK if name in ("count", "group by") else None,
+        QUICK if name in ("group by", "full read") else None,
         Targets(old=1, floor=1.1),
         prepare={"ours": prepare, "old": prepare, "floor": prepare_floor},
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,8 @@ from benchmarks.cases import Case, Targets
 from benchmarks.generate import frames, mixed_batches
 
 SIZE = {"batches": 20, "rows": 20_000}
-QUICK = {"batches": 10, "rows": 6_000}
+AVRO_QUICK = {"batches": 10, "rows": 6_000}
+"""The others take little time, and a small part of that would tell little."""
 
 
 @dataclass(frozen=True)
@@ -182,7 +183,9 @@ def read_json(path: str) -> pa.Table:
     return json.read_json(path)
 
 
-def cases(kind: Kind, targets: tuple[Targets, Targets] = (Targets(), Targets())) -> list[Case]:
+def cases(
+    kind: Kind, targets: tuple[Targets, Targets] = (Targets(), Targets()), quick: Mapping[str, int] = SIZE
+) -> list[Case]:
     """Writing and reading a kind of file."""
     writes = {"ours": kind.ours_writes, "old": kind.ours_writes, "floor": kind.floor_writes}
     reads = {"ours": kind.ours_reads, "old": kind.ours_reads, "floor": kind.floor_reads}
@@ -190,8 +193,8 @@ def cases(kind: Kind, targets: tuple[Targets, Targets] = (Targets(), Targets()))
         del writes["old"], reads["old"]
     prepare = dict.fromkeys(reads, kind.prepare)
     return [
-        Case("W10", f"{kind.name}, write", writes, SIZE, QUICK, targets[0]),
-        Case("W10", f"{kind.name}, read", reads, SIZE, QUICK, targets[1], prepare=prepare),
+        Case("W10", f"{kind.name}, write", writes, SIZE, quick, targets[0]),
+        Case("W10", f"{kind.name}, read", reads, SIZE, quick, targets[1], prepare=prepare),
     ]
 
 
@@ -208,6 +211,7 @@ CASES = [
             old=False,
         ),
         AVRO_TARGETS,
+        AVRO_QUICK,
     ),
     *cases(
         Kind(
@@ -220,6 +224,7 @@ CASES = [
             old=False,
         ),
         AVRO_TARGETS,
+        AVRO_QUICK,
     ),
     *cases(Kind("CSV", "csv", columns, write_csv, read_csv, ("pyarrow.csv",))),
     *cases(Kind("JSON", "json", mixed, write_json, read_json, ("msgspec", "pyarrow.json"))),
