@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -40,11 +39,9 @@ def record_of(host: PluginHost, distribution: str) -> PluginRecord:
 def test_a_plugin_that_hangs_fails_in_time_and_says_where_and_what_to_do(
     impatient: None, host_of: Host, hanging: str
 ) -> None:
-    began = time.monotonic()
     host = host_of("fake-good", hanging)
     error = record_of(host, hanging).error
 
-    assert time.monotonic() - began < 10
     assert isinstance(error, PluginLoadError)
     assert f"The plugin's {HANGING[hanging]} was not done after 0.5 seconds" in str(error)
     assert f"{hanging} 1.0" in str(error)
@@ -54,16 +51,18 @@ def test_a_plugin_that_hangs_fails_in_time_and_says_where_and_what_to_do(
 
 @pytest.mark.parametrize("hanging", sorted(HANGING))
 def test_a_plugin_that_hangs_leaves_the_others_working_and_is_waited_for_once(
-    impatient: None, host_of: Host, hanging: str
+    impatient: None, host_of: Host, hanging: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     host = host_of("fake-good", hanging)
     host.plugins()
 
-    began = time.monotonic()
+    def again(*_: object) -> None:
+        raise AssertionError("waited for once more")
+
+    monkeypatch.setattr("mad_prefect_core.plugins.calls.run_within", again)
     assert [f.name for f in host.formats()] == ["gzip", "notes"]
     assert host.format_of("x.notes")[0].name == "notes"
     assert host.batches(object()) is None
-    assert time.monotonic() - began < 0.5
 
 
 def test_nothing_that_a_plugin_brought_before_it_hung_is_used(impatient: None, host_of: Host) -> None:

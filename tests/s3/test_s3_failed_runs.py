@@ -21,8 +21,8 @@ class TestS3(FailedRunTests):
 
 def test_s11_a_server_that_is_slow_to_answer_is_asked_again(bucket: Any) -> None:
     bucket.put("x", b"1234")
-    fs = bucket.fs(read_timeout=0.2)
-    bucket.proxy.fail(Fault(wait=1))
+    fs = bucket.fs(read_timeout=1)
+    bucket.proxy.fail(Fault(wait=60))
     assert STORAGE.stat(fs, bucket.path("x")).size == 4  # type: ignore[union-attr]
     assert fs.retrying.retried == 1
     assert bucket.proxy.count() == 2

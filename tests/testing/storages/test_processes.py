@@ -16,6 +16,8 @@ from mad_prefect_core.testing.storages.place import Place
 from mad_prefect_core.testing.storages.processes import apart, beside, fork, forks, steady
 from mad_prefect_local import LocalStorage
 
+_FORKS = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")  # Windows
+
 
 class StorageOfATestModule(LocalStorage):
     """What a fresh process could not import."""
@@ -63,7 +65,7 @@ def test_what_is_raised_there_is_told_here(place: Place) -> None:
         apart(task, place)
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@_FORKS
 def test_a_fork_that_was_killed_gives_none_and_those_beside_it_their_results(place: Place) -> None:
     def task(there: Place) -> list[object]:
         def die() -> None:
@@ -74,7 +76,7 @@ def test_a_fork_that_was_killed_gives_none_and_those_beside_it_their_results(pla
     assert apart(task, place) == [None, 1, None, 3]
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@_FORKS
 def test_what_is_killed_takes_its_forks_with_it(place: Place, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "alive")
 
@@ -95,7 +97,7 @@ def test_what_is_killed_takes_its_forks_with_it(place: Place, tmp_path: Path) ->
     os.close(alive)
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@_FORKS
 def test_a_fork_that_stays_is_one_process_and_what_it_raises_is_told(place: Place) -> None:
     def task(there: Place) -> list[int]:
         with steady(lambda: os.getpid) as call:

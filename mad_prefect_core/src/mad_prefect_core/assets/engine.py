@@ -239,7 +239,7 @@ def _made_since(before: AssetManifest | None, now: AssetManifest | None, waited_
     earlier = before.last_run.id if before and before.last_run else None
     if now.last_run.id == earlier and earlier not in waited_for:
         return False
-    with suppress(ManifestError):
+    with suppress(ManifestError):  # what can't be read can't be told to be new: the function runs
         run = DataAssetRun.read(now.asset_name, now.asset_id, now.last_run.id)
         return run is not None and run.rolled_back_to is None
     return False
