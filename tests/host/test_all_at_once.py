@@ -29,7 +29,7 @@ def crowded(module_distributions: Distributions) -> PluginHost:
     """A host of all of them, and of what is really installed."""
     module_distributions.installed()
     host: PluginHost = module_distributions.checked_in(*ALL)
-    with use_settings(Settings(MAD_PREFECT_PLUGIN_TIMEOUT=1.5)):
+    with use_settings(Settings(MAD_PREFECT_PLUGIN_TIMEOUT=3)):
         host.plugins()
     return host
 

@@ -35,7 +35,7 @@ FAILING = {
     "fake-spins": "was not done after",
     "fake-unmarked": "is not marked with @hookimpl",
 }
-PATIENCE = {"MAD_PREFECT_PLUGIN_TIMEOUT": "1.5"}
+PATIENCE = {"MAD_PREFECT_PLUGIN_TIMEOUT": "3"}
 
 # Runs in the clean environment: assets at the paths that are given.
 ASSETS = """
