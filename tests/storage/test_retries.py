@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 
 import pytest
 
@@ -29,6 +30,12 @@ async def test_pauses_grow_differ_and_are_bounded(monkeypatch: pytest.MonkeyPatc
     assert all(0 <= seconds <= limit for seconds, limit in zip(one, limits, strict=True))
     assert max(one) > 5
     assert one != other
+
+
+async def test_pauses_draw_no_number_of_the_generator_that_a_user_seeds(monkeypatch: pytest.MonkeyPatch) -> None:
+    state = random.getstate()
+    await slept(monkeypatch, 3)
+    assert random.getstate() == state
 
 
 def test_where_all_attempts_failed_the_next_requests_are_tried_once_until_one_is_answered(

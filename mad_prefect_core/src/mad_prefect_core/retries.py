@@ -16,6 +16,7 @@ _FIRST = 0.25  # seconds
 _LONGEST = 20
 _DOWN = 30
 _PATIENCE = 90
+_chance = random.SystemRandom()  # the module's own generator is the user's, who may have seeded it
 
 
 class Attempts:
@@ -78,4 +79,4 @@ class Retries:
         were turned away together do not come back together."""
         self.retried += 1
         logger.info("Attempt %d failed, another follows: %s", attempt, why)
-        await asyncio.sleep(random.uniform(0, min(_FIRST * 2 ** (attempt - 1), _LONGEST)))
+        await asyncio.sleep(_chance.uniform(0, min(_FIRST * 2 ** (attempt - 1), _LONGEST)))
