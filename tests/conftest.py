@@ -63,6 +63,20 @@ def prefect_server() -> Iterator[None]:
         yield
 
 
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The longest that each pause before another attempt may be, in seconds. None takes any time here: how long a call
+    that fails takes is told by these rather than by a clock, which on a busy machine shows other things too."""
+    longest = []
+
+    def uniform(least: float, most: float) -> float:
+        longest.append(most)
+        return least
+
+    monkeypatch.setattr("mad_prefect_core.retries._chance.uniform", uniform)
+    return longest
+
+
 @pytest.fixture(scope="session")
 def corpus() -> Path:
     """Real files that nobody here wrote. They are not part of the repository."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import socket
-import time
 from pathlib import Path
 from typing import Any
 
@@ -211,7 +210,9 @@ def test_a_write_that_the_server_refused_for_good_is_not_tried_again(bucket: Any
     assert bucket.proxy.count() == 1
 
 
-def test_a_server_that_dies_while_a_run_is_switched_loses_nothing(based: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_dies_while_a_run_is_switched_loses_nothing(
+    based: Any, monkeypatch: pytest.MonkeyPatch, pauses: list[float]
+) -> None:
     monkeypatch.setenv("MAD_PREFECT_LEASE_SECONDS", "3")  # the next run waits for that of the one that failed
     value, dead = 1, []
 
@@ -234,6 +235,7 @@ def test_a_server_that_dies_while_a_run_is_switched_loses_nothing(based: Any, mo
     based.proxy.ask = dies
     with pytest.raises(StorageError):
         numbers.query_sync()
+    assert 0 < sum(pauses) <= 8
     based.proxy.ask = ask
 
     assert numbers.query_sync("SELECT id").fetchall() == [(2,)]
@@ -306,13 +308,12 @@ def test_a_bucket_that_is_not_there_is_an_error_that_names_it(bucket: Any) -> No
     assert "Make the bucket" in str(error)
 
 
-def test_a_server_that_is_not_there_is_an_error_within_seconds() -> None:
-    started = time.monotonic()
-    error = failing("gs://bucket/lake", {"endpoint_url": "http://user:hidden@127.0.0.1:9"})
+def test_a_server_that_is_not_there_is_an_error_within_seconds(pauses: list[float]) -> None:
+    error = failing("gs://bucket/lake", {"endpoint_url": "http://user:hidden@127.0.0.1:9", "attempts": 6})
     assert "did not answer" in str(error)
     assert "127.0.0.1:9" in str(error)
     assert "hidden" not in str(error)
-    assert time.monotonic() - started < 60  # the page says 10; the rest is for a busy machine
+    assert 0 < sum(pauses) <= 8
 
 
 def test_a_server_that_is_no_gcs_is_an_error(bucket: Any) -> None:
@@ -366,7 +367,7 @@ def test_who_lacks_a_permission_is_told_what_is_needed_and_nothing_is_lost(own_b
 
 @pytest.mark.parametrize("wrong", ["bucket", "token", "endpoint", "server gone"])
 def test_whatever_is_wrong_an_asset_says_within_seconds_which_asset_and_url(
-    based: Any, monkeypatch: pytest.MonkeyPatch, wrong: str
+    based: Any, monkeypatch: pytest.MonkeyPatch, pauses: list[float], wrong: str
 ) -> None:
     if wrong == "bucket":
         monkeypatch.setenv("FILESYSTEM_URL", "gs://no-such-bucket/lake")
@@ -381,10 +382,9 @@ def test_whatever_is_wrong_an_asset_says_within_seconds_which_asset_and_url(
     def numbers() -> Any:
         return [{"id": 1}]
 
-    started = time.monotonic()
     with pytest.raises(StorageError) as raised:
         numbers.query_sync()
-    assert time.monotonic() - started < 60  # seconds rather than minutes, also on a busy machine
+    assert sum(pauses) <= 8
     error = raised.value
     assert error.asset == "numbers"
     assert str(error.path).startswith(("gs://no-such-bucket/lake/", f"{based.url}/"))

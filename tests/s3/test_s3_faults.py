@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from typing import Any
 
 import pytest
@@ -140,7 +139,9 @@ def test_a_write_of_unknown_outcome_says_so_and_is_no_conflict(bucket: Any) -> N
     assert bucket.get("manifest") == b"2"
 
 
-def test_a_server_that_dies_while_a_run_is_switched_loses_nothing(based: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_dies_while_a_run_is_switched_loses_nothing(
+    based: Any, monkeypatch: pytest.MonkeyPatch, pauses: list[float]
+) -> None:
     monkeypatch.setenv("MAD_PREFECT_LEASE_SECONDS", "3")  # the next run waits for that of the one that failed
     value = 1
 
@@ -160,6 +161,7 @@ def test_a_server_that_dies_while_a_run_is_switched_loses_nothing(based: Any, mo
     based.proxy.faults = dies
     with pytest.raises(StorageError):
         numbers.query_sync()
+    assert 0 < sum(pauses) <= 8
     based.proxy.heal()
 
     assert numbers.query_sync("SELECT id").fetchall() == [(2,)]
@@ -254,14 +256,13 @@ def test_wrong_keys_are_an_error_that_shows_no_secret(any_strict: Any, wrong: di
     assert "wrong-secret" not in str(error)
 
 
-def test_a_server_that_is_not_there_is_an_error_within_seconds() -> None:
-    options = {"endpoint_url": "http://user:hidden@127.0.0.1:9", "key": "k", "secret": "s"}
-    started = time.monotonic()
+def test_a_server_that_is_not_there_is_an_error_within_seconds(pauses: list[float]) -> None:
+    options = {"endpoint_url": "http://user:hidden@127.0.0.1:9", "key": "k", "secret": "s", "attempts": 6}
     error = failing("s3://bucket/lake", options)
     assert "did not answer" in str(error)
     assert "127.0.0.1:9" in str(error)
     assert "hidden" not in str(error)
-    assert time.monotonic() - started < 60  # the page says 10; the rest is for a busy machine
+    assert 0 < sum(pauses) <= 8
 
 
 def test_a_server_that_is_no_s3_is_an_error(bucket: Any) -> None:
@@ -364,7 +365,7 @@ def test_a_server_that_says_nothing_is_given_up_after_the_read_timeout(bucket: A
 
 @pytest.mark.parametrize("wrong", ["bucket", "key", "endpoint", "server gone"])
 def test_whatever_is_wrong_an_asset_says_within_seconds_which_asset_and_url(
-    based: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, wrong: str
+    based: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, pauses: list[float], wrong: str
 ) -> None:
     if wrong == "bucket":
         monkeypatch.setenv("FILESYSTEM_URL", "s3://no-such-bucket/lake")
@@ -379,10 +380,9 @@ def test_whatever_is_wrong_an_asset_says_within_seconds_which_asset_and_url(
     def numbers() -> Any:
         return [{"id": 1}]
 
-    started = time.monotonic()
     with pytest.raises(StorageError) as raised:
         numbers.query_sync()
-    assert time.monotonic() - started < 60  # seconds rather than minutes, also on a busy machine
+    assert sum(pauses) <= 8
     error = raised.value
     assert (error.asset, error.phase) == ("numbers", "lease")
     assert str(error.path).startswith(("s3://no-such-bucket/lake/", f"{based.url}/"))

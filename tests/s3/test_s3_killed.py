@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -86,11 +85,12 @@ def test_a_run_whose_server_is_killed_says_so_and_loses_nothing_and_the_next_one
     whole(lake, numbers, numbers.value)
 
 
-def test_a_run_whose_server_is_killed_for_good_ends_within_the_time_of_the_page(lake: Any, numbers: Numbers) -> None:
-    begun = time.monotonic()
+def test_a_run_whose_server_is_killed_for_good_ends_within_the_time_of_the_page(
+    lake: Any, numbers: Numbers, pauses: list[float]
+) -> None:
     with killed(lake, "fragment=1.json", "before"):
         assert isinstance(numbers.run(), StorageError)
-    assert time.monotonic() - begun < 60  # the page says 10; the rest is for a busy machine
+    assert 0 < sum(pauses) <= 8
 
 
 @pytest.mark.parametrize("when", ["before", "after"])

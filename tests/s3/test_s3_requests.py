@@ -126,11 +126,12 @@ def elsewhere(connection: socket.socket) -> None:
 
 
 @pytest.mark.parametrize("act", ["read", "stat", "list", "replace", "publish"])
-def test_a_wrong_region_is_an_error_that_names_the_right_one(act: str) -> None:
+def test_a_wrong_region_is_an_error_that_names_the_right_one(act: str, pauses: list[float]) -> None:
     region = "The bucket is in the region eu-central-1"
     with server(elsewhere) as url, pytest.raises(StorageError, match=region) as raised:
         ACTS[act](client(url))
     assert raised.value.path == "s3://bucket/x"
+    assert pauses == []
 
 
 # -- many parts --------------------------------------------------------------------------------------------------------
