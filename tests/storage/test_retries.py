@@ -32,10 +32,14 @@ async def test_pauses_grow_differ_and_are_bounded(monkeypatch: pytest.MonkeyPatc
     assert one != other
 
 
-async def test_pauses_draw_no_number_of_the_generator_that_a_user_seeds(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_pauses_differ_also_between_those_who_seeded_the_generator_alike(monkeypatch: pytest.MonkeyPatch) -> None:
     state = random.getstate()
-    await slept(monkeypatch, 3)
-    assert random.getstate() == state
+    random.seed(7)
+    one = await slept(monkeypatch, 5)
+    random.seed(7)
+    other = await slept(monkeypatch, 5)
+    random.setstate(state)
+    assert one != other
 
 
 def test_where_all_attempts_failed_the_next_requests_are_tried_once_until_one_is_answered(

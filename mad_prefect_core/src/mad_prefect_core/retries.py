@@ -16,7 +16,7 @@ _FIRST = 0.25  # seconds
 _LONGEST = 20
 _DOWN = 30
 _PATIENCE = 90
-_chance = random.SystemRandom()  # the module's own generator is the user's, who may have seeded it
+_chance = random.SystemRandom()  # users may seed the module's own, and all their processes alike
 
 
 class Attempts:
