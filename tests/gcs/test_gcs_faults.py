@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import socket
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -78,13 +79,14 @@ def test_an_asset_runs_through_where_every_third_request_fails(based: Any) -> No
     assert based.get("lake/x.csv") == b"id\n1\n2\n"
 
 
-def test_attempts_are_bounded_and_the_error_says_what_was_tried(bucket: Any) -> None:
+def test_attempts_are_bounded_and_the_error_says_what_was_tried(bucket: Any, pauses: list[float]) -> None:
     fs = bucket.fs(attempts=3)
     bucket.proxy.fail(Fault(status=503), times=None)
     with pytest.raises(StorageError, match=r"answered GET with HTTP 503") as raised:
         STORAGE.stat(fs, bucket.path("x"))
 
     assert bucket.proxy.count() == 3
+    assert pauses == [0.25, 0.5]
     assert raised.value.path == f"gs://{bucket.path('x')}"
 
 
@@ -112,8 +114,11 @@ def test_a_server_that_stops_to_take_what_it_is_sent_is_given_up(
         url = f"http://127.0.0.1:{deaf.getsockname()[1]}"
         options = GCSOptions(endpoint_url=url, attempts=2, connect_timeout=0.2, read_timeout=0.2)
         fs, root = STORAGE.filesystem("gs://bucket", options)
-        with pytest.raises(StorageError, match="did not answer an upload in 2 attempts"):
+        ends = threading.Timer(30, deaf.close)  # resets the connections, which would be another error
+        ends.start()
+        with pytest.raises(StorageError, match="did not answer an upload in 2 attempts: TimeoutError"):
             publish(fs, f"{root}/x", b"x" * 2**23)
+        ends.cancel()
 
 
 def test_a_server_that_does_not_know_ranges_is_never_taken_at_its_word(bucket: Any) -> None:

@@ -17,7 +17,7 @@ import pytest
 from mad_prefect_core.errors import PluginLoadError
 from mad_prefect_core.plugins import PluginHost, PluginRecord, use_host
 from mad_prefect_core.settings import Settings, use_settings
-from mad_prefect_core.threads import run_within
+from mad_prefect_core.threads import StillRunningError, run_within
 
 Distributions = Any  # of the conftest beside this file
 Host = Callable[..., PluginHost]
@@ -37,11 +37,22 @@ def record_of(host: PluginHost, distribution: str) -> PluginRecord:
 
 @pytest.mark.parametrize("hanging", sorted(HANGING))
 def test_a_plugin_that_hangs_fails_in_time_and_says_where_and_what_to_do(
-    impatient: None, host_of: Host, hanging: str
+    impatient: None, host_of: Host, hanging: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    waits = []
+
+    def counted(call: Callable[[], Any], seconds: float) -> Any:
+        try:
+            return run_within(call, seconds)
+        except StillRunningError:
+            waits.append(seconds)
+            raise
+
+    monkeypatch.setattr("mad_prefect_core.plugins.calls.run_within", counted)
     host = host_of("fake-good", hanging)
     error = record_of(host, hanging).error
 
+    assert waits == [1]
     assert isinstance(error, PluginLoadError)
     assert f"The plugin's {HANGING[hanging]} was not done after 1 seconds" in str(error)
     assert f"{hanging} 1.0" in str(error)

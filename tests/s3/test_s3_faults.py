@@ -77,13 +77,14 @@ def test_an_asset_runs_through_where_every_third_request_fails(based: Any) -> No
     assert based.get("lake/x.csv") == b"id\n1\n2\n"
 
 
-def test_attempts_are_bounded_and_the_error_says_what_was_tried(bucket: Any) -> None:
+def test_attempts_are_bounded_and_the_error_says_what_was_tried(bucket: Any, pauses: list[float]) -> None:
     fs = bucket.fs(attempts=3)
     bucket.proxy.fail(Fault(status=503), times=None)
     with pytest.raises(StorageError, match=r"answered head_object with 503") as raised:
         STORAGE.stat(fs, bucket.path("x"))
 
     assert bucket.proxy.count() == 3
+    assert pauses == [0.25, 0.5]
     assert raised.value.path == f"s3://{bucket.path('x')}"
 
 

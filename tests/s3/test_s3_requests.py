@@ -66,9 +66,16 @@ ACTS: dict[str, Callable[[Any], Any]] = {
 }
 
 
+def silent(connection: socket.socket) -> None:
+    """Say nothing for half a minute, and then something that is no sign of a server that is away."""
+    threading.Event().wait(30)
+    with suppress(OSError):  # the client has given it up
+        connection.sendall(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
+
+
 @pytest.mark.parametrize("act", ACTS)
 def test_a_server_that_takes_the_connection_and_says_nothing_is_given_up(act: str) -> None:
-    with server(lambda connection: None) as url:
+    with server(silent) as url:
         fs = client(url, attempts=2, connect_timeout=0.2, read_timeout=0.2)
         with pytest.raises(StorageError, match="did not answer") as raised:
             ACTS[act](fs)

@@ -13,10 +13,8 @@ from pathlib import Path
 import pytest
 
 from mad_prefect_core.testing.storages.place import Place
-from mad_prefect_core.testing.storages.processes import apart, beside, fork, forks, steady
+from mad_prefect_core.testing.storages.processes import apart, beside, fork, forks, needs_fork, steady
 from mad_prefect_local import LocalStorage
-
-_FORKS = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")  # Windows
 
 
 class StorageOfATestModule(LocalStorage):
@@ -65,7 +63,7 @@ def test_what_is_raised_there_is_told_here(place: Place) -> None:
         apart(task, place)
 
 
-@_FORKS
+@needs_fork
 def test_a_fork_that_was_killed_gives_none_and_those_beside_it_their_results(place: Place) -> None:
     def task(there: Place) -> list[object]:
         def die() -> None:
@@ -76,7 +74,7 @@ def test_a_fork_that_was_killed_gives_none_and_those_beside_it_their_results(pla
     assert apart(task, place) == [None, 1, None, 3]
 
 
-@_FORKS
+@needs_fork
 def test_what_is_killed_takes_its_forks_with_it(place: Place, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "alive")
 
@@ -97,7 +95,7 @@ def test_what_is_killed_takes_its_forks_with_it(place: Place, tmp_path: Path) ->
     os.close(alive)
 
 
-@_FORKS
+@needs_fork
 def test_a_fork_that_stays_is_one_process_and_what_it_raises_is_told(place: Place) -> None:
     def task(there: Place) -> list[int]:
         with steady(lambda: os.getpid) as call:

@@ -17,10 +17,14 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 import cloudpickle  # type: ignore[import-untyped]
+import pytest
 
 from mad_prefect_core.testing.storages.place import SECONDS, Place
 
-__all__ = ["Beside", "Forked", "apart", "beside", "fork", "forks", "steady"]
+__all__ = ["Beside", "Forked", "apart", "beside", "fork", "forks", "needs_fork", "steady"]
+
+# Windows has none: a process there can't be copied, so that there is nothing to try.
+needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 
 # Forks of one that has imported the kit and nothing else: what it imports takes longer than most of what they do.
 _CONTEXT: Any = multiprocessing.get_context("forkserver" if hasattr(os, "fork") else "spawn")

@@ -14,19 +14,16 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import pytest
-
 from mad_prefect_core.errors import StorageConflictError
 from mad_prefect_core.testing.base import needs
 from mad_prefect_core.testing.faults import faults, kill
 from mad_prefect_core.testing.storages.place import SECONDS, Place, StorageBase, at_once
-from mad_prefect_core.testing.storages.processes import Forked, apart, beside, fork, forks, steady
+from mad_prefect_core.testing.storages.processes import Forked, apart, beside, fork, forks, needs_fork, steady
 
 __all__ = ["RaceContract"]
 
 WRITERS = 16
 _LENGTH = 1_000_000
-_FORKS = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 
 
 class RaceContract(StorageBase, contract=True):
@@ -39,7 +36,7 @@ class RaceContract(StorageBase, contract=True):
             key = f"{number}.json"
             _check_winner(at_once([partial(_create, place, key, writer) for writer in range(WRITERS)]), place, key)
 
-    @_FORKS
+    @needs_fork
     @needs("conditional_create", "shared_between_processes")
     def test_of_processes_that_create_one_object_one_wins(self, place: Place) -> None:
         """Of 16 processes that create one object at once exactly one does, and its bytes stay."""
@@ -52,7 +49,7 @@ class RaceContract(StorageBase, contract=True):
         at_once([partial(_count, place, "count", 10) for _ in range(4)])
         assert _counted(place) == 40
 
-    @_FORKS
+    @needs_fork
     @needs("conditional_replace", "shared_between_processes")
     def test_no_update_of_racing_processes_is_lost(self, place: Place) -> None:
         """A counter that 4 processes count up by compare-and-swap, each as often as it takes, is exact."""
@@ -99,7 +96,7 @@ class RaceContract(StorageBase, contract=True):
                     continue
             assert _described(content) == (_LENGTH, 1)
 
-    @_FORKS
+    @needs_fork
     @needs("atomic_replace", "shared_between_processes")
     def test_a_writer_killed_at_random_leaves_whole_files(self, place: Place) -> None:
         """A writer that is killed (SIGKILL) at any moment leaves the old file or the new one, and nothing beside it
@@ -115,7 +112,7 @@ class RaceContract(StorageBase, contract=True):
         place.publish("d/x.bin", b"after")
         assert place.bytes_at("d/x.bin") == b"after"
 
-    @_FORKS
+    @needs_fork
     @needs("atomic_replace", "shared_between_processes")
     def test_a_writer_killed_at_each_operation_leaves_whole_files(self, place: Place) -> None:
         """A writer that is killed (SIGKILL) at any storage operation of a publish, link or replace
