@@ -36,8 +36,10 @@ which asset, path and phase it came from.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
+
+from mad_prefect_core.redaction import message_text, shorten_duckdb, shown_text
 
 __all__ = [
     "ArgumentError",
@@ -78,6 +80,8 @@ class MadPrefectError(Exception):
 
     Attributes are None where they do not apply: `asset` and `path` (as the user wrote or would read them),
     `phase` (a verb: "collect", "publish" …), `batch` (counted from 0), `column`, `plugin`.
+
+    Its texts show no secret of a URL or of a storage's options, and no excerpt that DuckDB made of a query or a row.
     """
 
     def __init__(
@@ -92,6 +96,7 @@ class MadPrefectError(Exception):
         plugin: str | None = None,
         hint: str | None = None,
     ) -> None:
+        message = message_text(message)
         super().__init__(message)
         self.message = message
         self.asset = asset
@@ -103,10 +108,17 @@ class MadPrefectError(Exception):
         self.hint = hint
 
     def __str__(self) -> str:
-        text = self.message.rstrip()
+        return shown_text(self._text(self.message, self.hint))
+
+    def _text(self, message: str, hint: str | None) -> str:
+        text = message.rstrip()
         if places := _places({name: getattr(self, name) for name in _PLACES}):
             text = f"{text.removesuffix('.')} ({places})."
-        return f"{text.removesuffix('.')}. {self.hint}" if self.hint else text
+        return f"{text.removesuffix('.')}. {hint}" if hint else text
+
+    def recorded(self, without_values: Callable[[str], str]) -> str:
+        """Its text for a run record: the message as `without_values` leaves it, and where it was."""
+        return self._text(without_values(self.message), self.hint)
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Task runners send exceptions between processes; the default would drop everything but the message.
@@ -184,7 +196,10 @@ class CorruptFileError(DataError):
 
 
 class QueryError(MadPrefectError):
-    """SQL that does not parse, bind or run."""
+    """SQL that does not parse, bind or run. The hint may be the query."""
+
+    def recorded(self, without_values: Callable[[str], str]) -> str:
+        return self._text(without_values(self.message), None)
 
 
 class ArgumentError(MadPrefectError, TypeError):
@@ -240,6 +255,7 @@ def located(
     try:
         yield
     except MadPrefectError as error:
+        shorten_duckdb(error)
         for name, value in places.items():
             if value is not None and getattr(error, name) is None:
                 setattr(error, name, value)

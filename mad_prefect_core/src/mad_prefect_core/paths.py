@@ -1,7 +1,4 @@
-"""Paths: what a template's value may become, and what a relative path may be. Nothing here touches a storage.
-
-Also which names are those of secrets, since a message about a path must not show them either.
-"""
+"""Paths: what a template's value may become, and what a relative path may be. Nothing here touches a storage."""
 
 from __future__ import annotations
 
@@ -10,11 +7,11 @@ import uuid
 from urllib.parse import unquote
 
 from mad_prefect_core.errors import PathError
+from mad_prefect_core.redaction import is_secret_name
 
 __all__ = [
     "escape_glob",
     "hive_keys",
-    "is_secret_name",
     "is_temporary",
     "is_url",
     "is_written_once",
@@ -29,19 +26,6 @@ __all__ = [
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _URL = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*)://")
 _MAX_SEGMENT = 240  # bytes; most file systems stop at 255, and a temporary name adds a little
-_SECRET_ANYWHERE = re.compile(r"secret|token|passw|passphrase|api_?key|credential|auth(?!ors?(?![a-z]))", re.IGNORECASE)
-_SECRET_WORD = re.compile(
-    r"pwd|pass|(access|account|private|shared)?key|sig|signature|sas|cookies?|session(id)?|bearer|dsn|creds?"
-    r"|conn|connstr|connection"
-)
-_WORD_END = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|[\W\d_]+")
-
-
-def is_secret_name(name: str) -> bool:
-    """Whether what has this name is likely a secret: `api-key`, `dbPassword`, `conn`, but not `monkey`."""
-    if _SECRET_ANYWHERE.search(name):
-        return True
-    return any(_SECRET_WORD.fullmatch(word.lower()) for word in _WORD_END.split(name))
 
 
 def is_url(path: str) -> bool:

@@ -25,6 +25,7 @@ from mad_prefect_core.contracts.session import Parameters, Session
 from mad_prefect_core.errors import QueryError
 from mad_prefect_core.mounts import Location, locate
 from mad_prefect_core.paths import is_url, unescape_glob
+from mad_prefect_core.redaction import shorten_duckdb
 from mad_prefect_core.settings import get_settings
 
 __all__ = [
@@ -192,7 +193,9 @@ class Relation:
         try:
             yield
         except duckdb.Error as error:
-            if translated := self._translate(error):
+            translated = self._translate(error)
+            shorten_duckdb(error)
+            if translated:
                 raise translated from error
             raise
 
@@ -389,6 +392,7 @@ def select_from(
     try:
         return session.sql(f"WITH {named} SELECT * FROM (\n{text}\n)", parameters)  # noqa: S608  the user's own SQL
     except duckdb.Error as error:
+        shorten_duckdb(error)
         raise QueryError(f"The query failed: {error}", hint=f"It was: {query.strip()}") from error
 
 

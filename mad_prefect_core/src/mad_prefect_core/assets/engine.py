@@ -19,7 +19,7 @@ from mad_prefect_core.artifacts.files import FormatOptions
 from mad_prefect_core.assets.cache import artifact_for, cached
 from mad_prefect_core.assets.identity import secret_digest
 from mad_prefect_core.assets.plan import Plan
-from mad_prefect_core.assets.privacy import described, redacted
+from mad_prefect_core.assets.privacy import described, recorded_error
 from mad_prefect_core.assets.templates import written_hive_keys
 from mad_prefect_core.duckdb_files import register_mad
 from mad_prefect_core.errors import AssetRunningError, CorruptFileError, ManifestError, located
@@ -298,7 +298,7 @@ class _Run(Lifecycle):
             await in_thread(self.publish)
         except BaseException as error:
             # A cancellation that came while the result was being published leaves it published.
-            text = redacted(f"{type(error).__name__}: {error}", self.plan.arguments)
+            text = recorded_error(error, self.plan.arguments)
             await in_thread(self.end if self.published else partial(self.fail, error, text))
             if isinstance(error, OSError | CorruptFileError):
                 with located(phase=self.phase):

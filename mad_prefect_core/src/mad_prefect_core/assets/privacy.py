@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
 import re
 from collections.abc import Callable, Iterator, Mapping
+from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 from pydantic import BaseModel, SecretBytes, SecretStr
 
-from mad_prefect_core.paths import is_secret_name
+from mad_prefect_core.redaction import MASK, is_secret_name, mask, recorded_text, url_secrets
 
-__all__ = ["described", "redacted"]
+__all__ = ["described", "recorded_error", "redacted"]
 
-_MASK = "**********"
 _PLAIN = re.compile(r"[\w.:+-]{0,40}")
-_IN_URL = re.compile(r"(?<=://)[^/\s?#@]+(?=@)|(?<=[?&#])([^=&#\s]+)=([^&#\s'\"]+)")
-"""What a URL may hold that is secret: user and password, and the values of some of its keys."""
 _NAME = re.compile(r"""(?<![\w-])([\w-]+)[\\"'\]]*\s*(?:=(?!=)|:(?!:))\s*""")
 _VALUE = re.compile(
     r"""
@@ -28,7 +28,6 @@ _VALUE = re.compile(
 """After a `_NAME`, as in `name=value`, `name: value`, `'name': 'value'`; also a header's scheme and value."""
 _NO_NAME = re.compile(r"(error|exception|warning)$", re.IGNORECASE)  # of `KeyError: ...`
 _MAX = 200  # characters of one argument
-_SHORT = 4  # characters; fewer are masked as whole words only, or nothing of a text would remain
 
 
 def described(arguments: Mapping[str, Any], secret_digest: Callable[[object], str]) -> dict[str, str]:
@@ -36,7 +35,7 @@ def described(arguments: Mapping[str, Any], secret_digest: Callable[[object], st
 
     def text(name: str, value: object) -> str:
         if is_secret_name(name) or isinstance(value, SecretStr | SecretBytes):
-            return f"{_MASK} {secret_digest(value)}".rstrip()
+            return f"{MASK} {secret_digest(value)}".rstrip()
         return _short(value)
 
     return {name: text(name, value) for name, value in arguments.items()}
@@ -58,20 +57,12 @@ def _short(value: object) -> str:
 
 def redacted(text: str, arguments: Mapping[str, Any]) -> str:
     """A text without the secrets that are among the arguments, and without what it names as secrets itself."""
-    if secrets := {secret for secret in _secrets(arguments) if secret}:
-        longest_first = sorted(secrets, key=len, reverse=True)
-        text = re.sub("|".join(map(_pattern, longest_first)), _MASK, text)
-    return _without_pairs(_IN_URL.sub(_masked_in_url, text))
+    return _without_pairs(mask(text, _secrets(arguments)))
 
 
-def _pattern(secret: str) -> str:
-    return re.escape(secret) if len(secret) >= _SHORT else rf"(?<!\w){re.escape(secret)}(?!\w)"
-
-
-def _masked_in_url(found: re.Match[str]) -> str:
-    if found[1] is None:
-        return _MASK
-    return f"{found[1]}={_MASK}" if is_secret_name(found[1]) else found[0]
+def recorded_error(error: BaseException, arguments: Mapping[str, Any]) -> str:
+    """An error as a run record tells it, without the secrets that are among the arguments."""
+    return _without_pairs(recorded_text(error, _secrets(arguments)))
 
 
 def _without_pairs(text: str) -> str:
@@ -82,7 +73,7 @@ def _without_pairs(text: str) -> str:
         is_secret = is_secret_name(found[1]) and not _NO_NAME.search(found[1])
         if is_secret and (value := _VALUE.match(text, at)):
             quote = value["quote"] or ""
-            parts.append(f"{quote}{_MASK}{quote}")
+            parts.append(f"{quote}{MASK}{quote}")
             at = value.end()
     return "".join(parts) + text[at:]
 
@@ -94,8 +85,10 @@ def _secrets(value: object, secret: bool = False) -> Iterator[str]:
     elif isinstance(value, bytes):
         yield from _secrets(value.decode(errors="replace"), secret)
     elif isinstance(value, str):
-        yield from (value,) if secret else _urls_secrets(value)
-    elif isinstance(value, list | tuple | set | frozenset):
+        yield from (value,) if secret else url_secrets(value)
+    elif isinstance(value, int | float | Decimal | UUID | dt.date) and not isinstance(value, bool):
+        yield from (str(value),) if secret else ()
+    elif isinstance(value, list | set | frozenset) or (isinstance(value, tuple) and not hasattr(value, "_fields")):
         for item in value:
             yield from _secrets(item, secret)
     else:
@@ -108,14 +101,8 @@ def _named(value: object) -> Mapping[Any, Any]:
         return value
     if isinstance(value, BaseModel):
         return {name: getattr(value, name) for name in type(value).model_fields} | (value.__pydantic_extra__ or {})
+    if isinstance(value, tuple):  # a named one
+        return dict(zip(value._fields, value, strict=False))  # type: ignore[attr-defined]
     if dataclasses.is_dataclass(value):
         return {field.name: getattr(value, field.name, None) for field in dataclasses.fields(value)}
     return {}
-
-
-def _urls_secrets(text: str) -> Iterator[str]:
-    for found in _IN_URL.finditer(text) if "://" in text else ():
-        if found[1] is None:
-            yield found[0].partition(":")[2]
-        elif is_secret_name(found[1]):
-            yield found[2]

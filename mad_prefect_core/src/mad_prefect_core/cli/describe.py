@@ -11,8 +11,8 @@ from pydantic.fields import FieldInfo
 
 from mad_prefect_core.contracts import Format, Options, Storage
 from mad_prefect_core.errors import MadPrefectError
-from mad_prefect_core.paths import is_secret_name
 from mad_prefect_core.plugins import Conflict, PluginHost, PluginRecord
+from mad_prefect_core.redaction import is_secret_name
 
 __all__ = ["error_data", "format_data", "options_data", "plugin_data", "storage_data"]
 

@@ -15,6 +15,7 @@ from mad_prefect_core.artifacts.files import DataFile, FormatOptions, checksum_a
 from mad_prefect_core.artifacts.query import relation_over
 from mad_prefect_core.errors import CorruptFileError, VersionError, located
 from mad_prefect_core.mounts import locate
+from mad_prefect_core.redaction import recorded_text
 from mad_prefect_core.runs.kept import change_kept, read_kept, records_of
 from mad_prefect_core.runs.lease import Lease
 from mad_prefect_core.runs.lifecycle import Lifecycle
@@ -325,7 +326,7 @@ class _Rollback(Lifecycle):
             self.record.results = results
             self.publish()
         except BaseException as error:
-            (self.end if self.published else partial(self.fail, error, f"{type(error).__name__}: {error}"))()
+            (self.end if self.published else partial(self.fail, error, recorded_text(error)))()
             raise
         self.end()
         logger.info("Asset %r: went back to run %s.", self.record.asset_name, self.to.id)

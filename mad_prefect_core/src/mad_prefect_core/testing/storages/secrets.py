@@ -15,7 +15,7 @@ from pydantic import Secret, SecretBytes, SecretStr, ValidationError
 
 from mad_prefect_core.contracts import Storage
 from mad_prefect_core.errors import MadPrefectError
-from mad_prefect_core.paths import is_secret_name
+from mad_prefect_core.redaction import is_secret_name
 from mad_prefect_core.session import DuckSession
 from mad_prefect_core.testing.faults import faults
 from mad_prefect_core.testing.storages.place import Place, StorageBase
