@@ -25,8 +25,8 @@ from mad_prefect_core import asset
 from mad_prefect_core.assets import engine
 from mad_prefect_core.errors import AssetRunningError, OptionError
 from mad_prefect_core.mounts import Location
+from mad_prefect_core.process import Process
 from mad_prefect_core.runs import history, load_asset_manifest
-from mad_prefect_core.runs.process import Process
 
 SCRIPT = """
 import json, os, pathlib, sys, time

@@ -6,19 +6,14 @@ can demand that very version: a relation sees the bytes that it was made on, or 
 
 from __future__ import annotations
 
-import atexit
 import datetime as dt
 import io
 import itertools
-import os
-import shutil
-import tempfile
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import quote, unquote
@@ -28,6 +23,7 @@ from fsspec import AbstractFileSystem
 from mad_prefect_core.contracts import Session
 from mad_prefect_core.duckdb_files import SharedFile
 from mad_prefect_core.paths import is_written_once, temporary_name
+from mad_prefect_core.temporary_folders import process_folder
 
 __all__ = ["ObjectReader", "PinnedFiles", "StagedUpload", "Tail", "staged_file"]
 
@@ -44,19 +40,7 @@ _numbers = itertools.count(1)
 
 def staged_file(path: str) -> Path:
     """A local path for what is to be uploaded to `path`, in a folder of this process that goes when it ends."""
-    return _folder(os.getpid()) / temporary_name(path.rpartition("/")[2])
-
-
-@lru_cache(maxsize=1)
-def _folder(process: int) -> Path:
-    folder = tempfile.mkdtemp(prefix=f"mad_prefect_{process}_")
-    atexit.register(_remove, process, folder)
-    return Path(folder)
-
-
-def _remove(process: int, folder: str) -> None:
-    if process == os.getpid():  # and not in one that was forked from it
-        shutil.rmtree(folder, ignore_errors=True)
+    return process_folder() / temporary_name(path.rpartition("/")[2])
 
 
 class StagedUpload(io.BufferedWriter):

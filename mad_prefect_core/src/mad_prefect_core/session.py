@@ -11,7 +11,6 @@ import contextlib
 import itertools
 import json
 import os
-import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -27,6 +26,7 @@ from mad_prefect_core.mounts import Location, locate
 from mad_prefect_core.paths import is_url, unescape_glob
 from mad_prefect_core.redaction import shorten_duckdb
 from mad_prefect_core.settings import get_settings
+from mad_prefect_core.temporary_folders import new_folder
 
 __all__ = [
     "DuckSession",
@@ -57,7 +57,7 @@ def _database(threads: int | None = None) -> duckdb.DuckDBPyConnection:
             settings = get_settings()
             # An in-memory database would spill into ./.tmp of whatever folder the process was started in.
             config: dict[str, Any] = {
-                "temp_directory": os.path.join(tempfile.gettempdir(), f"mad_prefect_{os.getpid()}"),
+                "temp_directory": str(new_folder()),  # two databases in one folder would write to the same files
                 "python_enable_replacements": False,  # no query may depend on a Python variable's name
             }
             if settings.duckdb_memory_limit:

@@ -14,6 +14,7 @@ from mad_prefect_core.errors import SchemaError
 from mad_prefect_core.runs.record import FragmentRecord
 from mad_prefect_core.runs.targets import ResultTarget
 from mad_prefect_core.session import DuckSession
+from mad_prefect_core.temporary_folders import process_folder
 
 __all__ = ["could_be_part", "fragment_record", "joined", "schema_of_all", "united"]
 
@@ -72,7 +73,7 @@ def _joined_for_reading(fragments: Sequence[DataFile]) -> Iterator[Path | None]:
     with ExitStack() as stack:
         path: Path | None = None
         with suppress(OSError):  # such as a small or read-only disk for temporary files
-            path = Path(stack.enter_context(TemporaryDirectory(prefix="mad-prefect-"))) / "fragments"
+            path = Path(stack.enter_context(TemporaryDirectory(dir=process_folder()))) / "fragments"
             path = path if joined(fragments, path) else None
         yield path
 

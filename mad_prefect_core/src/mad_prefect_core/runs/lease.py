@@ -24,7 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from mad_prefect_core.errors import AssetRunningError, LeaseLostError, MadPrefectError, StorageConflictError
 from mad_prefect_core.mounts import Location, default_mount
 from mad_prefect_core.paths import relative_key
-from mad_prefect_core.runs.process import Process
+from mad_prefect_core.process import Process
 from mad_prefect_core.settings import get_settings
 
 __all__ = ["Holder", "Lease", "lease_name"]

@@ -12,10 +12,10 @@ from importlib.metadata import version
 from mad_prefect_core.errors import MadPrefectError, OutcomeUnknownError, located
 from mad_prefect_core.mounts import default_mount, locate
 from mad_prefect_core.plugins import get_host
+from mad_prefect_core.process import Process
 from mad_prefect_core.runs.kept import readable_runs
 from mad_prefect_core.runs.lease import Holder, Lease
 from mad_prefect_core.runs.manifest import StoredManifest
-from mad_prefect_core.runs.process import Process
 from mad_prefect_core.runs.publish import Published, publish, settle
 from mad_prefect_core.runs.record import DataAssetRun, RunStatus
 from mad_prefect_core.runs.retention import Retention

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 from mad_prefect_core.errors import MadPrefectError
 from mad_prefect_core.mounts import locate
+from mad_prefect_core.process import Process
 from mad_prefect_core.runs.catalogue import names_in
 from mad_prefect_core.runs.lease import Holder, Lease
-from mad_prefect_core.runs.process import Process
 from mad_prefect_core.runs.sweep import files_left, sweep_left
 
 __all__ = ["LeftBehind", "left_behind", "sweep"]

@@ -1,0 +1,81 @@
+"""Where temporary files go: one private folder a process, with a name that nobody can guess.
+
+It is removed when the process ends. The folder of a process that was killed is removed by the next one that makes its
+own, which knows from the name what process it was of.
+"""
+
+from __future__ import annotations
+
+import atexit
+import hashlib
+import os
+import re
+import shutil
+import stat
+import tempfile
+import threading
+from contextlib import suppress
+from pathlib import Path
+
+from mad_prefect_core.process import Process
+
+__all__ = ["new_folder", "process_folder"]
+
+_NAME = re.compile(r"mad_prefect_(?P<pid>[0-9]+)_(?P<born>[0-9a-z]*)_(?P<place>[0-9a-f]{16})_[0-9a-z_]{8}")
+_lock = threading.Lock()
+_folders: dict[int, Path] = {}  # by process id: a forked child has a folder of its own
+
+
+def process_folder() -> Path:
+    """This process's folder, which no other user can enter. The first call removes those of processes that are gone."""
+    process = os.getpid()
+    if (folder := _folders.get(process)) is not None:
+        return folder
+    with _lock:
+        if process not in _folders:
+            _remove_those_of_dead_processes()
+            _folders[process] = Path(tempfile.mkdtemp(prefix=_prefix(Process.this())))
+        return _folders[process]
+
+
+def new_folder() -> Path:
+    """A new folder in it."""
+    return Path(tempfile.mkdtemp(dir=process_folder()))
+
+
+def _prefix(process: Process) -> str:
+    return f"mad_prefect_{process.pid}_{process.born}_{_digest(process.place)}_"
+
+
+def _digest(place: str) -> str:
+    return hashlib.sha256(place.encode()).hexdigest()[:16]
+
+
+def _remove_those_of_dead_processes() -> None:
+    with suppress(OSError), os.scandir(tempfile.gettempdir()) as entries:
+        for entry in entries:
+            if (match := _NAME.fullmatch(entry.name)) and _is_gone(match) and _is_our_folder(entry):
+                shutil.rmtree(entry.path, ignore_errors=True)
+
+
+def _is_gone(match: re.Match[str]) -> bool:
+    here = Process.this()
+    if match["place"] != _digest(here.place):
+        return False
+    return here.model_copy(update={"pid": int(match["pid"]), "born": match["born"]}).is_gone()
+
+
+def _is_our_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a folder, not a link to one, as this user's processes make it."""
+    with suppress(OSError):
+        found = entry.stat(follow_symlinks=False)
+        return stat.S_ISDIR(found.st_mode) and stat.S_IMODE(found.st_mode) == 0o700 and found.st_uid == os.geteuid()
+    return False
+
+
+@atexit.register
+def _remove_own() -> None:
+    """At the end of the process, after the functions that modules above this one have registered."""
+    with _lock:
+        if (folder := _folders.pop(os.getpid(), None)) is not None:
+            shutil.rmtree(folder, ignore_errors=True)
