@@ -192,7 +192,13 @@ class FsspecFileSystem(WritableFileSystem, WritableDeploymentStorage):
 
     @_also_async
     def read_data(self, path: str, encoding: str = "utf-8") -> Any:
-        """What `write_data` wrote: a list of dicts from Parquet or CSV, anything from JSON. Raises `ValueError`."""
+        """What `write_data` wrote: a list of dicts from Parquet or CSV, anything from JSON.
+
+        Dates, decimals, bytes, sets, UUIDs, paths and IP addresses in JSON keep their types. An object that names any
+        other class is read as the dict that it is: nothing that a file names is imported or called.
+
+        Raises `ValueError`, and `CorruptFileError` for JSON that is nested too deeply.
+        """
         return from_bytes(path, self._read(path), encoding=encoding)
 
     @_also_async
@@ -200,10 +206,11 @@ class FsspecFileSystem(WritableFileSystem, WritableDeploymentStorage):
         """Write data as its path's suffix says: Parquet, CSV, or else JSON. Returns the path written.
 
         Fields in the path, such as `orders/{id}.json`, are filled from `kwargs` and from `data` if it is a dict; a
-        list is there as `data`. A value is one segment of the path, whatever characters it has.
+        list is there as `data`. A value is one segment of the path, whatever characters it has. In JSON, models and
+        dataclasses are written as their fields, enums as their values.
 
         Raises `TemplateError` for a field that is not there, `PathError` for a value that would climb,
-        `UnsupportedDataError` for what can't be a table.
+        `UnsupportedDataError` for what can't be a table, and for a value that can't be written, such as a secret.
         """
         if isinstance(data, Mapping):
             path = _PathTemplate().vformat(path, (), {**kwargs, **data})

@@ -10,15 +10,15 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
-from prefect.serializers import JSONSerializer
 
-from mad_prefect_core.errors import UnsupportedDataError
+from mad_prefect_core.errors import UnsupportedDataError, located
+from mad_prefect_core.prefect_support.json_values import dump_json, load_json
 
 __all__ = ["from_bytes", "to_bytes"]
 
 
 def to_bytes(path: str, data: Any, *, indent: bool) -> bytes:
-    """`data` as what the suffix of `path` says: Parquet, CSV, or else JSON by Prefect's serializer.
+    """`data` as what the suffix of `path` says: Parquet, CSV, or else JSON.
 
     For Parquet and CSV, `data` is a list of dicts, a dict of columns, one dict of values, or anything that speaks
     the Arrow PyCapsule interface. CSV gets lists and dicts as JSON text. Raises `UnsupportedDataError`, and
@@ -31,7 +31,8 @@ def to_bytes(path: str, data: Any, *, indent: bool) -> bytes:
         case "csv":
             pyarrow.csv.write_csv(_flat(_table(data)), buffer)
         case _:
-            return JSONSerializer(dumps_kwargs={"indent": 4} if indent else {}).dumps(data)
+            with located(path=path):
+                return dump_json(data, indent=indent)
     return buffer.getvalue()
 
 
@@ -47,7 +48,8 @@ def from_bytes(path: str, content: bytes, *, encoding: str) -> Any:
         case "csv":
             return _read_csv(content, encoding).to_pylist()
         case _:
-            return JSONSerializer().loads(content)
+            with located(path=path):
+                return load_json(content.decode(encoding).removeprefix("\ufeff"))
 
 
 def _suffix(path: str) -> str:
