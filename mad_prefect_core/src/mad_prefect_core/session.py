@@ -9,10 +9,9 @@ from __future__ import annotations
 import atexit
 import contextlib
 import itertools
-import json
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import groupby
 from typing import Any, BinaryIO, TypeAlias, cast
@@ -21,7 +20,6 @@ import duckdb
 
 from mad_prefect_core.contracts.formats import Schema
 from mad_prefect_core.contracts.session import Parameters, Session
-from mad_prefect_core.errors import QueryError
 from mad_prefect_core.mounts import Location, locate
 from mad_prefect_core.paths import is_url, unescape_glob
 from mad_prefect_core.redaction import shorten_duckdb
@@ -35,8 +33,6 @@ __all__ = [
     "cast_to",
     "quote",
     "schema_of",
-    "select_from",
-    "table_names",
     "union_all",
 ]
 
@@ -59,6 +55,8 @@ def _database(threads: int | None = None) -> duckdb.DuckDBPyConnection:
             config: dict[str, Any] = {
                 "temp_directory": str(new_folder()),  # two databases in one folder would write to the same files
                 "python_enable_replacements": False,  # no query may depend on a Python variable's name
+                "autoinstall_known_extensions": False,  # no query fetches code
+                "autoload_known_extensions": False,
             }
             if settings.duckdb_memory_limit:
                 config["memory_limit"] = settings.duckdb_memory_limit
@@ -365,78 +363,3 @@ def union_all(session: Session, relations: Sequence[duckdb.DuckDBPyRelation]) ->
     if len(relations) == 1:
         return relations[0]
     return session.sql(" UNION ALL ".join(f"(FROM {session.view(relation)})" for relation in relations))
-
-
-def select_from(
-    session: DuckSession,
-    tables: Mapping[str, duckdb.DuckDBPyRelation],
-    query: str,
-    parameters: Parameters = None,
-    *,
-    main: str = "data",
-) -> duckdb.DuckDBPyRelation:
-    """A user's query over named relations.
-
-    `query` is a clause that goes on from `FROM data` ("WHERE id > 1", "SELECT a GROUP BY ALL"), or a whole
-    statement that gives rows. The names are common table expressions around it, so that no two queries on one
-    connection meet, and nothing but one statement gets through.
-
-    Raises `QueryError` with DuckDB's own words where it does not parse or bind.
-    """
-    text = _one_query(session, query, main)
-    if len(tables) == 1 and parameters is None and "$" not in text:  # else its parameters would meet the user's
-        source, parameters = session.source(tables[main])
-        named = f"{quote(main)} AS (\n{source}\n)"
-    else:
-        named = ", ".join(f"{quote(name)} AS (FROM {session.view(relation)})" for name, relation in tables.items())
-    try:
-        return session.sql(f"WITH {named} SELECT * FROM (\n{text}\n)", parameters)  # noqa: S608  the user's own SQL
-    except duckdb.Error as error:
-        shorten_duckdb(error)
-        raise QueryError(f"The query failed: {error}", hint=f"It was: {query.strip()}") from error
-
-
-def _one_query(session: DuckSession, query: str, main: str) -> str:
-    text = query.strip().rstrip(";").rstrip()
-    clause = f"FROM {quote(main)}\n{text}"
-    problems = []
-    for candidate in (clause, text):
-        try:
-            alone = session.connection.extract_statements(candidate)  # or a stray `)` would end the brackets below
-            inside = session.connection.extract_statements(f"FROM (\n{candidate}\n)")
-        except duckdb.Error as error:
-            problems.append(error)
-            continue
-        if len(alone) == len(inside) == 1:
-            return candidate
-    whole = text.split(None, 1)[0].upper() in ("SELECT", "WITH", "FROM", "VALUES", "PIVOT", "(") if text else False
-    problem = problems[-1 if whole else 0] if problems else "more than one statement"
-    raise QueryError(
-        f"The query does not parse: {problem}",
-        hint="Give a clause that goes on from FROM data, or one whole SELECT … FROM data.",
-    )
-
-
-def table_names(session: DuckSession, query: str, main: str = "data") -> set[str]:
-    """The tables that a user's query reads, those it names itself in WITH left out.
-
-    Empty for the few statements that DuckDB can't take apart (PIVOT); they read `data` all the same.
-    """
-    tree = session.sql("SELECT json_serialize_sql($1)", [f"FROM (\n{_one_query(session, query, main)}\n)"]).fetchall()
-    tables: set[str] = set()
-    named: set[str] = set()
-    _walk(json.loads(tree[0][0]), tables, named)
-    return tables - named
-
-
-def _walk(node: Any, tables: set[str], named: set[str]) -> None:
-    if isinstance(node, list):
-        for item in node:
-            _walk(item, tables, named)
-    elif isinstance(node, dict):
-        if node.get("type") == "BASE_TABLE" and not node.get("schema_name"):
-            tables.add(node["table_name"])
-        if isinstance(ctes := node.get("cte_map"), dict):
-            named.update(entry["key"] for entry in ctes.get("map", ()))
-        for value in node.values():
-            _walk(value, tables, named)

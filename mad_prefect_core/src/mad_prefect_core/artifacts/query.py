@@ -12,7 +12,8 @@ from mad_prefect_core.artifacts.scan import scan_files
 from mad_prefect_core.contracts import Artifact, ReadOptions, Schema
 from mad_prefect_core.duckdb_files import register_mad
 from mad_prefect_core.errors import CorruptFileError, QueryError, ResultGoneError
-from mad_prefect_core.session import DuckSession, Relation, select_from
+from mad_prefect_core.queries import select_from
+from mad_prefect_core.session import DuckSession, Relation
 from mad_prefect_core.threads import in_thread
 
 if TYPE_CHECKING:

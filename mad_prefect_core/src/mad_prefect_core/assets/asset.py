@@ -33,10 +33,11 @@ from mad_prefect_core.contracts import Artifact, Asset, ReadOptions
 from mad_prefect_core.errors import ArgumentError, QueryError, ResultGoneError, located
 from mad_prefect_core.paths import relative_key, split_url
 from mad_prefect_core.plugins import get_host
+from mad_prefect_core.queries import table_names
 from mad_prefect_core.runs.history import History
 from mad_prefect_core.runs.manifest import read_manifest
 from mad_prefect_core.runs.retention import Retention
-from mad_prefect_core.session import DuckSession, Relation, table_names
+from mad_prefect_core.session import Relation
 from mad_prefect_core.threads import in_thread, run_sync
 
 __all__ = ["CACHE_FIRST_CACHE_EXPIRATION", "DataAsset"]
@@ -265,8 +266,7 @@ class DataAsset(WithHistory, Generic[P, R]):
     async def _tables(self, query_str: str | None, given: Mapping[str, Any]) -> dict[str, Any]:
         found: dict[str, Any] = dict(given)
         if query_str and _may_name_assets(query_str):
-            with DuckSession() as session:
-                wanted = table_names(session, query_str) - {"data", *given}
+            wanted = table_names(query_str) - {"data", *given}
             found |= {name: asset for name in wanted if (asset := _asset_named(name)) is not None}
         return {name: await _read(table) for name, table in found.items()}
 

@@ -1,0 +1,180 @@
+"""SQL that users give: parsed, checked, and run over named relations.
+
+A query is code of the process that runs it: it may read any file that the process may read. What it may not do is
+change the process for other queries. `untrusted` is the module for queries of people who may not read everything.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import duckdb
+
+from mad_prefect_core.contracts.session import Parameters
+from mad_prefect_core.errors import QueryError
+from mad_prefect_core.redaction import shorten_duckdb
+from mad_prefect_core.session import DuckSession, quote
+from mad_prefect_core.sql_functions import EVALUATING, PURE, PURE_TABLES, READING_TABLES
+
+__all__ = ["ParsedQuery", "functions_of", "nodes_of", "parse_query", "query_tree", "select_from", "table_names"]
+
+_HARMLESS = PURE | EVALUATING | PURE_TABLES | READING_TABLES
+_READING_NODES = {"SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE", "CTE_NODE"}
+
+
+@dataclass(frozen=True)
+class ParsedQuery:
+    """A user's query as one whole statement that only reads."""
+
+    text: str
+    tables: frozenset[str]
+    """The tables it reads, those it names itself in WITH left out. Empty for the few statements that DuckDB can't
+    serialize (PIVOT without IN); they read the main table all the same."""
+    unknown: frozenset[str] = frozenset()
+    """Functions that are on no list here: a plugin's, a newer DuckDB's, or none."""
+    expands: bool = False
+    """Whether DuckDB runs several statements for it, which then take no parameters."""
+
+
+def select_from(
+    session: DuckSession,
+    tables: Mapping[str, duckdb.DuckDBPyRelation],
+    query: str,
+    parameters: Parameters = None,
+    *,
+    main: str = "data",
+) -> duckdb.DuckDBPyRelation:
+    """Run a user's query over named relations.
+
+    `query` is a clause that goes on from `FROM data` ("WHERE id > 1", "SELECT a GROUP BY ALL"), or a whole
+    statement that gives rows. The names are common table expressions around it, so that no two queries on one
+    connection meet, and nothing but one statement gets through.
+
+    Raises `QueryError` if it does not parse or bind, or calls a function that changes the process.
+    """
+    parsed = parse_query(query, main)
+    _refuse_functions(parsed.unknown & _with_effects(session, parsed.unknown))
+    text = parsed.text
+    if (
+        len(tables) == 1 and parameters is None and "$" not in text and not parsed.expands
+    ):  # else its parameters would meet the user's
+        source, parameters = session.source(tables[main])
+        named = f"{quote(main)} AS (\n{source}\n)"
+    else:
+        named = ", ".join(f"{quote(name)} AS (FROM {session.view(relation)})" for name, relation in tables.items())
+    try:
+        return session.sql(f"WITH {named} SELECT * FROM (\n{text}\n)", parameters)  # noqa: S608  the user's own SQL
+    except duckdb.Error as error:
+        shorten_duckdb(error)
+        raise QueryError(f"The query failed: {error}", hint=f"It was: {query.strip()}") from error
+
+
+def table_names(query: str, main: str = "data") -> frozenset[str]:
+    """The tables that a user's query reads, those it names itself in WITH left out. Raises `QueryError`."""
+    return parse_query(query, main).tables
+
+
+@lru_cache(maxsize=256)
+def parse_query(query: str, main: str = "data") -> ParsedQuery:
+    """Parse a clause or statement. Raises `QueryError` if it is not one query that only reads."""
+    with DuckSession() as session:
+        text = _one_query(session, query, main)
+        tree = query_tree(session, f"FROM (\n{text}\n)")
+        if tree is None:
+            _refuse_functions(_words_called(text) & _with_effects(session))
+            return ParsedQuery(text, frozenset(), expands=True)
+    writing = {node["type"] for node in nodes_of(tree) if str(node.get("type")).endswith("_NODE")} - _READING_NODES
+    if writing:
+        kind = min(writing).removesuffix("_NODE").removesuffix("_QUERY")
+        raise QueryError(f"The query contains {kind}, which writes", hint="Queries here read only.")
+    functions = frozenset(functions_of(tree))
+    return ParsedQuery(text, _tables(tree), frozenset(name for name in functions - _HARMLESS if name.isidentifier()))
+
+
+def query_tree(session: DuckSession, text: str) -> Any:
+    """The statement as DuckDB parses it, in JSON; None for one that DuckDB can't serialize."""
+    tree = json.loads(session.sql("SELECT json_serialize_sql($1)", [text]).fetchall()[0][0])
+    return None if tree["error"] else tree
+
+
+def nodes_of(tree: Any) -> Iterator[dict[str, Any]]:
+    """Every object in a statement's tree."""
+    pending = [tree]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, dict):
+            yield node
+            pending.extend(node.values())
+        elif isinstance(node, list):
+            pending.extend(node)
+
+
+def functions_of(tree: Any) -> Iterator[str]:
+    """The functions that a statement calls, in lower case: SQL's names know no case."""
+    return (str(node["function_name"]).lower() for node in nodes_of(tree) if "function_name" in node)
+
+
+def _tables(tree: Any) -> frozenset[str]:
+    tables: set[str] = set()
+    named: set[str] = set()
+    for node in nodes_of(tree):
+        if node.get("type") == "BASE_TABLE" and not node.get("schema_name"):
+            tables.add(node["table_name"])
+        if isinstance(ctes := node.get("cte_map"), dict):
+            named.update(entry["key"] for entry in ctes.get("map", ()))
+    return frozenset(tables - named)
+
+
+def _refuse_functions(names: frozenset[str]) -> None:
+    if names:
+        raise QueryError(
+            f"The query calls {min(names)}(), which runs other SQL or has effects outside the query",
+            hint="Leave it out; change DuckDB's settings by MAD_PREFECT_DUCKDB_… or on a connection of your own.",
+        )
+
+
+def _with_effects(session: DuckSession, names: frozenset[str] | None = None) -> frozenset[str]:
+    """DuckDB's own functions that may have effects, among `names` if given.
+
+    Of a newer DuckDB these are all table functions that are not listed, and all functions that DuckDB calls volatile.
+    """
+    if names is not None and not names:
+        return frozenset()
+    rows = session.sql(
+        "SELECT DISTINCT lower(function_name) FROM duckdb_functions() WHERE internal AND function_type <> 'pragma' "
+        "AND (function_type IN ('table', 'table_macro') OR stability = 'VOLATILE' OR starts_with(function_name, '__') "
+        "OR function_name = 'json_serialize_plan') AND ($1 IS NULL OR list_contains($1, lower(function_name)))",
+        [None if names is None else sorted(names)],
+    )
+    return frozenset(name for (name,) in rows.fetchall()) - _HARMLESS
+
+
+def _words_called(text: str) -> frozenset[str]:
+    """Each word of a text that a bracket or a comment follows: all names of functions are among them."""
+    return frozenset(re.findall(r"(\w+)(?=[\"\s\x80-\U0010ffff]*[(/-])", text.lower()))
+
+
+def _one_query(session: DuckSession, query: str, main: str) -> str:
+    text = query.strip().rstrip(";").rstrip()
+    clause = f"FROM {quote(main)}\n{text}"
+    problems = []
+    for candidate in (clause, text):
+        try:
+            alone = session.connection.extract_statements(candidate)  # or a stray `)` would end the brackets below
+            inside = session.connection.extract_statements(f"FROM (\n{candidate}\n)")
+        except duckdb.Error as error:
+            problems.append(error)
+            continue
+        if len(alone) == len(inside) == 1:
+            return candidate
+    whole = text.split(None, 1)[0].upper() in ("SELECT", "WITH", "FROM", "VALUES", "PIVOT", "(") if text else False
+    problem = problems[-1 if whole else 0] if problems else "more than one statement"
+    raise QueryError(
+        f"The query does not parse: {problem}",
+        hint="Give a clause that goes on from FROM data, or one whole SELECT … FROM data.",
+    )
