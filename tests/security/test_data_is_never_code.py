@@ -231,7 +231,9 @@ def test_a_run_record_is_read_as_a_record_whatever_class_it_names(base: Path) ->
         assert type(run) is DataAssetRun
         manifest = next(base.rglob("manifest.json"))
         manifest.write_text(json.dumps({**json.loads(manifest.read_text()), "__class__": name, "data": {}}))
-        assert rows.query_sync().fetchall() == [(1,)]  # type: ignore[union-attr]
+        found = rows.query_sync()
+        assert found is not None
+        assert found.fetchall() == [(1,)]
 
 
 def test_a_capability_card_is_read_as_a_card_whatever_class_it_names() -> None:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Secret, SecretBytes, SecretStr
 
 __all__ = ["Options", "ReadOptions"]
 
@@ -19,6 +23,25 @@ class Options(BaseModel):
     def explicit(self) -> dict[str, object]:
         """Only the fields that the user set, by name."""
         return self.model_dump(exclude_unset=True)
+
+    def fingerprint(self) -> str:
+        """A digest that differs where any option does, also within secrets: what a cache of clients goes by.
+
+        An object that is no plain value is known by its identity, so whoever keeps the digest keeps the options too.
+        """
+        return hashlib.sha256(repr(_revealed(dict(self))).encode()).hexdigest()
+
+
+def _revealed(value: Any) -> object:
+    if isinstance(value, Secret | SecretStr | SecretBytes):
+        return "secret", _revealed(value.get_secret_value())
+    if isinstance(value, Mapping):
+        return [(_revealed(name), _revealed(item)) for name, item in value.items()]
+    if isinstance(value, list | tuple):
+        return [_revealed(item) for item in value]
+    if type(value) in (str, bytes, int, float, bool, type(None)):
+        return value
+    return type(value).__qualname__, id(value)
 
 
 class ReadOptions(Options):

@@ -7,7 +7,6 @@ import functools
 import re
 import shutil
 import string
-import threading
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar, cast
@@ -15,7 +14,6 @@ from typing import Any, ClassVar, TypeVar, cast
 from fsspec.implementations.local import LocalFileSystem
 from prefect.blocks.fields import SecretDict
 from prefect.filesystems import WritableDeploymentStorage, WritableFileSystem
-from prefect.settings import get_current_settings
 from prefect.utilities.filesystem import filter_files
 from pydantic import ConfigDict
 
@@ -24,6 +22,7 @@ from mad_prefect_core.mounts import Location, Mount, checked_folder, mount
 from mad_prefect_core.paths import escape_glob, relative_key, safe_segment
 from mad_prefect_core.plugins import get_host
 from mad_prefect_core.prefect_support.data_files import from_bytes, to_bytes
+from mad_prefect_core.prefect_support.saved import saved_block
 from mad_prefect_core.settings import get_settings
 
 __all__ = ["FsspecFileSystem", "get_fs", "load_block"]
@@ -358,20 +357,12 @@ class _PathTemplate(string.Formatter):
         return safe_segment(super().format_field(value, format_spec))
 
 
-_blocks: dict[tuple[str, str | None], FsspecFileSystem] = {}
-_loading = threading.Lock()
-
-
 def load_block(name: str) -> FsspecFileSystem:
-    """A saved block, loaded once per name and Prefect server. Blocks the calling thread, also that of an event loop.
+    """A saved block, as it was a minute ago at most. Blocks the calling thread, also that of an event loop.
 
     Raises `ValueError` if there is no block of that name.
     """
-    key = (name, get_current_settings().api.url)
-    with _loading:
-        if key not in _blocks:
-            _blocks[key] = cast(FsspecFileSystem, FsspecFileSystem.load(name, _sync=True))  # type: ignore[call-arg]
-        return _blocks[key]
+    return saved_block(FsspecFileSystem, name)
 
 
 async def get_fs() -> FsspecFileSystem:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import types
 from collections.abc import Mapping
-from typing import Any, ClassVar, Self, Union, cast, get_args, get_origin
+from typing import Any, ClassVar, Self, Union, get_args, get_origin
 
 from prefect.blocks.core import Block
 from pydantic import TypeAdapter, ValidationError
+
+from mad_prefect_core.prefect_support.saved import saved_block
 
 __all__ = ["EnvBlock"]
 
@@ -29,8 +32,6 @@ class EnvBlock(Block):
     prefix: ClassVar[str | None] = None
     """What the variables' names begin with, in any case of letters; the name of the class if None."""
 
-    _instance: ClassVar[Any] = None
-
     @classmethod
     def resolve_prefix(cls) -> str:
         """The prefix in force, in upper case. A field named `prefix` with a default counts too."""
@@ -39,22 +40,18 @@ class EnvBlock(Block):
 
     @classmethod
     async def from_env(cls, env_vars: Mapping[str, str] | None = None) -> Self:
-        """The block, made or loaded once per class.
+        """The block, as the variables are now. A saved block is as it was a minute ago at most.
 
         Args:
             env_vars: Where to look instead of in the environment.
 
         Raises `ValueError` naming the variable that is missing or can't be what its field is; never its value.
         """
-        if "_instance" in vars(cls) and cls._instance is not None:
-            return cast(Self, cls._instance)
         variables = os.environ if env_vars is None else env_vars
         prefix = cls.resolve_prefix()
         if name := variables.get(f"{prefix}_CREDENTIAL_BLOCK_NAME"):
-            cls._instance = await cls.aload(name)
-        else:
-            cls._instance = cls(**_values(cls, prefix, variables))
-        return cast(Self, cls._instance)
+            return await asyncio.to_thread(saved_block, cls, name)
+        return cls(**_values(cls, prefix, variables))
 
 
 def _values(block: type[EnvBlock], prefix: str, variables: Mapping[str, str]) -> dict[str, Any]:

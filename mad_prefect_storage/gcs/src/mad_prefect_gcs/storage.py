@@ -90,7 +90,8 @@ def _client(options: GCSOptions) -> GCSFiles:
     from mad_prefect_gcs.client import GCSFiles  # noqa: PLC0415  two seconds, which listing plugins must not cost
 
     environment = sorted((name, value) for name, value in os.environ.items() if name.startswith(_ENVIRONMENT))
-    key = os.getpid(), hashlib.sha256(repr((_revealed(options), environment)).encode()).hexdigest()
+    said = repr((options.fingerprint(), environment, _account(options.credentials)))
+    key = os.getpid(), hashlib.sha256(said.encode()).hexdigest()
     with _lock:
         if key not in _clients:
             _clients[key] = GCSFiles(options)
@@ -100,9 +101,10 @@ def _client(options: GCSOptions) -> GCSFiles:
         return _clients[key]
 
 
-def _revealed(options: GCSOptions) -> list[Any]:
-    """What tells options apart. A block is known by its identity: the client that is kept holds on to it."""
-    block = options.credentials
-    token = options.token.get_secret_value() if options.token else None
-    said = {**dict(options), "credentials": block if isinstance(block, str | None) else id(block), "token": token}
-    return sorted(said.items())
+def _account(credentials: Any) -> str | None:
+    """Where a block that is known by its name is loaded from: the name means another one elsewhere."""
+    if not isinstance(credentials, str):
+        return None
+    from mad_prefect_core.prefect_support.saved import prefect_account  # noqa: PLC0415  Prefect takes a second to import
+
+    return prefect_account()

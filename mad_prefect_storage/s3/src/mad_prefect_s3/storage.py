@@ -95,7 +95,8 @@ def _client(options: S3Options) -> S3Files:
     from mad_prefect_s3.client import S3Files  # noqa: PLC0415  half a second, which listing plugins must not cost
 
     environment = sorted((name, value) for name, value in os.environ.items() if name.startswith("AWS_"))
-    key = os.getpid(), hashlib.sha256(repr((_revealed(options), environment)).encode()).hexdigest()
+    said = repr((options.fingerprint(), environment, _account(options.credentials)))
+    key = os.getpid(), hashlib.sha256(said.encode()).hexdigest()
     with _lock:
         if key not in _clients:
             _clients[key] = S3Files(options)
@@ -105,9 +106,10 @@ def _client(options: S3Options) -> S3Files:
         return _clients[key]
 
 
-def _revealed(options: S3Options) -> list[tuple[str, Any]]:
-    """What tells options apart. A block is known by its identity: the client that is kept holds on to it."""
-    said = {name: value for name, value in options if name != "credentials"}
-    block = options.credentials
-    said["credentials"] = block if isinstance(block, str | None) else id(block)
-    return [(n, v.get_secret_value() if hasattr(v, "get_secret_value") else v) for n, v in said.items()]
+def _account(credentials: Any) -> str | None:
+    """Where a block that is known by its name is loaded from: the name means another one elsewhere."""
+    if not isinstance(credentials, str):
+        return None
+    from mad_prefect_core.prefect_support.saved import prefect_account  # noqa: PLC0415  Prefect takes a second to import
+
+    return prefect_account()
