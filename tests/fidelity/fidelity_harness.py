@@ -117,6 +117,21 @@ An asset's rows go through a fragment file and a result file. What a run stored 
 back with the value and the type that it had, whatever the two formats are, or the run is refused with an error that
 names the column. Nothing is changed on the way without a word.
 
+## How types are chosen
+
+A column's type is decided by all of its values, and not by how they came: the same rows have the same types, and are
+refused alike, in one batch or in many, in any order of batches. Only a batch of rows none of which has a key is refused
+by itself. For numbers:
+
+| a column holds | it is |
+|---|---|
+| integers | `BIGINT`; `UBIGINT` if none is negative and one is beyond it; `DECIMAL(38,0)` if one is beyond both |
+| integers and floats | `DOUBLE`; refused if an integer is beyond 2**53 |
+| decimals, also with integers | `DECIMAL` with the most digits any has before, and after, the point: 38 at most |
+| floats and decimals | refused |
+
+Columns that came as columns (Arrow, a frame) count with all that their type can hold.
+
 ## What text is taken for
 
 JSON and CSV hold dates and times as text, and mad-prefect 2.x let DuckDB infer them. The same is done still, unless

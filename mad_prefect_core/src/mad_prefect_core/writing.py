@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from mad_prefect_core.batch.growth import settled, unify
+from mad_prefect_core.batch.growth import SchemaGrowth, settled
 from mad_prefect_core.contracts import Batch, Format, FormatWriter, Schema, Session
 from mad_prefect_core.paths import escape_glob
 from mad_prefect_core.session import cast_to, schema_of, union_all
@@ -36,14 +36,23 @@ class ExportWriter(FormatWriter):
         self._path = path
         self._options = options
         self._suffix = suffix
-        self._schema = pa.schema([])
+        self._growth = SchemaGrowth()
         self._parts: list[tuple[Path, Schema]] = []
 
     def write(self, batch: Batch) -> None:
-        self._schema = unify(self._schema, batch.schema)
+        self._growth.add(batch.schema, batch.text, batch.numbers)
+        if self.extend_part(batch):
+            return
         part = self._path.with_name(f"{self._path.name}.{len(self._parts)}")
         self._parts.append((part, {}))
         self._parts[-1] = part, self.write_part(batch, part)
+
+    def extend_part(self, batch: Batch) -> bool:
+        """Add one batch to the part that was written last, if that is quicker than a part of its own; whether it was.
+
+        None can be extended here. A format that has a way overrides this.
+        """
+        return False
 
     def write_part(self, batch: Batch, path: Path) -> Schema:
         """Write one batch to a file of its own, and say what is in it.
@@ -62,7 +71,7 @@ class ExportWriter(FormatWriter):
         if len(self._parts) == 1:
             os.replace(self._parts.pop()[0], self._path)
             return
-        wanted = duckdb_schema(self._session, self._schema)
+        wanted = duckdb_schema(self._session, self._growth.result())
         read = self._format.read_back(self._options)
         relations = [
             cast_to(

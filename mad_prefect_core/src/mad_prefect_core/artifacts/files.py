@@ -244,7 +244,7 @@ class _OpenFile:
 
     def write(self, batch: Batch) -> None:
         try:
-            self._growth.add(batch.schema, batch.text, batch.wide)
+            self._growth.add(batch.schema, batch.text, batch.numbers)
         except SchemaError as error:
             error.batch = getattr(batch, "item", error.batch)
             raise
@@ -310,7 +310,7 @@ def unified_schema(session: DuckSession, files: Sequence[DataFile], options: For
         if file.growth is None:
             return None
         seen.append(file.growth)
-        named |= declared[file.format.name].of(file.growth.schema.names)
+        named |= declared[file.format.name].of(file.growth.names)
         infers.update(options.infers_text(file.format))
     growth = SchemaGrowth(named)
     for part in seen:

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from mad_prefect_core.batch.growth import settled
 from mad_prefect_core.batch.infer import infer_rows
+from mad_prefect_core.batch.numbers import Numbers
 from mad_prefect_core.batch.values import Path
 from mad_prefect_core.errors import UnsupportedDataError, UnsupportedValueError
 
@@ -29,10 +30,10 @@ class RowBatch:
         self._columns, self._rows = infer_rows(rows, declared)
         self.schema = pa.schema([(name, column.type) for name, column in self._columns.items()])
         self.text: dict[Path, str] = {}
-        self.wide: set[Path] = set()
+        self.numbers: dict[Path, Numbers] = {}
         for column in self._columns.values():
             self.text |= column.text
-            self.wide |= column.wide
+            self.numbers |= column.numbers
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -121,7 +122,7 @@ class ColumnBatch:
             self._data = pa.RecordBatchReader.from_batches(readable, _watched(self._data, self._raised))
         self.schema = readable
         self.text: dict[Path, str] = {}
-        self.wide: set[Path] = set()
+        self.numbers: dict[Path, Numbers] = {}
 
     @property
     def problem(self) -> Exception | None:

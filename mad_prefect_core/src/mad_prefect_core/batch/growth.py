@@ -8,11 +8,12 @@ from typing import Any
 
 import pyarrow as pa
 
+from mad_prefect_core.batch.numbers import Numbers
 from mad_prefect_core.batch.text import TEXT
 from mad_prefect_core.batch.values import Path, column_name
 from mad_prefect_core.errors import SchemaError
 
-__all__ = ["SchemaGrowth", "settled", "unify", "unify_types"]
+__all__ = ["SchemaGrowth", "settled"]
 
 _TEXT_TYPES: Mapping[str, pa.DataType] = {
     "DATE": pa.date32(),
@@ -24,68 +25,103 @@ _TEXT_TYPES: Mapping[str, pa.DataType] = {
     "DOUBLE": pa.float64(),
     "BOOLEAN": pa.bool_(),
 }
-_MAX_DIGITS = 38
 _KNOWN = 16  # schemas for which answers are kept: the batches of a run usually have one, else perhaps many wide ones
+_NO_NUMBERS: Mapping[Path, Numbers] = {}
 
 
 class SchemaGrowth:
-    """The schema so far. `add` each batch in order; one that does not fit raises, and nothing has changed.
+    """The schema so far. `add` each batch; one that does not fit raises, and nothing has changed.
+
+    In whatever batches rows come, the outcome is that of all of them in one: what batches need is joined, place by
+    place, and only what is joined decides on types.
 
     Args:
         declared: Columns whose type the user has named; they may hold anything.
     """
 
     def __init__(self, declared: Collection[str] = ()) -> None:
-        self.schema = pa.schema([])
+        self._schema = pa.schema([])
         self._declared = declared
         self._text: dict[Path, str] = {}
-        self._wide: set[Path] = set()
+        self._numbers: dict[Path, Numbers] = {}
         self._batches = 0
-        self._last: tuple[pa.Schema, Mapping[Path, str]] | None = None  # a batch like it changes nothing
+        self._last: tuple[Any, ...] | None = None  # a batch like it changes nothing
 
-    def add(self, schema: pa.Schema, text: Mapping[Path, str], wide: Collection[Path] = ()) -> None:
+    @property
+    def names(self) -> list[str]:
+        """The columns, in order of appearance."""
+        return list(self._schema.names)
+
+    def add(self, schema: pa.Schema, text: Mapping[Path, str], numbers: Mapping[Path, Numbers] = _NO_NUMBERS) -> None:
         """Take a batch's schema in. Raises `SchemaError` naming column, types and batch.
 
-        `text` says what its strings look like, `wide` where it has integers beyond 2**53, by place.
+        `text` says what its strings look like, by place; `numbers` what its numbers need, where that is less than what
+        their type in `schema` can hold.
         """
-        if not wide and (schema, text) == self._last:
+        if (schema, text, numbers) == self._last:
             self._batches += 1
             return
         given = schema
         if self._declared:
             given = pa.schema([pa.field(f.name, pa.null()) if f.name in self._declared else f for f in schema])
         try:
-            grown = unify(self.schema, given)
-            for path in self._wide.union(wide):
-                if pa.types.is_floating(_type_at(grown, path)):
-                    raise SchemaError(
-                        "One batch holds floats, another integers beyond 2**53, which a float can't hold exactly",
-                        column=column_name(path),
-                        hint="Use decimal.Decimal, or integers alone.",
-                    )
+            joined = {
+                path: numbers.get(path, needed) if (known := self._numbers.get(path)) is None
+                else known.join(numbers.get(path, needed))
+                for path, needed in _numbers_in(given).items()
+            }  # fmt: skip
+            changed = {path: needed for path, needed in joined.items() if self._numbers.get(path, needed) != needed}
+            grown = _unify(self._schema, given)
+            if changed:
+                grown = _with_types(grown, {path: needed.type(path) for path, needed in changed.items()})
         except SchemaError as error:
             error.batch = self._batches
             raise
-        self.schema = grown
-        self._wide.update(wide)
+        self._schema = grown
+        self._numbers |= joined
         for path in _strings_in(schema):
             kind = text.get(path, TEXT)
             if self._text.setdefault(path, kind) != kind:
                 self._text[path] = TEXT
         self._batches += 1
-        self._last = schema, dict(text)
+        self._last = schema, text, numbers
 
     def join(self, other: SchemaGrowth) -> None:
         """Take in all that another has seen. Raises `SchemaError` as `add` does."""
-        text = {path: other._text.get(path, TEXT) for path in _strings_in(other.schema)}
-        self.add(other.schema, text, other._wide)
+        text = {path: other._text.get(path, TEXT) for path in _strings_in(other._schema)}
+        self.add(other._schema, text, other._numbers)
 
     def result(self, infers_text: Collection[str] = ()) -> pa.Schema:
         """The schema of all batches: strings that all look like one of `infers_text` are of that type."""
-        text = {path: kind for path, kind in self._text.items() if kind in infers_text}
-        if not text:
-            return settled(self.schema)
-        return settled(pa.schema([pa.field(f.name, _with_text(f.type, (f.name,), text)) for f in self.schema]))
+        text = {path: _TEXT_TYPES[kind] for path, kind in self._text.items() if kind in infers_text}
+        return settled(_with_types(self._schema, text) if text else self._schema)
+
+
+@lru_cache(_KNOWN)
+def _numbers_in(schema: pa.Schema) -> Mapping[Path, Numbers]:
+    """What numbers need of which no more is known than their types, by place."""
+    found: dict[Path, Numbers] = {}
+
+    def look(kind: pa.DataType, path: Path) -> None:
+        if (numbers := Numbers.of_type(kind)) is not None:
+            found[path] = numbers
+        for part, member in _members(kind):
+            look(member, (*path, part))
+
+    for column in schema:
+        look(column.type, (column.name,))
+    return found
+
+
+def _members(kind: pa.DataType) -> list[tuple[str, pa.DataType]]:
+    """The types inside a type, each with its part of a path."""
+    if pa.types.is_struct(kind):
+        return [(member.name, member.type) for member in kind]
+    if _is_list(kind):
+        return [("[]", kind.value_type)]
+    if pa.types.is_map(kind):
+        return [("key", kind.key_type), ("value", kind.item_type)]
+    return []
 
 
 @lru_cache(_KNOWN)
@@ -106,14 +142,7 @@ def _strings_in(schema: pa.Schema) -> tuple[Path, ...]:
     return tuple(found)
 
 
-def _type_at(schema: pa.Schema, path: Path) -> pa.DataType:
-    kind = schema.field(path[0]).type
-    for part in path[1:]:
-        kind = kind.value_type if part == "[]" else kind.field(part).type
-    return kind
-
-
-def unify(one: pa.Schema, other: pa.Schema) -> pa.Schema:
+def _unify(one: pa.Schema, other: pa.Schema) -> pa.Schema:
     """All columns of both, in order of appearance, each as wide as the two need. Raises `SchemaError`."""
     if one.equals(other):
         return one
@@ -132,33 +161,32 @@ def unify(one: pa.Schema, other: pa.Schema) -> pa.Schema:
             )
         seen.add(field.name)
         before = fields.get(field.name)
-        fields[field.name] = field.type if before is None else unify_types(before, field.type, (field.name,))
+        fields[field.name] = field.type if before is None else _unify_types(before, field.type, (field.name,))
     return pa.schema(list(fields.items()))
 
 
-def unify_types(one: pa.DataType, other: pa.DataType, path: Path) -> pa.DataType:
+def _unify_types(one: pa.DataType, other: pa.DataType, path: Path) -> pa.DataType:
     """The narrowest type that holds every value of both exactly. Raises `SchemaError` where there is none.
 
-    Whether integers beyond 2**53 meet floats is not seen here: it depends on the values, and is checked where the
-    two are brought together.
+    Of numbers it is only seen that both are some: `Numbers` decides on their type.
     """
-    if one.equals(other):
+    if one.equals(other) or (Numbers.of_type(one) and Numbers.of_type(other)):
         return one
     if pa.types.is_null(one) or pa.types.is_null(other):
         return other if pa.types.is_null(one) else one
     if pa.types.is_struct(one) and pa.types.is_struct(other):
         return pa.struct(list(_unify_members(one, other, path)))
     if pa.types.is_fixed_size_list(one) and pa.types.is_fixed_size_list(other) and one.list_size == other.list_size:
-        return pa.list_(unify_types(one.value_type, other.value_type, (*path, "[]")), one.list_size)
+        return pa.list_(_unify_types(one.value_type, other.value_type, (*path, "[]")), one.list_size)
     if _is_list(one) and _is_list(other):
-        return pa.list_(unify_types(one.value_type, other.value_type, (*path, "[]")))
+        return pa.list_(_unify_types(one.value_type, other.value_type, (*path, "[]")))
     if pa.types.is_map(one) and pa.types.is_map(other):
-        key = unify_types(one.key_type, other.key_type, (*path, "key"))
-        return pa.map_(key, unify_types(one.item_type, other.item_type, (*path, "value")))
+        key = _unify_types(one.key_type, other.key_type, (*path, "key"))
+        return pa.map_(key, _unify_types(one.item_type, other.item_type, (*path, "value")))
     for is_kind, wide in ((_is_string, pa.string()), (_is_binary, pa.binary()), (pa.types.is_date, pa.date32())):
         if is_kind(one) and is_kind(other):
             return wide
-    if (widened := _numeric(one, other) or _temporal(one, other)) is not None:
+    if (widened := _temporal(one, other)) is not None:
         return widened
     raise SchemaError(
         f"One batch holds {one}, another {other}, which no type keeps both of exactly",
@@ -178,7 +206,7 @@ def _unify_members(one: pa.StructType, other: pa.StructType, path: Path) -> Any:
                 column=column_name((*path, field.name)),
             )
         before = types.get(field.name)
-        types[field.name] = field.type if before is None else unify_types(before, field.type, (*path, field.name))
+        types[field.name] = field.type if before is None else _unify_types(before, field.type, (*path, field.name))
     return types.items()
 
 
@@ -202,32 +230,6 @@ def _is_binary(kind: pa.DataType) -> bool:
         or pa.types.is_binary_view(kind)
         or pa.types.is_fixed_size_binary(kind)
     )
-
-
-def _digits(kind: pa.DataType) -> tuple[int, int] | None:
-    """Digits before and after the point that the type may hold."""
-    if pa.types.is_decimal(kind):
-        return kind.precision - kind.scale, kind.scale
-    if pa.types.is_integer(kind):
-        return {8: 3, 16: 5, 32: 10, 64: 19 if pa.types.is_signed_integer(kind) else 20}[kind.bit_width], 0
-    return None
-
-
-def _numeric(one: pa.DataType, other: pa.DataType) -> pa.DataType | None:
-    if pa.types.is_integer(one) and pa.types.is_integer(other):
-        signed = {bool(pa.types.is_signed_integer(kind)) for kind in (one, other)}
-        if len(signed) == 1:
-            return max(one, other, key=lambda kind: kind.bit_width)
-        unsigned = next(kind for kind in (one, other) if pa.types.is_unsigned_integer(kind))
-        needed = max(2 * unsigned.bit_width, one.bit_width, other.bit_width)
-        return {16: pa.int16(), 32: pa.int32(), 64: pa.int64()}.get(needed) or pa.decimal128(20, 0)
-    if all(pa.types.is_integer(kind) or pa.types.is_floating(kind) for kind in (one, other)):
-        return pa.float64()
-    digits = _digits(one), _digits(other)
-    if digits[0] and digits[1]:
-        whole, scale = max(digits[0][0], digits[1][0]), max(digits[0][1], digits[1][1])
-        return pa.decimal128(whole + scale, scale) if whole + scale <= _MAX_DIGITS else None
-    return None
 
 
 _UNITS = ("s", "ms", "us", "ns")
@@ -278,11 +280,19 @@ def _settle(kind: pa.DataType) -> pa.DataType:
     return kind
 
 
-def _with_text(kind: pa.DataType, path: Path, text: Mapping[Path, str]) -> pa.DataType:
-    if path in text:
-        return _TEXT_TYPES[text[path]]
+def _with_types(schema: pa.Schema, types: Mapping[Path, pa.DataType]) -> pa.Schema:
+    """The schema with other types at some places."""
+    return pa.schema([pa.field(field.name, _with_type(field.type, (field.name,), types)) for field in schema])
+
+
+def _with_type(kind: pa.DataType, path: Path, types: Mapping[Path, pa.DataType]) -> pa.DataType:
+    if path in types:
+        return types[path]
+    inner = [_with_type(member, (*path, part), types) for part, member in _members(kind)]
     if pa.types.is_struct(kind):
-        return pa.struct([(f.name, _with_text(f.type, (*path, f.name), text)) for f in kind])
-    if pa.types.is_list(kind):
-        return pa.list_(_with_text(kind.value_type, (*path, "[]"), text))
-    return kind
+        return pa.struct([(member.name, found) for member, found in zip(kind, inner, strict=True)])
+    if pa.types.is_fixed_size_list(kind):
+        return pa.list_(inner[0], kind.list_size)
+    if _is_list(kind):
+        return pa.list_(inner[0])
+    return pa.map_(*inner) if pa.types.is_map(kind) else kind

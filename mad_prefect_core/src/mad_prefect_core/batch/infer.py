@@ -17,28 +17,26 @@ from typing import Any, TypeAlias
 
 import pyarrow as pa
 
+from mad_prefect_core.batch.numbers import MAX_DIGITS, Numbers
 from mad_prefect_core.batch.text import text_kind
 from mad_prefect_core.batch.values import PLAIN, Path, column_name, plain
 from mad_prefect_core.errors import SchemaError, UnsupportedDataError, UnsupportedValueError
 
 __all__ = ["Inferred", "infer_column", "infer_rows"]
 
-_INT64 = (-(2**63), 2**63 - 1)
-_UINT64_MAX = 2**64 - 1
-_EXACT_IN_DOUBLE = 2**53
-_MAX_DIGITS = 38  # DuckDB's widest DECIMAL
 _NONE = type(None)
+_FLOATS = Numbers(floats=64)
 
 
 @dataclass
 class Inferred:
-    """A column: its Arrow type, its values made plain, and what its strings look like, by place in the column."""
+    """A column: its Arrow type, its values made plain, and what decides on the types of its strings and numbers."""
 
     type: pa.DataType
     values: list[Any]
     text: dict[Path, str] = field(default_factory=dict)
-    wide: set[Path] = field(default_factory=set)
-    """Places with integers that a float can't hold exactly."""
+    numbers: dict[Path, Numbers] = field(default_factory=dict)
+    """What its numbers need, by place in the column."""
     changed: bool = False
     """Whether `values` are other objects than those given."""
 
@@ -127,12 +125,8 @@ def infer_column(values: list[Any], path: Path) -> Inferred:
     if len(kinds) == 1:
         (kind,) = kinds
         return _BY_KIND[kind](values, present, path)
-    if kinds == {int, float}:
-        return _numbers(values, path)
-    if kinds <= {int, Decimal}:
-        return _decimals(
-            [Decimal(v) if type(v) is int else v for v in values], list(map(Decimal, present)), path, changed=True
-        )
+    if kinds in ({int, float}, {int, Decimal}):
+        return _mixed(values, present, path)
     if kinds == {dt.date, dt.datetime}:
         midnight = dt.time()
         values = [dt.datetime.combine(v, midnight) if type(v) is dt.date else v for v in values]
@@ -151,50 +145,65 @@ def _same(arrow_type: pa.DataType) -> _Infer:
 
 
 def _integers(values: list[Any], present: list[Any], path: Path) -> Inferred:
-    low, high = min(present), max(present)
-    wide = {path} if max(-low, high) > _EXACT_IN_DOUBLE else set()
-    if low >= _INT64[0] and high <= _INT64[1]:
-        return Inferred(pa.int64(), values, wide=wide)
-    if low >= 0 and high <= _UINT64_MAX:
-        return Inferred(pa.uint64(), values, wide=wide)
-    if max(-low, high) < 10**_MAX_DIGITS:
-        return Inferred(pa.decimal128(_MAX_DIGITS, 0), [v if v is None else Decimal(v) for v in values], changed=True)
-    raise UnsupportedValueError(
-        f"An integer has more than {_MAX_DIGITS} digits: {high if high > -low else low}",
-        column=column_name(path),
-        hint="Store it as text.",
+    numbers = _of_integers(present, path)
+    kind = numbers.type(path)
+    if pa.types.is_decimal(kind):
+        return _converted(Decimal, kind, values, path, numbers)
+    return Inferred(kind, values, numbers={path: numbers})
+
+
+def _floats(values: list[Any], present: list[Any], path: Path) -> Inferred:
+    return Inferred(pa.float64(), values, numbers={path: _FLOATS})
+
+
+def _decimals(values: list[Any], present: list[Any], path: Path) -> Inferred:
+    numbers = _of_decimals(present, path)
+    return Inferred(numbers.type(path), values, numbers={path: numbers})
+
+
+def _mixed(values: list[Any], present: list[Any], path: Path) -> Inferred:
+    """Integers, beside either floats or decimals."""
+    others = [value for value in present if type(value) is not int]
+    joined = _of_integers([value for value in present if type(value) is int], path).join(
+        _FLOATS if type(others[0]) is float else _of_decimals(others, path)
     )
+    return _converted(type(others[0]), joined.type(path), values, path, joined)
 
 
-def _numbers(values: list[Any], path: Path) -> Inferred:
-    for value in values:
-        if type(value) is int and abs(value) > _EXACT_IN_DOUBLE:
-            raise SchemaError(
-                f"One column holds floats and the integer {value}, which a float can't hold exactly",
-                column=column_name(path),
-                hint="Use decimal.Decimal, or integers alone.",
-            )
-    return Inferred(pa.float64(), [float(v) if type(v) is int else v for v in values], changed=True)
+def _converted(make: type, kind: pa.DataType, values: list[Any], path: Path, numbers: Numbers) -> Inferred:
+    converted = [make(value) if type(value) is int else value for value in values]
+    return Inferred(kind, converted, numbers={path: numbers}, changed=True)
 
 
-def _decimals(values: list[Any], present: list[Any], path: Path, changed: bool = False) -> Inferred:
+def _of_integers(present: list[Any], path: Path) -> Numbers:
+    low, high = min(present), max(present)
+    if max(-low, high) >= 10**MAX_DIGITS:
+        raise UnsupportedValueError(
+            f"An integer has more than {MAX_DIGITS} digits: {high if high > -low else low}",
+            column=column_name(path),
+            hint="Store it as text.",
+        )
+    return Numbers.of_integers(low, high)
+
+
+def _of_decimals(present: list[Any], path: Path) -> Numbers:
     whole = scale = 0
     for value in _widest_decimals(present):
         _, digits, exponent = value.as_tuple()
         if not isinstance(exponent, int):
             raise UnsupportedValueError(f"A decimal is not a number: {value}", column=column_name(path))
-        if exponent >= 0:
-            whole = max(whole, len(digits) + exponent if any(digits) else 1)
+        if exponent < 0:
+            before, after = max(0, len(digits) + exponent), -exponent
         else:
-            scale = max(scale, -exponent)
-            whole = max(whole, len(digits) + exponent)
-    if whole + scale > _MAX_DIGITS:
-        raise UnsupportedValueError(
-            f"Decimals here need {whole} digits before and {scale} after the point, together more than {_MAX_DIGITS}",
-            column=column_name(path),
-            hint="Round them, or store them as text.",
-        )
-    return Inferred(pa.decimal128(max(whole + scale, 1), scale), values, changed=changed)
+            before, after = (len(digits) + exponent if any(digits) else 1), 0
+        if before + after > MAX_DIGITS:
+            raise UnsupportedValueError(
+                f"A decimal has {before} digits before and {after} after the point, together more than {MAX_DIGITS}",
+                column=column_name(path),
+                hint="Round it, or store it as text.",
+            )
+        whole, scale = max(whole, before), max(scale, after)
+    return Numbers(whole=whole, scale=scale)
 
 
 def _widest_decimals(present: list[Any]) -> Iterable[Any]:
@@ -245,7 +254,7 @@ def _lists(values: list[Any], present: list[Any], path: Path) -> Inferred:
     if members.changed:
         following = iter(members.values)
         values = [v if v is None else [next(following) for _ in v] for v in values]
-    return Inferred(pa.list_(members.type), values, members.text, members.wide, members.changed)
+    return Inferred(pa.list_(members.type), values, members.text, members.numbers, members.changed)
 
 
 def _dicts(values: list[Any], present: list[Any], path: Path) -> Inferred:
@@ -255,14 +264,15 @@ def _dicts(values: list[Any], present: list[Any], path: Path) -> Inferred:
         rebuilt = zip(*(member.values for member in members.values()), strict=True)
         values = [v if v is None else dict(zip(members, next(rebuilt), strict=True)) for v in values]
     text = {place: kind for member in members.values() for place, kind in member.text.items()}
-    wide = {place for member in members.values() for place in member.wide}
-    return Inferred(pa.struct([(name, member.type) for name, member in members.items()]), values, text, wide, changed)
+    numbers = {place: needed for member in members.values() for place, needed in member.numbers.items()}
+    kind = pa.struct([(name, member.type) for name, member in members.items()])
+    return Inferred(kind, values, text, numbers, changed)
 
 
 _BY_KIND: dict[type, _Infer] = {
     bool: _same(pa.bool_()),
     int: _integers,
-    float: _same(pa.float64()),
+    float: _floats,
     str: _strings,
     bytes: _same(pa.binary()),
     Decimal: _decimals,

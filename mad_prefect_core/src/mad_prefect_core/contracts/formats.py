@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, Protocol, TypeAlias, runtime_checkable
@@ -55,8 +55,8 @@ class Batch(Protocol):
         """What all strings at a place look like, as a DuckDB type; a place is `("column", "member", "[]")`."""
 
     @property
-    def wide(self) -> Collection[tuple[str, ...]]:
-        """Places with integers beyond 2**53, which a float can't hold exactly."""
+    def numbers(self) -> Mapping[tuple[str, ...], Any]:
+        """What numbers at a place need of a type, as far as that is less than what their type in `schema` can hold."""
 
     @property
     def relation(self) -> Any:

@@ -24,12 +24,12 @@ class AvroWriter(ExportWriter):
         self._own_options = options
         self._open: tuple[Exporter, pa.Schema] | None = None
 
-    def write(self, batch: Batch) -> None:
+    def extend_part(self, batch: Batch) -> bool:
         if self._open is not None and _grows(batch.schema) and batch.schema.equals(self._open[1]):
             self._add(batch, self._open[0])
-        else:
-            self._finish_part()
-            super().write(batch)
+            return True
+        self._finish_part()
+        return False
 
     def write_part(self, batch: Batch, path: Path) -> Schema:
         view = self._own_session.view(batch.arrow())

@@ -28,11 +28,11 @@ class CsvWriter(ExportWriter):
         self._own_suffix = suffix
         self._last: tuple[Path, pa.Schema] | None = None
 
-    def write(self, batch: Batch) -> None:
-        if self._last is not None and batch.schema.equals(self._last[1]):
-            self._append(batch, self._last[0])
-        else:
-            super().write(batch)
+    def extend_part(self, batch: Batch) -> bool:
+        if self._last is None or not batch.schema.equals(self._last[1]):
+            return False
+        self._append(batch, self._last[0])
+        return True
 
     def write_part(self, batch: Batch, path: Path) -> Schema:
         schema = super().write_part(batch, path)
