@@ -89,6 +89,7 @@ def _pivot(rows: Sequence[dict[str, Any]], path: Path) -> dict[str, list[Any]]:
             raise UnsupportedDataError(
                 f"A column name is {type(name).__name__} {name!r}, not text", column=column_name(path) if path else None
             )
+    _refuse_half_characters("A column's name", names, path)
     _refuse_twins(names, path)
     return columns
 
@@ -216,18 +217,23 @@ def _widest_decimals(present: list[Any]) -> Iterable[Any]:
 
 
 def _strings(values: list[Any], present: list[Any], path: Path) -> Inferred:
-    joined = "".join(present)
-    if not joined.isascii():
-        try:
-            joined.encode()
-        except UnicodeEncodeError as error:
-            raise UnsupportedValueError(
-                f"A text has half of a surrogate pair, {joined[error.start]!r}, which no encoding of files can hold",
-                column=column_name(path),
-                hint="Replace such characters, for example by value.encode(errors='replace').decode().",
-            ) from error
+    _refuse_half_characters("A text", present, path)
     kind = text_kind(present)
     return Inferred(pa.string(), values, {path: kind} if kind else {})
+
+
+def _refuse_half_characters(what: str, texts: Iterable[str], path: Path) -> None:
+    joined = "".join(texts)
+    if joined.isascii():
+        return
+    try:
+        joined.encode()
+    except UnicodeEncodeError as error:
+        raise UnsupportedValueError(
+            f"{what} has half of a surrogate pair, {joined[error.start]!r}, which no encoding of files can hold",
+            column=column_name(path) if path else None,
+            hint="Replace such characters, for example by value.encode(errors='replace').decode().",
+        ) from error
 
 
 def _datetimes(values: list[Any], present: list[Any], path: Path, changed: bool = False) -> Inferred:
