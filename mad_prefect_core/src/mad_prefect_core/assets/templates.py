@@ -24,7 +24,17 @@ _ACCESS = re.compile(r"\.([^.\[]+)|\[([^\]]*)\]")
 
 def has_fields(template: str) -> bool:
     """Whether a template has anything to fill in."""
-    return any(field is not None for _, field, _, _ in string.Formatter().parse(template))
+    return any(field is not None for _, field, _, _ in _parsed(template))
+
+
+def _parsed(template: str) -> list[tuple[str, str | None, str | None, str | None]]:
+    """The pieces of a template. Raises `TemplateError` for a brace without its other."""
+    try:
+        return list(string.Formatter().parse(template))
+    except ValueError as error:
+        raise TemplateError(
+            f"The template {template!r} can't be read: {error}", hint="Write '{{' or '}}' for a brace that is just one."
+        ) from None
 
 
 def written_hive_keys(template: str, rendered: str) -> dict[str, str]:
@@ -70,7 +80,7 @@ class AssetTemplateFormatter:
         automatic = 0
         parts = []
         blank = []  # where a value is nothing by itself, and its key
-        for literal, field, spec, conversion in string.Formatter().parse(template):
+        for literal, field, spec, conversion in _parsed(template):
             parts.append(literal)
             if field is None:
                 continue
