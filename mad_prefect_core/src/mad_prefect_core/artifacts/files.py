@@ -60,15 +60,17 @@ class DeclaredTypes(Collection[str]):
         kinds = {name: self._by_name.get(name.lower(), self._every) for name in names}
         return {name: kind for name, kind in kinds.items() if kind is not None}
 
-    def check(self, session: DuckSession) -> None:
-        """Raises `OptionError` for a type that DuckDB does not know."""
+    def checked(self, session: DuckSession) -> DeclaredTypes:
+        """The same with each type as DuckDB itself writes it. Raises `OptionError` for one that it does not know."""
+        types = {}
         for name, kind in self._types.items():
             try:
-                session.connection.type(kind)
+                types[name] = str(session.connection.type(kind))
             except duckdb.Error as error:
                 raise OptionError(
                     f"The read options give the type {kind!r}, which DuckDB does not know: {error}", column=name
                 ) from error
+        return DeclaredTypes(types, self._every)
 
 
 @dataclass(frozen=True)
@@ -251,7 +253,7 @@ class _OpenFile:
         self._columnar |= batch.is_columnar
         self._rows = None if batch.is_columnar or self._rows is None else self._rows + len(batch.rows())
         if self._writer is None:
-            self._declared.check(self.session)
+            self._declared = self._declared.checked(self.session)
             self._location = locate(self._path)
             self._staged = self._location.stage()
             self._writer = self._format.writer(
@@ -300,9 +302,7 @@ def unified_schema(session: DuckSession, files: Sequence[DataFile], options: For
 
     None if one of the files was not written here just now. Raises `SchemaError` or `OptionError` naming the column.
     """
-    declared = {file.format.name: options.declared(file.format) for file in files}
-    for types in declared.values():
-        types.check(session)
+    declared = {file.format.name: options.declared(file.format).checked(session) for file in files}
     named: dict[str, str] = {}
     infers: set[str] = set()
     seen: list[SchemaGrowth] = []
