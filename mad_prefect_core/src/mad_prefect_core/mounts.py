@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, cast
 from pydantic import ValidationError
 
 from mad_prefect_core.contracts import FileStat, Session, Storage, Versioned
-from mad_prefect_core.errors import OptionError, PathError, StorageConflictError
+from mad_prefect_core.errors import ManifestError, OptionError, PathError, StorageConflictError
 from mad_prefect_core.paths import is_url, relative_key, split_url
 from mad_prefect_core.plugins import get_host
 from mad_prefect_core.settings import get_settings
@@ -89,8 +89,13 @@ class Location:
         return self.mount.storage.link(self.mount.fs, self.path, target.path)
 
     def read(self) -> Versioned | None:
-        """A small object and its version."""
-        return self.mount.storage.read(self.mount.fs, self.path)
+        """A small object and its version. Raises `ManifestError` where there is a folder in its place."""
+        try:
+            return self.mount.storage.read(self.mount.fs, self.path)
+        except IsADirectoryError as error:
+            raise ManifestError(
+                "There is a folder in the place of a file of ours", path=self.key, hint="Move it away, or delete it."
+            ) from error
 
     def replace(self, data: bytes, expected: str | None) -> str:
         """Compare and swap; raises `StorageConflictError`. No two writers may write the same bytes: by them it is known

@@ -58,6 +58,8 @@ def safe_part(value: object, *, key: str = "") -> str:
     named = _named(text, key)
     if _CONTROL.search(text):
         raise PathError(f"{named} has control characters, so it can't be part of a path")
+    if not _is_text(text):
+        raise PathError(f"{named} has characters that are no text, so it can't be part of a path")
     decoded = text
     while (again := unquote(decoded)) != decoded:
         decoded = again
@@ -69,6 +71,15 @@ def safe_part(value: object, *, key: str = "") -> str:
         )
     text = re.sub(r"%(?=[0-9A-Fa-f]{2})", "%25", text)  # keeps the encoding below reversible
     return text.replace("/", "%2F").replace("\\", "%5C")
+
+
+def _is_text(text: str) -> bool:
+    """Whether it has a form in UTF-8: lone surrogates have none."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _named(text: str, key: str) -> str:
@@ -85,6 +96,8 @@ def relative_key(path: str) -> str:
     """
     if _CONTROL.search(path):
         raise PathError("A path has control characters", path=path)
+    if not _is_text(path):
+        raise PathError("A path has characters that are no text", path=path, hint="Lone surrogates have no UTF-8.")
     parts = [part for part in path.split("/") if part not in ("", ".")]
     if ".." in parts:
         raise PathError("A path may not climb with '..'", path=path, hint="Paths are relative to the base path.")

@@ -6,8 +6,9 @@ import os
 import socket
 from contextlib import suppress
 from functools import lru_cache
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 __all__ = ["Process"]
 
@@ -24,7 +25,7 @@ class Process(BaseModel):
     """The machine's name, for people."""
     place: str
     """Where `pid` counts: this boot of the machine, and the container."""
-    pid: int
+    pid: Annotated[int, Field(ge=0, lt=2**31)]
     born: str
     """When it started, as the machine says it: process ids are used again."""
 

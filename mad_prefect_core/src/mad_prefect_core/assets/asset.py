@@ -37,6 +37,7 @@ from mad_prefect_core.queries import table_names
 from mad_prefect_core.runs.history import History
 from mad_prefect_core.runs.manifest import read_manifest
 from mad_prefect_core.runs.retention import Retention
+from mad_prefect_core.runs.stored import reaching
 from mad_prefect_core.session import Relation
 from mad_prefect_core.threads import in_thread, run_sync
 
@@ -207,7 +208,7 @@ class DataAsset(WithHistory, Generic[P, R]):
         """Whether a call with these arguments would run or be answered from the cache, and why. Nothing is run."""
         asset = self.with_arguments(*args, **kwargs) if args or kwargs else self
         plan = asset.plan()
-        with located(asset=plan.name, path=plan.paths[0]):
+        with located(asset=plan.name, path=plan.paths[0]), reaching(plan.folders()):
             return await in_thread(lambda: explained(plan, read_manifest(plan.name, plan.id)[0])[0])
 
     async def query(
@@ -246,7 +247,9 @@ class DataAsset(WithHistory, Generic[P, R]):
                 path=self.path,
                 hint="Bind all of them, or none for the latest result whichever it was made with.",
             )
-        artifact = await latest(self.plan(), self._missing)
+        plan = self.plan()
+        with located(asset=plan.name, path=plan.paths[0]), reaching(plan.folders()):
+            artifact = await latest(plan, self._missing)
         note_read(artifact)
         return artifact
 
@@ -259,6 +262,9 @@ class DataAsset(WithHistory, Generic[P, R]):
             )
         run = (await self._latest()).run if self._missing else None
         return History(self.name, self.id if run is None else run.asset_id, self.options.formats())
+
+    def _folders(self) -> list[str]:
+        return [self.path.rpartition("/")[0], self.artifacts_dir]
 
     def _retention(self) -> Retention | None:
         return self.options.retention
@@ -305,7 +311,11 @@ def result_paths(path: str, template: str | None = None) -> list[str]:
     if not count:
         return [path]
     first, *more = path.rsplit("|", count)
-    suffix = get_host().format_of(first)[1] if not has_fields(first) else f".{first.rpartition('.')[2]}"
+    suffix = (
+        get_host().format_of(first)[1]
+        if template is not None or not has_fields(first)
+        else f".{first.rpartition('.')[2]}"
+    )
     return [first, *(f"{first.removesuffix(suffix)}.{other.strip().lstrip('.')}" for other in more)]
 
 

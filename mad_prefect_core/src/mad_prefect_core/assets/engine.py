@@ -33,8 +33,9 @@ from mad_prefect_core.runs.lease import Holder, Lease
 from mad_prefect_core.runs.lifecycle import Lifecycle
 from mad_prefect_core.runs.manifest import AssetManifest, StoredManifest, read_manifest
 from mad_prefect_core.runs.record import DataAssetRun, UpstreamRun
+from mad_prefect_core.runs.stored import reaching
 from mad_prefect_core.runs.sweep import sweep_left
-from mad_prefect_core.runs.targets import ResultTarget, lease_on
+from mad_prefect_core.runs.targets import ResultTarget, address, lease_on
 from mad_prefect_core.runs.union import store_results
 from mad_prefect_core.threads import in_thread, is_blocked
 
@@ -48,7 +49,7 @@ _LONG = 30.0  # s, after which a wait for a run of this process is worth a warni
 
 async def execute(plan: Plan) -> DataArtifact:
     """Answer a call: from the cache where it holds, else by a run, of which there is one at a time."""
-    with located(asset=plan.name, path=plan.paths[0]):
+    with located(asset=plan.name, path=plan.paths[0]), reaching(plan.folders()):
         with located(phase="cache"):
             artifact = await in_thread(_cached, plan)
         artifact = _hit(plan, artifact) if artifact else await _run_alone(plan)
@@ -270,7 +271,9 @@ class _Run(Lifecycle):
         own = [target.run_file(plan.name, str(record.id)) for target in self.targets]
         self.fragments_dir, self.hive = self._fragments_dir(str(record.id), now)
         self.holds = [hold(file) for file in own]
-        super().__init__(record, [self.fragments_dir, *sorted({file.folder for file in own})], plan.options.retention)
+        files = [address(target.path, file) for target, file in zip(self.targets, own, strict=True)]
+        folders = {file.rpartition("/")[0] for file in files}
+        super().__init__(record, [self.fragments_dir, *sorted(folders)], plan.options.retention)
 
     def _fragments_dir(self, run_id: str, now: dt.datetime) -> tuple[str, dict[str, str]]:
         """A folder of this run alone, and the hive keys that the user wrote into the folder above."""

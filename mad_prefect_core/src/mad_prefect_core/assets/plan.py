@@ -25,6 +25,10 @@ class Plan:
     call: Callable[[], Any] = field(repr=False)
     arguments: Mapping[str, Any] = field(repr=False)
 
+    def folders(self) -> list[str]:
+        """Where its own paths are: records of it may lead there."""
+        return [*(path.rpartition("/")[0] for path in self.paths), self.artifacts_dir]
+
     def signature(self) -> str:
         """Digest of what changes the stored result besides the arguments: a hit needs the same."""
         formats = self.options.formats()

@@ -20,6 +20,7 @@ from mad_prefect_core.runs.history import AssetVersion, History, PrunedRun, Whic
 from mad_prefect_core.runs.recovery import LeftBehind, left_behind
 from mad_prefect_core.runs.recovery import sweep as sweep_all
 from mad_prefect_core.runs.retention import Retention
+from mad_prefect_core.runs.stored import reaching
 from mad_prefect_core.session import quote
 
 __all__ = ["add_to"]
@@ -31,6 +32,10 @@ Id = Annotated[
 ]
 Version = Annotated[str, Parameter(help="A run's id or its first digits, a pin, or a moment with a time zone.")]
 DryRun = Annotated[bool, Parameter(negative="", show_default=False, help="Only say what would be deleted.")]
+Storage = Annotated[
+    tuple[str, ...],
+    Parameter(negative="", show_default=False, help="A folder elsewhere that records may lead to. May be repeated."),
+]
 
 _SAMPLE = 10  # rows of each side of a difference that are shown
 
@@ -92,11 +97,13 @@ def diff(
         tuple[str, ...], Parameter(negative="", show_default=False, help="A column of the key. May be repeated.")
     ] = (),
     asset_id: Id = None,
+    storage: Storage = (),
 ) -> Result:
     """What is different between two versions of an asset: columns, and rows added, removed and, by key, changed."""
-    past = _history(name, asset_id)
-    newer = past.at(_which(after)) if after is not None else past.current()
-    found = compare(past.at(_which(before)), newer, key)
+    with reaching(storage):
+        past = _history(name, asset_id)
+        newer = past.at(_which(after)) if after is not None else past.current()
+        found = compare(past.at(_which(before)), newer, key)
     sides = {side: getattr(found, side) for side in ("added", "removed", "changed")}
     data: dict[str, Any] = {
         "before": _version(found.before),
@@ -110,9 +117,10 @@ def diff(
     return Result(data, _diff_view(found, data))
 
 
-def rollback(name: Name, to: Version, *, asset_id: Id = None) -> Result:
+def rollback(name: Name, to: Version, *, asset_id: Id = None, storage: Storage = ()) -> Result:
     """Make an earlier result the current one at all its paths, by a run of its own."""
-    run = _history(name, asset_id).rollback(_which(to))
+    with reaching(storage):
+        run = _history(name, asset_id).rollback(_which(to))
     paths = [result.path for result in run.results]
     data = {"run": run.id, "rolled_back_to": run.rolled_back_to, "paths": paths}
     by = f", by the new run {str(run.id)[:8]}" if run.rolled_back_to else ""
@@ -125,15 +133,24 @@ def pin(
     version: Annotated[str | None, Parameter(help="What to pin; the current version if not given.")] = None,
     *,
     asset_id: Id = None,
+    storage: Storage = (),
 ) -> Result:
     """Keep a version of an asset, whatever its retention, until it is unpinned."""
-    pinned = _history(name, asset_id).pin(under, None if version is None else _which(version))
+    with reaching(storage):
+        pinned = _history(name, asset_id).pin(under, None if version is None else _which(version))
     return Result(_version(pinned), [f"Run {escape(str(pinned.run.id)[:8])} is pinned as {escape(under)}."])
 
 
-def unpin(name: Name, under: Annotated[str, Parameter(help="Name of the pin.")], *, asset_id: Id = None) -> Result:
+def unpin(
+    name: Name,
+    under: Annotated[str, Parameter(help="Name of the pin.")],
+    *,
+    asset_id: Id = None,
+    storage: Storage = (),
+) -> Result:
     """Let go of a pin. What was kept for it alone is deleted."""
-    _history(name, asset_id).unpin(under)
+    with reaching(storage):
+        _history(name, asset_id).unpin(under)
     return Result({"unpinned": under}, [f"{escape(under)} is no pin any more."])
 
 
@@ -147,9 +164,9 @@ def prune(
     max_age_days: Annotated[float | None, Parameter(help="Keep nothing that is older, in days.")] = None,
     dry_run: DryRun = False,
     asset_id: Id = None,
+    storage: Storage = (),
 ) -> Result:
     """Delete the data of earlier runs that no rule keeps. The current run and what is pinned stay, and all records."""
-    past = _history(name, asset_id)
     retention = _retention(
         keep_last=keep_last,
         keep_daily=keep_daily,
@@ -157,7 +174,8 @@ def prune(
         keep_monthly=keep_monthly,
         max_age=None if max_age_days is None else _days(max_age_days),
     )
-    pruned = past.prune(retention, dry_run)
+    with reaching(storage):
+        pruned = _history(name, asset_id).prune(retention, dry_run)
     data = [_pruned(entry) for entry in pruned]
     freed = sum(entry.size for entry in pruned)
     rows = ((p["run"][:8], _second(p["materialized"]), _number(p["rows"]), _number(p["bytes"])) for p in data)
@@ -166,10 +184,11 @@ def prune(
     return Result({"dry_run": dry_run, "freed": freed, "runs": data}, view)
 
 
-def sweep(*, dry_run: DryRun = False) -> Result:
+def sweep(*, dry_run: DryRun = False, storage: Storage = ()) -> Result:
     """Delete what runs left behind whose process is gone, on the whole base; a run that died when it was published
     already is finished instead."""
-    found = left_behind() if dry_run else sweep_all()
+    with reaching(storage):
+        found = left_behind() if dry_run else sweep_all()
     data = [_left(entry) for entry in found]
     heads = ("asset", "run", "began (UTC)", "process", "files", "bytes")
     rows = (
@@ -177,7 +196,7 @@ def sweep(*, dry_run: DryRun = False) -> Result:
             entry["asset"],
             entry["run"][:8],
             _second(entry["since"]),
-            "gone" if entry["dead"] else "maybe at work",
+            "not swept" if entry["problem"] else "gone" if entry["dead"] else "maybe at work",
             _number(len(entry["files"])),
             _number(entry["bytes"]),
         )
@@ -185,7 +204,8 @@ def sweep(*, dry_run: DryRun = False) -> Result:
     )
     freed = sum(entry["bytes"] for entry in data if entry["dead"])
     said = f"{'Would free' if dry_run else 'Freed'} {freed:,} bytes."
-    view = [_table(heads, rows), f"\n{said}"] if data else ["No dead run has left anything behind."]
+    problems = [f"\n{entry['run'][:8]}: {escape(entry['problem'])}" for entry in data if entry["problem"]]
+    view = [_table(heads, rows), *problems, f"\n{said}"] if data else ["No dead run has left anything behind."]
     return Result({"dry_run": dry_run, "freed": freed, "runs": data}, view)
 
 
@@ -259,6 +279,7 @@ def _left(entry: LeftBehind) -> dict[str, Any]:
         "dead": entry.dead,
         "files": list(entry.files),
         "bytes": entry.size,
+        "problem": entry.problem,
     }
 
 

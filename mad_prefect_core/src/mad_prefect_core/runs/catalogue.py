@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterator
-from contextlib import suppress
 
-from mad_prefect_core.errors import ManifestError, VersionError
+from mad_prefect_core.errors import ManifestError, PathError, VersionError
 from mad_prefect_core.mounts import Location, default_mount
 from mad_prefect_core.paths import relative_key
 from mad_prefect_core.runs.manifest import AssetManifest, read_manifest
 from mad_prefect_core.settings import get_settings
 
 __all__ = ["by_path", "find_asset", "names_in", "stored_assets"]
+
+logger = logging.getLogger(__name__)
 
 _SOME = 4  # of many sets of arguments, as an error lists them
 
@@ -21,7 +23,7 @@ def names_in(folder: Location) -> list[str]:
     """The names in a folder, sorted; none where there is no such folder."""
     try:
         found = folder.mount.fs.ls(f"{folder.path}/", detail=False)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return []
     return sorted(str(path).rstrip("/").rpartition("/")[2] for path in found)
 
@@ -37,9 +39,13 @@ def stored_assets(name: str | None = None) -> Iterator[AssetManifest]:
         for inner in names_in(base.beside(f"{base.key}/{folder}")):
             asset_id = inner.removeprefix("asset_id=")
             if asset_id != inner:
-                manifest = None
-                with suppress(ManifestError):
+                try:
                     manifest, _ = read_manifest(asset_name, asset_id)
+                except PathError:  # a name that no asset of ours has
+                    continue
+                except ManifestError as problem:
+                    logger.warning("%s", problem)
+                    manifest = None
                 yield manifest or AssetManifest(asset_name=asset_name, asset_id=asset_id)
 
 

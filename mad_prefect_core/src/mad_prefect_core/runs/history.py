@@ -14,7 +14,6 @@ from typing import Any
 from mad_prefect_core.artifacts.files import DataFile, FormatOptions, checksum_at
 from mad_prefect_core.artifacts.query import relation_over
 from mad_prefect_core.errors import CorruptFileError, VersionError, located
-from mad_prefect_core.mounts import locate
 from mad_prefect_core.redaction import recorded_text
 from mad_prefect_core.runs.kept import change_kept, read_kept, records_of
 from mad_prefect_core.runs.lease import Lease
@@ -29,6 +28,7 @@ from mad_prefect_core.runs.manifest import (
 from mad_prefect_core.runs.publish import whole
 from mad_prefect_core.runs.record import DataAssetRun, RunStatus, UpstreamRun
 from mad_prefect_core.runs.retention import Retention
+from mad_prefect_core.runs.stored import locate_recorded, reach, reaching
 from mad_prefect_core.runs.sweep import files_of, forget, not_kept, sweep_left
 from mad_prefect_core.runs.targets import ResultTarget, address, lease_on, result_file
 from mad_prefect_core.session import Relation
@@ -54,6 +54,8 @@ class AssetVersion:
     """The names that it is pinned under."""
     options: FormatOptions = field(default=FormatOptions(), compare=False, repr=False)
     """How much its asset reads at once, such as how long a line may be; not how its files are written."""
+    reach: tuple[str, ...] = field(default=(), compare=False, repr=False)
+    """The storages besides the base that its records may lead to."""
 
     async def query(
         self, query_str: str | None = None, params: Any = None, *, tables: Mapping[str, Any] | None = None
@@ -77,7 +79,9 @@ class AssetVersion:
             )
         if not self.run.results:
             return None
-        if (file := result_file(self.run.results[0]).there()) is None:
+        with located(asset=self.run.asset_name), reaching(self.reach):
+            file = result_file(self.run.results[0]).there()
+        if file is None:
             raise VersionError(
                 f"The data of run {self.run.id} is gone",
                 asset=self.run.asset_name,
@@ -228,6 +232,7 @@ class History:
                 kept=record.id in kept,
                 pins=tuple(record.pins) if manifest else (),
                 options=self._options,
+                reach=reach(),
             )
             for record in records
         ]
@@ -261,7 +266,7 @@ class History:
 
     def _pruned(self, run: AssetManifestRun) -> PrunedRun:
         record = DataAssetRun.read(self.asset_name, self.asset_id, run.id)
-        stats = {path: locate(path).stat() for path in (files_of(record) if record else [])}
+        stats = {path: locate_recorded(path).stat() for path in (files_of(record) if record else [])}
         there = {path: stat.size for path, stat in stats.items() if stat is not None}
         return PrunedRun(run, tuple(there), sum(there.values()))
 
@@ -310,14 +315,15 @@ class _Rollback(Lifecycle):
         )
         targets = [ResultTarget.of(result.path) for result in to.results]
         self.own = [target.run_file(str(to.asset_name), str(record.id)) for target in targets]
-        super().__init__(record, sorted({file.folder for file in self.own}))
+        files = [address(target.path, file) for target, file in zip(targets, self.own, strict=True)]
+        super().__init__(record, sorted({file.rpartition("/")[0] for file in files}))
 
     def execute(self, lease: Lease, manifest: StoredManifest) -> None:
         try:
             self.begin(lease, manifest)
             results = []
             for result, own in zip(self.to.results, self.own, strict=True):
-                locate(result.file).link_to(own)
+                locate_recorded(result.file).link_to(own)
                 if checksum_at(own) != result.sha256:
                     raise CorruptFileError(
                         f"What is kept of run {self.to.id} is not what it wrote", path=result.file, phase="rollback"

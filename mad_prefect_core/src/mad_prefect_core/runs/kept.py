@@ -6,13 +6,14 @@ import logging
 from collections.abc import Callable
 from typing import Literal
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
-from mad_prefect_core.errors import ManifestError, StorageConflictError
-from mad_prefect_core.mounts import Location, locate
+from mad_prefect_core.errors import ManifestError, PathError, StorageConflictError
+from mad_prefect_core.mounts import Location
 from mad_prefect_core.runs.catalogue import names_in
-from mad_prefect_core.runs.manifest import AssetManifest, AssetManifestRun, refuse_later
+from mad_prefect_core.runs.manifest import AssetManifest, AssetManifestRun
 from mad_prefect_core.runs.record import DataAssetRun, RunStatus, metadata_location
+from mad_prefect_core.runs.stored import Torn, locate_recorded, parse, read
 from mad_prefect_core.threads import in_threads
 
 __all__ = ["change_kept", "read_kept", "readable_runs", "records_of"]
@@ -57,8 +58,9 @@ def records_of(asset_name: str, asset_id: str) -> list[DataAssetRun]:
     def read(run_id: str) -> DataAssetRun | None:
         try:
             return DataAssetRun.read(asset_name, asset_id, run_id)
-        except ManifestError:
-            return None  # cut short by a crash, perhaps: the others still count
+        except (ManifestError, PathError) as problem:  # cut short by a crash, perhaps: the others still count
+            logger.warning("A run record of asset %r is left out: %s", asset_name, problem)
+            return None
 
     return [record for record in in_threads(read, ids) if record is not None]
 
@@ -66,22 +68,27 @@ def records_of(asset_name: str, asset_id: str) -> list[DataAssetRun]:
 def readable_runs(asset_name: str, asset_id: str) -> list[DataAssetRun]:
     """The runs whose results are all there, by their records alone, the oldest first."""
     found = [record for record in records_of(asset_name, asset_id) if record.status is RunStatus.SUCCESS]
-    found = [run for run in found if run.results and all(locate(result.file).exists() for result in run.results)]
+    found = [run for run in found if run.results and _are_there(run)]
     return sorted(found, key=lambda run: str(run.materialized))
+
+
+def _are_there(run: DataAssetRun) -> bool:
+    try:
+        return all(locate_recorded(result.file).exists() for result in run.results)
+    except ManifestError:  # its files are not for us to look at
+        return False
 
 
 def _read(manifest: AssetManifest) -> tuple[tuple[AssetManifestRun, ...], str | None]:
     location = _location(manifest)
-    stored = location.read()
+    stored = read(location, manifest.asset_name)
     if stored is None:
         return _from_records(manifest), None
-    try:
-        return _KeptRuns.model_validate_json(stored.data).runs, stored.token
-    except (ValidationError, ValueError) as error:
-        refuse_later(stored.data, "history_version", location, manifest.asset_name)
-        problem = str(error).splitlines()[0]
-        logger.warning("%s can't be read (%s); it is made anew from the run records.", location.key, problem)
+    found = parse(_KeptRuns, stored.data, location, manifest.asset_name, "history_version")
+    if isinstance(found, Torn):
+        logger.warning("%s can't be read (%s); it is made anew from the run records.", location.key, found.problem)
         return _from_records(manifest), stored.token
+    return found.runs, stored.token
 
 
 def _from_records(manifest: AssetManifest) -> tuple[AssetManifestRun, ...]:

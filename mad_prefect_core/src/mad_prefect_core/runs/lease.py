@@ -10,21 +10,21 @@ run is current than when it was taken.
 
 from __future__ import annotations
 
-import datetime as dt
 import hashlib
 import logging
 import threading
 import time
 from collections.abc import Sequence
 from functools import partial
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from mad_prefect_core.errors import AssetRunningError, LeaseLostError, MadPrefectError, StorageConflictError
 from mad_prefect_core.mounts import Location, default_mount
 from mad_prefect_core.paths import relative_key
 from mad_prefect_core.process import Process
+from mad_prefect_core.runs.stored import Count, Moment, RecordedPath, Segment, Torn, foreign, parse
 from mad_prefect_core.settings import get_settings
 
 __all__ = ["Holder", "Lease", "lease_name"]
@@ -48,14 +48,21 @@ class Holder(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    run: str
-    asset_name: str
-    asset_id: str
+    run: Annotated[str, Field(pattern=r"^([a-z]{1,20}-)?[0-9a-f]{32}$")]
+    asset_name: Segment
+    asset_id: Segment
     process: Process | None
     """None for a run that is over."""
-    since: dt.datetime
-    folders: tuple[str, ...] = ()
+    since: Moment
+    folders: tuple[RecordedPath, ...] = ()
     """Those of the run alone, which it may write to."""
+
+    @model_validator(mode="after")
+    def _has_its_own_folders(self) -> Holder:
+        for folder in self.folders:
+            if not folder.rstrip("/").endswith(f"/{self.run}"):
+                raise foreign(f"the folder {folder[:200]!r} is not that of run {self.run!r}")
+        return self
 
     def is_gone(self) -> bool:
         """Whether the run is certainly not at work any more."""
@@ -70,7 +77,7 @@ class _Stored(BaseModel):
     holder: Holder | None = None
     seconds: float = Field(gt=0, le=86400)
     """Without being written for so long it may be taken."""
-    beat: int = 0
+    beat: Count = 0
     """Another number each time it is written, so that its version is another."""
     left: tuple[Holder, ...] = ()
     """Runs that lost it: what they wrote is to be swept as soon as they can't be at work any more."""
@@ -112,7 +119,7 @@ class Lease:
     def look(self) -> tuple[Holder | None, tuple[Holder, ...]]:
         """Who holds it as it is stored, if anybody, and whom it was taken from."""
         stored = self.location.read()
-        body = _parse(stored.data) if stored else None
+        body = self._parse(stored.data) if stored else None
         return (body.holder, body.left) if body else (None, ())
 
     def take(self, holder: Holder) -> Holder | None:
@@ -133,7 +140,7 @@ class Lease:
             stored = self.location.read()
             body, others = None, self._seconds
             if stored is not None:
-                body = _parse(stored.data)
+                body = self._parse(stored.data)
                 others = body.seconds if body else self._seconds
             if stored is not None and (body is None or body.holder is not None):
                 gone = body is not None and body.holder is not None and body.holder.is_gone()
@@ -228,7 +235,7 @@ class Lease:
             self._token = self._write(then, self.left, self._token)
         except StorageConflictError:
             stored = self.location.read()
-            body = _parse(stored.data) if stored else None
+            body = self._parse(stored.data) if stored else None
             if stored is None or body is None or body.holder is None or body.holder.run != held.run:
                 raise
             self._token = self._write(then, self.left, stored.token)
@@ -257,6 +264,11 @@ class Lease:
             _seen[self.location.path] = (token, now)
         return now - _seen[self.location.path][1] > seconds
 
+    def _parse(self, data: bytes) -> _Stored | None:
+        """Raises `ManifestError` for a lease that no run writes."""
+        found = parse(_Stored, data, self.location, None)
+        return None if isinstance(found, Torn) else found  # cut short, or of another version: it may be held
+
     def _gone(self) -> LeaseLostError:
         return LeaseLostError(
             "The run was held up for so long that another one may have taken its place",
@@ -265,13 +277,6 @@ class Lease:
         )
 
 
-def _parse(data: bytes) -> _Stored | None:
-    try:
-        return _Stored.model_validate_json(data)
-    except (ValidationError, ValueError):
-        return None  # cut short, or of another version: it may be held, so it is waited for
-
-
 def _unknown(like: Holder) -> Holder:
     """Who holds a lease that can't be read."""
-    return like.model_copy(update={"run": "", "process": Process(host="?", place="?", pid=0, born="")})
+    return like.model_copy(update={"run": "", "folders": (), "process": Process(host="?", place="?", pid=0, born="")})

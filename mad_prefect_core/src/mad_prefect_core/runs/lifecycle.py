@@ -109,6 +109,7 @@ class Lifecycle:
         """Record the failure as `text`, and take away what nobody was shown. The error itself is what the caller gets:
         nothing is raised here."""
         record = self.record
+        text = text.encode(errors="backslashreplace").decode()  # what has no UTF-8 can't be in a record
         record.status, record.phase, record.error = RunStatus.FAILED, self.phase, text
         self._measure()
         unknown = isinstance(error, OutcomeUnknownError)  # then the run may be current, and its files are its result

@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import datetime as dt
 import enum
-import json
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from typing import Literal, NamedTuple
 
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, model_validator
 
-from mad_prefect_core.errors import ManifestError, StorageConflictError, StorageError
+from mad_prefect_core.errors import StorageConflictError, StorageError
 from mad_prefect_core.mounts import Location, default_mount
 from mad_prefect_core.paths import relative_key
-from mad_prefect_core.runs.results import ResultRecord
+from mad_prefect_core.runs.results import ResultRecord, run_in
+from mad_prefect_core.runs.stored import (
+    Count,
+    RecordedPath,
+    Segment,
+    Torn,
+    check_place,
+    foreign_error,
+    in_utc,
+    parse,
+    read,
+)
 from mad_prefect_core.settings import get_settings
 from mad_prefect_core.threads import in_thread
 
@@ -28,7 +38,6 @@ __all__ = [
     "manifest_location",
     "persist_asset_manifest",
     "read_manifest",
-    "refuse_later",
     "upsert_asset_manifest_from_run",
 ]
 
@@ -50,17 +59,17 @@ def _utc(value: dt.datetime | None) -> dt.datetime | None:
         return None
     if value.tzinfo is None:
         raise ValueError("a datetime in a manifest needs a time zone")
-    return value.astimezone(dt.UTC)
+    return in_utc(value)
 
 
 class AssetManifestRun(BaseModel):
     """A run, as the manifest shows it. Fields as in 2.x, and `rows`."""
 
-    id: str
-    metadata_path: str
+    id: RecordedPath
+    metadata_path: RecordedPath
     materialized: dt.datetime | None = None
-    artifact_paths: tuple[str, ...] = ()
-    rows: int | None = None
+    artifact_paths: tuple[RecordedPath, ...] = ()
+    rows: Count | None = None
 
     @model_validator(mode="after")
     def _in_utc(self) -> AssetManifestRun:
@@ -84,16 +93,16 @@ class AssetManifest(BaseModel):
     last_run: AssetManifestRun | None = None
     last_status: ManifestRunStatus = ManifestRunStatus.UNKNOWN
     last_error: str | None = None
-    last_artifacts: tuple[str, ...] = ()
+    last_artifacts: tuple[RecordedPath, ...] = ()
     updated_at: dt.datetime = Field(default_factory=lambda: dt.datetime.now(dt.UTC))
     results: tuple[ResultRecord, ...] = ()
     """The current run's files."""
-    superseded: tuple[str, ...] = ()
+    superseded: tuple[Segment, ...] = ()
     """Ids of earlier runs whose results are there still, though they are no history. That of the last before stays
     until the next run, for those who are reading it; others stay while somebody in the process that swept holds
     them."""
 
-    unswept: tuple[str, ...] = ()
+    unswept: tuple[Segment, ...] = ()
     """Ids of those earlier runs whose fragments are there still, though they are no history."""
 
     @model_validator(mode="after")
@@ -141,43 +150,29 @@ def manifest_location(asset_name: str, asset_id: str) -> Location:
 
 
 def read_manifest(asset_name: str, asset_id: str) -> StoredManifest:
-    """The manifest as it is. One that can't be read counts as none, is logged, and loses nothing: the next published
-    run replaces it. Raises `ManifestError` for one of a later version, which is not ours to replace."""
+    """The manifest as it is. One that is torn counts as none, is logged, and loses nothing: the next published run
+    replaces it. Raises `ManifestError` for one that no run of the asset writes, and for one of a later version: neither
+    is ours to replace."""
     location = manifest_location(asset_name, asset_id)
-    stored = location.read()
+    stored = read(location, asset_name)
     if stored is None:
         return StoredManifest(None, None)
-    try:
-        manifest = AssetManifest.model_validate_json(stored.data)
-    except (ValidationError, ValueError) as error:
-        refuse_later(stored.data, "manifest_version", location, asset_name)
+    manifest = parse(AssetManifest, stored.data, location, asset_name, "manifest_version")
+    if isinstance(manifest, Torn):
         logger.warning(
             "The manifest %s of asset %r can't be read (%s); the asset counts as never materialised, and its next run "
             "writes the manifest anew.",
             location.key,
             asset_name,
-            str(error).splitlines()[0],
+            manifest.problem,
         )
         return StoredManifest(None, stored.token)
-    if manifest.asset_id != asset_id:
-        logger.warning("The manifest %s is that of asset id %s; it is not used.", location.key, manifest.asset_id)
-        return StoredManifest(None, stored.token)
+    check_place(location, (manifest.asset_name, asset_name), (manifest.asset_id, asset_id))
+    for number, result in enumerate(manifest.results):
+        # Of the last run, unless code of 2.x has named another one since.
+        if not result.is_own(asset_name, run_in(result.file)):
+            raise foreign_error(location, asset_name, f"results.{number}.file", repr(result.file[:200]))
     return StoredManifest(manifest, stored.token)
-
-
-def refuse_later(data: bytes, field: str, location: Location, asset_name: str) -> None:
-    """Raise `ManifestError` for an object that can't be read because a later release has written it."""
-    try:
-        version = str(json.loads(data)[field])
-    except (ValueError, LookupError, TypeError):
-        return
-    if version.isdecimal() and version != "1":
-        raise ManifestError(
-            f"This is of version {version}, which this release does not know",
-            asset=asset_name,
-            path=location.key,
-            hint="Update mad-prefect. Nothing was changed.",
-        )
 
 
 def change_manifest(

@@ -13,10 +13,11 @@ from dataclasses import dataclass
 
 from mad_prefect_core.artifacts.files import checksum_at
 from mad_prefect_core.errors import LeaseLostError, OutcomeUnknownError, StorageConflictError, located
-from mad_prefect_core.mounts import Location, locate
+from mad_prefect_core.mounts import Location
 from mad_prefect_core.runs.manifest import AssetManifest, StoredManifest, change_manifest, read_manifest
 from mad_prefect_core.runs.record import DataAssetRun
 from mad_prefect_core.runs.results import ResultRecord
+from mad_prefect_core.runs.stored import locate_recorded
 
 __all__ = ["Published", "Swept", "drop_foreign", "publish", "settle", "show", "whole"]
 
@@ -109,7 +110,7 @@ def _current(manifest: AssetManifest | None) -> str | None:
 
 def _before(record: ResultRecord) -> Location:
     """Where the bytes are kept that somebody else had at the path of a result."""
-    return locate(f"{record.file.removesuffix('.run')}.before.run")
+    return locate_recorded(f"{record.file.removesuffix('.run')}.before.run")
 
 
 def drop_foreign(results: Iterable[ResultRecord]) -> None:
@@ -124,7 +125,7 @@ def _keep_foreign(run: DataAssetRun, before: AssetManifest) -> dict[str, Locatio
     ours = {record.path for record in before.results}
     kept = {}
     for record in run.results:
-        location = locate(record.path)
+        location = locate_recorded(record.path)
         if record.path not in ours and location.exists():
             kept[record.path] = _before(record)
             location.link_to(kept[record.path])
@@ -137,7 +138,7 @@ def _link(manifest: AssetManifest, check: Callable[[], None] = lambda: None) -> 
     for record in manifest.results:
         check()
         with located(path=record.path, phase="publish"):
-            token = locate(record.file).link_to(locate(record.path))
+            token = locate_recorded(record.file).link_to(locate_recorded(record.path))
         if token is not None:
             tokens[record.path] = token
     return tokens
@@ -179,7 +180,7 @@ def settle(run: DataAssetRun, swept: Swept, published: Published | None = None) 
     of that one, as `show` does."""
     tokens = published.tokens if published else {}
     run.results = [
-        record.model_copy(update={"token": tokens.get(record.path) or _token(locate(record.path))})
+        record.model_copy(update={"token": tokens.get(record.path) or _token(locate_recorded(record.path))})
         for record in run.results
     ]
 
@@ -221,7 +222,7 @@ def _undo(run: DataAssetRun, before: AssetManifest, foreign: Mapping[str, Locati
         return
     earlier = {record.path for record in before.results}
     for record in run.results:
-        location = locate(record.path)
+        location = locate_recorded(record.path)
         if record.path in foreign:
             foreign[record.path].link_to(location)
         elif record.path not in earlier and location.exists() and checksum_at(location) == record.sha256:
@@ -233,7 +234,7 @@ def whole(record: ResultRecord) -> bool:
 
     The storage's version token tells without reading; only if it differs are the bytes compared.
     """
-    location = locate(record.path)
+    location = locate_recorded(record.path)
     stat = location.stat()
     if stat is None or stat.size != record.size:
         return False

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import enum
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import duckdb
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from mad_prefect_core.errors import ManifestError
 from mad_prefect_core.mounts import Location, default_mount, paths_of
 from mad_prefect_core.paths import relative_key
 from mad_prefect_core.runs.manifest import AssetManifestRun, ManifestRunStatus, upsert_asset_manifest_from_run
 from mad_prefect_core.runs.results import ResultRecord
+from mad_prefect_core.runs.stored import (
+    Count,
+    Moment,
+    RecordedPath,
+    Segment,
+    Torn,
+    check_place,
+    foreign_error,
+    parse,
+    read,
+)
 from mad_prefect_core.session import DuckSession, Relation
 from mad_prefect_core.settings import get_settings
 from mad_prefect_core.threads import in_thread
@@ -44,13 +54,13 @@ class FragmentRecord(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    path: str
+    path: RecordedPath
     """Relative to the base, or a URL."""
-    size: int | None = None
+    size: Count | None = None
     """In bytes. None, as all that follows, for a file that the run was given and did not write."""
     sha256: str | None = None
     columns: dict[str, str] | None = None
-    """DuckDB types by column, in order."""
+    """DuckDB types by column, in order. For people: no query is made of them."""
 
 
 class UpstreamRun(BaseModel):
@@ -58,8 +68,8 @@ class UpstreamRun(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    asset_name: str
-    asset_id: str
+    asset_name: Segment
+    asset_id: Segment
     run: str | None
 
 
@@ -76,9 +86,9 @@ class DataAssetRun(BaseModel):
     """
 
     id: str | None = None
-    runtime: dt.datetime | None = None
-    materialized: dt.datetime | None = None
-    duration_miliseconds: int | None = None
+    runtime: Moment | None = None
+    materialized: Moment | None = None
+    duration_miliseconds: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
     asset_id: str | None = None
     asset_name: str | None = None
     asset_path: str | None = None
@@ -89,7 +99,7 @@ class DataAssetRun(BaseModel):
     """Type and message of what made it fail."""
     phase: str | None = None
     """Where it failed: "collect", "union" or "publish"."""
-    rows: int | None = None
+    rows: Count | None = None
     fragments: list[FragmentRecord] = []
     keeps_fragments: bool = False
     """Whether its fragments are history (`snapshot_artifacts`) and outlive the next run."""
@@ -103,7 +113,7 @@ class DataAssetRun(BaseModel):
     """The run whose results these are, where `rollback` made it."""
     upstream: list[UpstreamRun] = []
     """The assets that its function read, each with the run that was current then."""
-    retries: int | None = None
+    retries: Count | None = None
     """Requests that its storages had to be sent again while it ran, where they count them."""
     versions: dict[str, str] = {}
     """Of the distributions whose plugins wrote its files, and of the core."""
@@ -153,13 +163,21 @@ class DataAssetRun(BaseModel):
     def read(cls, asset_name: str, asset_id: str, run_id: str) -> DataAssetRun | None:
         """The record of a run; None where there is none. Raises `ManifestError` where it can't be read."""
         location = metadata_location(asset_name, asset_id, f"asset_run_id={run_id}", "metadata.json")
-        stored = location.read()
+        stored = read(location, asset_name)
         if stored is None:
             return None
-        try:
-            return cls.model_validate(json.loads(stored.data)["data"])
-        except (ValueError, KeyError, TypeError) as error:
-            raise ManifestError(f"A run record can't be read: {error}", asset=asset_name, path=location.key) from error
+        found = parse(_Wrapped, stored.data, location, asset_name)
+        if isinstance(found, Torn):
+            raise ManifestError(f"A run record can't be read: {found.problem}", asset=asset_name, path=location.key)
+        run = found.data
+        check_place(location, (run.asset_name, asset_name), (run.asset_id, asset_id))
+        if run.id not in (None, run_id):
+            raise foreign_error(location, asset_name, "id", f"{run.id[:200]!r} instead of {run_id!r}")
+        run.id, run.asset_name, run.asset_id = run_id, asset_name, asset_id
+        for number, result in enumerate(run.results):
+            if not result.is_own(asset_name, run_id):
+                raise foreign_error(location, asset_name, f"results.{number}.file", repr(result.file[:200]))
+        return run
 
     def summary(self) -> AssetManifestRun:
         """The run as its manifest shows it."""
@@ -173,6 +191,12 @@ class DataAssetRun(BaseModel):
 
     def __repr_args__(self) -> Any:
         return [("id", self.id), ("asset_name", self.asset_name), ("status", self.status)]
+
+
+class _Wrapped(BaseModel):
+    """A record as `write` wraps it."""
+
+    data: DataAssetRun
 
 
 async def get_asset_metadata(asset_name: str, asset_id: str) -> Relation | None:

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from mad_prefect_core.errors import MadPrefectError
-from mad_prefect_core.mounts import locate
 from mad_prefect_core.process import Process
 from mad_prefect_core.runs.catalogue import names_in
 from mad_prefect_core.runs.lease import Holder, Lease
+from mad_prefect_core.runs.stored import locate_recorded
 from mad_prefect_core.runs.sweep import files_left, sweep_left
 
 __all__ = ["LeftBehind", "left_behind", "sweep"]
@@ -30,6 +30,9 @@ class LeftBehind:
     files: tuple[str, ...]
     size: int
     """Of the files, in bytes."""
+    problem: str | None = None
+    """Why nothing is known of its files, and nothing is deleted: such as that they are on a storage that nobody has
+    named here."""
 
 
 def left_behind() -> list[LeftBehind]:
@@ -40,11 +43,14 @@ def left_behind() -> list[LeftBehind]:
 def sweep() -> list[LeftBehind]:
     """Delete what dead runs left; a run that died when it was published already is finished instead.
 
-    Returns those that were swept. A lease that somebody has taken meanwhile is his to sweep.
+    Returns those that were swept, and those that can't be for a `problem`. A lease that somebody has taken meanwhile is
+    his to sweep.
     """
     swept = []
     for lease, found in _found():
-        if found.dead and lease.take(_sweeper(found.holder)) is None:
+        if found.problem is not None:
+            swept.append(found)
+        elif found.dead and lease.take(_sweeper(found.holder)) is None:
             try:
                 lease.left = sweep_left(lease.left)
                 if all(holder.run != found.holder.run for holder in lease.left):
@@ -59,14 +65,19 @@ def _found() -> Iterator[tuple[Lease, LeftBehind]]:
         if not name.endswith(".json"):
             continue
         lease = Lease(name.removesuffix(".json"))
-        holder, left = lease.look()
+        try:
+            holder, left = lease.look()
+        except (OSError, MadPrefectError) as problem:
+            logger.warning("A lease is left alone: %s", problem)
+            continue
         gone = [holder] if holder is not None and holder.is_gone() else []
         for each in (*left, *gone):
             try:
-                sizes = {path: stat.size for path in files_left(each) if (stat := locate(path).stat()) is not None}
+                stats = {path: locate_recorded(path).stat() for path in files_left(each)}
             except (OSError, MadPrefectError) as problem:
-                logger.warning("What run %s of %r left behind can't be told: %s", each.run, each.asset_name, problem)
+                yield lease, LeftBehind(each, each.is_gone(), (), 0, str(problem))
                 continue
+            sizes = {path: stat.size for path, stat in stats.items() if stat is not None}
             yield lease, LeftBehind(each, each.is_gone(), tuple(sizes), sum(sizes.values()))
 
 

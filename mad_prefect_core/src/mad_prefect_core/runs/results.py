@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["ResultRecord"]
+from mad_prefect_core.errors import PathError
+from mad_prefect_core.paths import is_url, relative_key, safe_segment, split_url
+from mad_prefect_core.runs.column_type import ColumnType
+from mad_prefect_core.runs.stored import Count, RecordedPath
+
+__all__ = ["ResultRecord", "own_file", "run_in"]
 
 
 class ResultRecord(BaseModel):
@@ -14,20 +20,50 @@ class ResultRecord(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    path: str
+    path: RecordedPath
     """The very path that the user named, relative to the base, or a URL."""
-    file: str
+    file: RecordedPath
     """The run's own file with the same bytes, which no later run changes."""
     format: str
     suffix: str
-    size: int
+    size: Count
     """In bytes."""
-    sha256: str
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
     token: str
     """The storage's version token of `path` when it was published."""
-    columns: dict[str, str]
+    columns: dict[str, ColumnType]
     """DuckDB types by column, in order."""
-    nulls: dict[str, int] = {}
+    nulls: dict[str, Count] = {}
     """How many values are NULL, by column."""
     write: dict[str, Any] = {}
     """The format's write options that were set: a reader needs to know them."""
+
+    def is_own(self, asset_name: str, run_id: str) -> bool:
+        """Whether `file` is where a run of the asset keeps the bytes of `path`, so that nobody else's can be meant."""
+        if not run_id:
+            return False
+        try:
+            expected = own_file(relative_key(split_url(self.path)[1]), asset_name, run_id)
+        except PathError:
+            return False
+        if is_url(self.path) and split_url(self.path)[0] != "mad":
+            # Beside it on its own storage, which spells folders in its own way. Where that may be is not told here.
+            same = is_url(self.file) and split_url(self.file)[0] == split_url(self.path)[0]
+            return same and self.file.endswith(f"/{expected[expected.rindex('_artifacts/asset=') :]}")
+        return self.file == expected
+
+
+_RUN = re.compile(r"/([0-9a-f]{32})/[^/]*\Z")
+
+
+def run_in(path: str) -> str:
+    """The id of the run whose folder a path is in, by the path alone; "" where that is no run's."""
+    found = _RUN.search(path)
+    return found[1] if found else ""
+
+
+def own_file(key: str, asset_name: str, run_id: str) -> str:
+    """The key of a run's own file for the result at `key`: on the same storage, so that it can be linked, under a name
+    that no reader of `**/*.suffix` matches."""
+    folder, slash, name = key.rpartition("/")
+    return f"{folder}{slash}_artifacts/asset={safe_segment(asset_name)}/{run_id}/{name}.run"

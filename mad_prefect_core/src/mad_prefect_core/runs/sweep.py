@@ -8,8 +8,8 @@ import re
 from collections.abc import Iterable
 from contextlib import suppress
 
-from mad_prefect_core.errors import MadPrefectError, ManifestError
-from mad_prefect_core.mounts import Location, locate
+from mad_prefect_core.errors import MadPrefectError, ManifestError, PathError
+from mad_prefect_core.mounts import Location
 from mad_prefect_core.paths import is_temporary
 from mad_prefect_core.runs.holds import is_held
 from mad_prefect_core.runs.kept import change_kept, read_kept
@@ -17,7 +17,9 @@ from mad_prefect_core.runs.lease import Holder
 from mad_prefect_core.runs.manifest import AssetManifest, AssetManifestRun, read_manifest
 from mad_prefect_core.runs.publish import Swept, drop_foreign, settle, show
 from mad_prefect_core.runs.record import DataAssetRun, RunStatus
+from mad_prefect_core.runs.results import run_in
 from mad_prefect_core.runs.retention import Retention
+from mad_prefect_core.runs.stored import locate_recorded
 from mad_prefect_core.threads import in_threads
 
 __all__ = ["files_left", "files_of", "forget", "not_kept", "sweep_failed", "sweep_left", "sweep_superseded"]
@@ -130,15 +132,23 @@ def files_left(holder: Holder) -> list[str]:
         return []
     if manifest and holder.run in (*manifest.superseded, manifest.last_run.id if manifest.last_run else None):
         return []
+    if not _run_of(holder).location().exists():
+        return []
     return [path for folder in holder.folders for path in _files_in(holder.run, folder)]
 
 
+def _run_of(holder: Holder) -> DataAssetRun:
+    return DataAssetRun(id=holder.run, asset_name=holder.asset_name, asset_id=holder.asset_id)
+
+
 def _sweep_dead(holder: Holder) -> bool:
-    run = DataAssetRun(id=holder.run, asset_name=holder.asset_name, asset_id=holder.asset_id)
+    run = _run_of(holder)
     record = _record(holder.asset_name, holder.asset_id, holder.run)
-    _delete_staged([run.location(), *(locate(result.path) for result in (record.results if record else ()))])
+    _delete_staged([run.location(), *(locate_recorded(result.path) for result in (record.results if record else ()))])
     if _finish(run):
         return True
+    if not run.location().exists():
+        return True  # it died before it wrote anything: its record comes first, and says that there was such a run
     logger.info("Run %s of asset %r died; what it left behind is swept.", run.id, run.asset_name)
     _tell_dead(run)
     return sweep_failed(run, holder.folders)
@@ -178,7 +188,7 @@ def _tell_dead(run: DataAssetRun) -> None:
 def _record(asset_name: str, asset_id: str, run_id: str) -> DataAssetRun | None:
     try:
         return DataAssetRun.read(asset_name, asset_id, run_id)
-    except ManifestError:
+    except (ManifestError, PathError):
         return None  # a broken record names nothing that is ours to delete
 
 
@@ -192,7 +202,7 @@ def _delete(run: DataAssetRun, paths: Iterable[str]) -> bool:
 
 def _is_deleted(path: str) -> bool:
     try:
-        locate(path).delete()
+        locate_recorded(path).delete()
     except (OSError, MadPrefectError) as error:
         logger.warning("The file %s of an earlier run could not be deleted: %s", path, error)
         return False
@@ -211,35 +221,35 @@ def _delete_staged(targets: Iterable[Location]) -> None:
 
 
 def _is_there(run: DataAssetRun) -> bool:
-    return all(locate(result.file).exists() for result in run.results)
+    return all(locate_recorded(result.file).exists() for result in run.results)
 
 
 def _is_held(run: DataAssetRun) -> bool:
     """Whether somebody in this process holds one of its results."""
-    return any(is_held(locate(result.file)) for result in run.results)
+    return any(is_held(locate_recorded(result.file)) for result in run.results)
 
 
 def _is_own(run: DataAssetRun, path: str) -> bool:
     """Whether it is in a folder of that run's own: else it is somebody else's file, whatever the record says."""
-    return f"/{run.id}/" in f"/{path}"
+    folder, _, name = path.rpartition("/")
+    return run_in(path) == run.id and folder.endswith(f"/{run.id}") and _OURS.fullmatch(name) is not None
 
 
 def _files_in(run_id: str, folder: str) -> list[str]:
     """The files in a folder that is that run's own, with names that runs give."""
-    folder = folder.rstrip("/")
-    if not folder.endswith(f"/{run_id}"):
+    if not run_id or run_in(f"{folder.rstrip('/')}/x") != run_id:
         return []
-    location = locate(f"{folder}/x")
+    location = locate_recorded(folder)
     try:
-        paths = location.mount.fs.ls(location.path.rpartition("/")[0], detail=False)
+        paths = location.mount.fs.ls(location.path, detail=False)
     except FileNotFoundError:
         return []
     names = [str(path).rpartition("/")[2] for path in paths]
-    return [f"{folder}/{name}" for name in names if _OURS.fullmatch(name)]
+    return [f"{folder.rstrip('/')}/{name}" for name in names if _OURS.fullmatch(name)]
 
 
 def _remove_if_empty(folders: Iterable[str]) -> None:
     for folder in folders:
-        location = locate(f"{folder}/x")
+        location = locate_recorded(f"{folder}/x")
         with suppress(OSError):  # somebody's file is in it, or there are no folders here
             location.mount.fs.rmdir(location.path.rpartition("/")[0])

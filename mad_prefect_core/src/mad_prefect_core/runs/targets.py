@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
 
 from mad_prefect_core.artifacts.files import DataFile
 from mad_prefect_core.contracts import Format
 from mad_prefect_core.mounts import Location, default_mount, locate
-from mad_prefect_core.paths import is_url, safe_segment, split_url
+from mad_prefect_core.paths import is_url, split_url
 from mad_prefect_core.plugins import get_host
 from mad_prefect_core.runs.holds import hold
 from mad_prefect_core.runs.lease import Lease, lease_name
-from mad_prefect_core.runs.results import ResultRecord
+from mad_prefect_core.runs.results import ResultRecord, own_file
+from mad_prefect_core.runs.stored import foreign_error, locate_recorded
 
 __all__ = ["ResultTarget", "address", "lease_on", "result_file"]
 
@@ -34,11 +38,8 @@ class ResultTarget:
         return cls(path, locate(path), format, suffix.lower())
 
     def run_file(self, asset_name: str, run_id: str) -> Location:
-        """The run's own file: on the same storage, so that it can be linked, under a name that no reader of
-        `**/*.suffix` matches."""
-        name = self.location.key.rpartition("/")[2]
-        folder = f"{self.location.folder}/" if self.location.folder else ""
-        return self.location.beside(f"{folder}_artifacts/asset={safe_segment(asset_name)}/{run_id}/{name}.run")
+        """The run's own file."""
+        return self.location.beside(own_file(self.location.key, asset_name, run_id))
 
 
 def lease_on(targets: Sequence[ResultTarget]) -> Lease:
@@ -55,21 +56,36 @@ def lease_on(targets: Sequence[ResultTarget]) -> Lease:
 
 def address(path: str, location: Location) -> str:
     """What to give `locate` later to get to `location`, which is on the storage that `path` is on."""
-    return f"{split_url(path)[0]}://{location.path}" if is_url(path) else location.key
+    protocol = split_url(path)[0]
+    return f"{protocol}://{location.path}" if is_url(path) and protocol != "mad" else location.key
 
 
 def result_file(record: ResultRecord) -> DataFile:
-    """The run's own file of a result, as readers take it."""
+    """The run's own file of a result, as readers take it. Raises `ManifestError` for a record that leads elsewhere, or
+    that no writer of its format has made."""
+    location, published = locate_recorded(record.file), locate_recorded(record.path)
     format = get_host().format_named(record.format, suffix=record.suffix)
-    read = format.read_back(format.write_options.model_validate(record.write))
-    location = locate(record.file)
+    if record.suffix not in format.suffixes:
+        raise foreign_error(record.path, None, "suffix", f"{format.name} has no suffix {record.suffix!r}")
+    read = _read_back(record, format)
     return DataFile(
         location,
         format,
         record.suffix,
         record.columns,
         read=read,
-        published=locate(record.path),
+        published=published,
         sha256=record.sha256,
         pin=hold(location),
     )
+
+
+def _read_back(record: ResultRecord, format: Format) -> Any:
+    """How the file reads back, by the write options that are recorded of it."""
+    try:
+        return format.read_back(format.write_options.model_validate(record.write))
+    except ValidationError as error:
+        field = ".".join(map(str, ("write", *error.errors()[0]["loc"])))
+        raise foreign_error(record.path, None, field, error.errors()[0]["msg"]) from None
+    except RecursionError:
+        raise foreign_error(record.path, None, "write", "it is nested too deep") from None
