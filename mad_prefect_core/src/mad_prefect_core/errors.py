@@ -26,7 +26,7 @@
         ├── StorageConflictError                   a conditional write lost against another writer
         │   └── LeaseLostError                     a run was held up for so long that another took its place
         ├── OutcomeUnknownError                    a publish that failed and could not be undone: nothing was deleted
-        ├── ManifestError                          an unreadable manifest or run record
+        ├── ManifestError                          a record that can't be read, or that no run has written so
         └── ResultGoneError                        a result that a newer run has replaced and swept
 
 An exception that a user's own function raises is never wrapped: it keeps its type and gets a note that says
@@ -235,7 +235,8 @@ class OutcomeUnknownError(StorageError):
 
 
 class ManifestError(StorageError):
-    """A manifest or run record that can't be read."""
+    """A manifest, run record, lease or history that can't be read, or that leads where no run of its asset has been.
+    Nothing of it was followed."""
 
 
 class ResultGoneError(StorageError):

@@ -96,7 +96,7 @@ FIELDS: dict[str, tuple[str, Callable[[Any, str], None]]] = {
 
 
 @pytest.mark.parametrize("field", FIELDS)
-def test_a_path_in_a_forged_record_leads_nowhere_outside_the_base(
+def test_s49_a_path_in_a_forged_record_leads_nowhere_outside_the_base(
     stored_runs: Make, canary: Canary, field: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     kind, change = FIELDS[field]
@@ -217,7 +217,7 @@ SQL = [
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_a_type_in_a_forged_record_never_runs_as_sql(stored_runs: Make, canary: Canary, suffix: str) -> None:
+def test_s49_a_type_in_a_forged_record_never_runs_as_sql(stored_runs: Make, canary: Canary, suffix: str) -> None:
     for sql in SQL:
         for kind in ("manifest", "metadata"):
             stored = stored_runs(suffix)

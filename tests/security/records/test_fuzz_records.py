@@ -90,7 +90,7 @@ def forgeries(draw: st.DrawFn) -> Callable[[str, bytes, Stored, Canary, str], by
 
 
 @pytest.mark.faults
-def test_whatever_a_record_says_nothing_outside_is_touched_and_nothing_in_it_runs(
+def test_s49_whatever_a_record_says_nothing_outside_is_touched_and_nothing_in_it_runs(
     stored_runs: Callable[[str], Stored],
     canary: Canary,
     monkeypatch: pytest.MonkeyPatch,
