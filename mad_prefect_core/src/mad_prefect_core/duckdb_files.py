@@ -18,11 +18,21 @@ from fsspec.implementations.dirfs import DirFileSystem
 from fsspec.implementations.local import LocalFileSystem
 from fsspec.spec import AbstractBufferedFile
 
+from mad_prefect_core.addresses import address, listed, opened
 from mad_prefect_core.contracts import Session
 from mad_prefect_core.errors import PathError
-from mad_prefect_core.mounts import default_mount, mount
+from mad_prefect_core.mounts import Mount, default_mount, mount
+from mad_prefect_core.shared_mad import SharedMad
 
-__all__ = ["MadFileSystem", "SharedFile", "for_duckdb", "register_mad", "register_mad_protocol", "serve"]
+__all__ = [
+    "MadFileSystem",
+    "SharedFile",
+    "for_duckdb",
+    "register_base",
+    "register_mad",
+    "register_mad_protocol",
+    "serve",
+]
 
 _AHEAD = 4 * 2**20  # bytes fetched at once where small reads follow each other, each a request otherwise
 
@@ -224,36 +234,11 @@ class MadFileSystem(_SharedFileSystem):
         return path
 
 
-class _BaseInForce(MadFileSystem):
-    """`mad://` on whatever is the base path when a statement is bound.
+class _BaseFiles(MadFileSystem):
+    """`mad://` on one base."""
 
-    DuckDB binds in the thread that asks, and reads in threads of its own, where no `use_settings` is visible. So the
-    calls that a statement begins with find the base, and those that follow use what these found: all files of a
-    query are on one base. Threads that query different bases at once need a DuckDB database each.
-    """
-
-    def __init__(self) -> None:
-        base = default_mount()
+    def __init__(self, base: Mount) -> None:
         _SharedFileSystem.__init__(self, base.fs, base.root)
-
-    def _follow(self) -> None:
-        base = default_mount()
-        self.path, self.fs = base.root, base.fs
-
-    def glob(self, path: str, **kwargs: Any) -> Any:
-        """What a query begins with."""
-        self._follow()
-        return super().glob(path, **kwargs)
-
-    def isfile(self, path: str) -> bool:
-        """What a COPY to a file begins with."""
-        self._follow()
-        return bool(super().isfile(path))
-
-    def isdir(self, path: str) -> bool:
-        """What a COPY to a folder begins with."""
-        self._follow()
-        return bool(super().isdir(path))
 
 
 def for_duckdb(fs: Any, protocol: str | None = None) -> Any:
@@ -272,12 +257,15 @@ _registering = threading.Lock()
 
 
 class _ExactFiles(_SharedFileSystem):
-    """The files of another filesystem under names that stand for themselves, whatever characters they have."""
+    """The files of another filesystem, each by an address that stands for itself, whatever characters it has."""
 
     def glob(self, path: str, **kwargs: Any) -> list[str]:
-        """The name itself if there is such a file; what looks like a pattern is none."""
-        name = self._within(path)
-        return [name] if self.fs.isfile(name) else []
+        """What is opened, if there is such a file; what looks like a pattern is none."""
+        found = listed(self.protocol, path)
+        return [found[1]] if found and self.fs.isfile(found[0]) else []
+
+    def _within(self, path: str) -> str:
+        return opened(self.protocol, path)
 
 
 _served: dict[int, _ExactFiles] = {}  # by the id of a filesystem, which is kept
@@ -298,13 +286,20 @@ def serve(session: Session, fs: Any, paths: Sequence[str]) -> list[str]:
         files = _served[id(fs)]
         if not session.connection.filesystem_is_registered(files.protocol):
             session.connection.register_filesystem(files)
-    return [f"{files.protocol}://{path}" for path in paths]
+    return [address(files.protocol, session.id, path) for path in paths]
+
+
+def register_base(session: Session, base: Mount) -> None:
+    """Have the statements of a session, whose database is of that base alone, read `mad://` there."""
+    with _registering:
+        if not session.connection.filesystem_is_registered(MadFileSystem.protocol):
+            session.connection.register_filesystem(_BaseFiles(base))
 
 
 def register_mad(connection: duckdb.DuckDBPyConnection | None = None) -> None:
     """Have a DuckDB connection, and all others of its database, read and write `mad://` below the base path.
 
-    The base is that of the moment of each query. Registering again does nothing. Safe from several threads.
+    The base is that of the moment of each statement. Registering again does nothing. Safe from several threads.
 
     Args:
         connection: DuckDB's process-wide default connection if None.
@@ -312,7 +307,7 @@ def register_mad(connection: duckdb.DuckDBPyConnection | None = None) -> None:
     connection = connection or duckdb.default_connection()
     with _registering:
         if not connection.filesystem_is_registered(MadFileSystem.protocol):
-            connection.register_filesystem(_BaseInForce())
+            connection.register_filesystem(SharedMad(default_mount(), _BaseFiles))
 
 
 async def register_mad_protocol(connection: duckdb.DuckDBPyConnection | None = None) -> None:

@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, TypeAlias, cast
 
 from pydantic import ValidationError
 
@@ -17,7 +17,9 @@ from mad_prefect_core.paths import is_url, relative_key, split_url
 from mad_prefect_core.plugins import get_host
 from mad_prefect_core.settings import get_settings
 
-__all__ = ["Location", "Mount", "default_mount", "locate", "mount", "on_one_base"]
+__all__ = ["BaseKey", "Location", "Mount", "default_mount", "locate", "mount", "on_one_base"]
+
+BaseKey: TypeAlias = tuple[int, str]
 
 _base: ContextVar[Mount | None] = ContextVar("mad_prefect_base", default=None)
 
@@ -29,6 +31,11 @@ class Mount:
     storage: Storage
     fs: Any
     root: str
+
+    @property
+    def key(self) -> BaseKey:
+        """Tells it from other mounts. By the filesystem's identity: to fsspec, those that print alike are equal."""
+        return id(self.fs), self.root
 
     def at(self, key: str) -> Location:
         """The file at a key that `relative_key` has made."""

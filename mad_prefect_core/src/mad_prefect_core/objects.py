@@ -20,6 +20,7 @@ from urllib.parse import quote, unquote
 
 from fsspec import AbstractFileSystem
 
+from mad_prefect_core.addresses import address, listed, opened
 from mad_prefect_core.contracts import Session
 from mad_prefect_core.duckdb_files import SharedFile
 from mad_prefect_core.paths import is_written_once, temporary_name
@@ -158,7 +159,8 @@ class PinnedFiles(AbstractFileSystem):  # type: ignore[misc]  # fsspec is not ty
             if not session.connection.filesystem_is_registered(self.protocol):
                 session.connection.register_filesystem(self)
         pinned = zip(paths, found, strict=True)
-        return [f"{self.protocol}://{quote(version, safe='')}.{size}/{path}" for path, (version, size) in pinned]
+        names = (f"{quote(version, safe='')}.{size}/{path}" for path, (version, size) in pinned)
+        return [address(self.protocol, session.id, name) for name in names]
 
     def open_now(self, path: str) -> SharedFile:
         """The object as it is now, for reading. Raises `FileNotFoundError`."""
@@ -193,7 +195,7 @@ class PinnedFiles(AbstractFileSystem):  # type: ignore[misc]  # fsspec is not ty
             self._known.pop(path, None)
 
     def _pinned(self, name: str) -> tuple[str, str, int]:
-        version, _, path = name.removeprefix(f"{self.protocol}://").partition("/")
+        version, _, path = opened(self.protocol, name).partition("/")
         version, _, size = version.rpartition(".")
         return path, unquote(version), int(size)
 
@@ -222,11 +224,13 @@ class PinnedFiles(AbstractFileSystem):  # type: ignore[misc]  # fsspec is not ty
         return SharedFile(fetch, size, ahead=_AHEAD)
 
     def glob(self, path: str, **kwargs: Any) -> list[str]:
-        """The name itself: it stands for one object, whatever characters it has."""
-        return [path.removeprefix(f"{self.protocol}://")]
+        """What is opened: an address stands for one object, whatever characters it has."""
+        found = listed(self.protocol, path)
+        return [found[1]] if found else []
 
     def isfile(self, path: str) -> bool:
-        """It was there when the name was made."""
+        """It was there when the address was made."""
+        self._pinned(path)
         return True
 
     def size(self, path: str) -> int:

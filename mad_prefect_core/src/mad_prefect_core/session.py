@@ -10,34 +10,40 @@ import atexit
 import contextlib
 import itertools
 import os
+import secrets
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import groupby
 from typing import Any, BinaryIO, TypeAlias, cast
 
 import duckdb
 
+from mad_prefect_core.addresses import binding
 from mad_prefect_core.contracts.formats import Schema
 from mad_prefect_core.contracts.session import Parameters, Session
-from mad_prefect_core.mounts import Location, locate
+from mad_prefect_core.mounts import BaseKey, Location, Mount, default_mount, locate
 from mad_prefect_core.paths import is_url, unescape_glob
 from mad_prefect_core.redaction import shorten_duckdb
 from mad_prefect_core.settings import get_settings
-from mad_prefect_core.temporary_folders import new_folder
+from mad_prefect_core.temporary_folders import process_folder
 
 __all__ = [
     "DuckSession",
     "Recipe",
     "Relation",
     "cast_to",
+    "names_mad",
     "quote",
     "schema_of",
     "union_all",
 ]
 
 _lock = threading.Lock()
-_databases: dict[tuple[int, int | None], duckdb.DuckDBPyConnection] = {}
+_databases: OrderedDict[tuple[int, int | None, BaseKey | None], duckdb.DuckDBPyConnection] = OrderedDict()
+_BASES = 16
+"""Databases of bases that are kept; of one that goes, the sessions that have it go on."""
 
 
 def quote(identifier: str) -> str:
@@ -45,25 +51,37 @@ def quote(identifier: str) -> str:
     return '"' + identifier.replace('"', '""') + '"'
 
 
-def _database(threads: int | None = None) -> duckdb.DuckDBPyConnection:
-    """A connection to this process's database. Keyed by process, since DuckDB does not survive a fork."""
-    key = os.getpid(), threads
+def _database(threads: int | None = None, base: Mount | None = None) -> duckdb.DuckDBPyConnection:
+    """A connection to this process's database, or to that of a base, in which no other base's `mad://` can be read.
+
+    Keyed by process, since DuckDB does not survive a fork.
+    """
+    key = os.getpid(), threads, base.key if base else None
     with _lock:
         if key not in _databases:
-            settings = get_settings()
-            # An in-memory database would spill into ./.tmp of whatever folder the process was started in.
-            config: dict[str, Any] = {
-                "temp_directory": str(new_folder()),  # two databases in one folder would write to the same files
-                "python_enable_replacements": False,  # no query may depend on a Python variable's name
-                "autoinstall_known_extensions": False,  # no query fetches code
-                "autoload_known_extensions": False,
-            }
-            if settings.duckdb_memory_limit:
-                config["memory_limit"] = settings.duckdb_memory_limit
-            if wanted := threads or settings.duckdb_threads:
-                config["threads"] = wanted
-            _databases[key] = duckdb.connect(":memory:", config=config)
+            _databases[key] = _new_database(threads)
+            of_bases = [other for other in _databases if other[2] is not None]
+            if len(of_bases) > _BASES:
+                del _databases[of_bases[0]]
+        _databases.move_to_end(key)
         return _databases[key].cursor()
+
+
+def _new_database(threads: int | None) -> duckdb.DuckDBPyConnection:
+    settings = get_settings()
+    # An in-memory database would spill into ./.tmp of whatever folder the process was started in. Two databases in
+    # one folder would write to the same files. DuckDB makes the folder when it needs it.
+    config: dict[str, Any] = {
+        "temp_directory": str(process_folder() / f"spill-{secrets.token_hex(8)}"),
+        "python_enable_replacements": False,  # no query may depend on a Python variable's name
+        "autoinstall_known_extensions": False,  # no query fetches code
+        "autoload_known_extensions": False,
+    }
+    if settings.duckdb_memory_limit:
+        config["memory_limit"] = settings.duckdb_memory_limit
+    if wanted := threads or settings.duckdb_threads:
+        config["threads"] = wanted
+    return duckdb.connect(":memory:", config=config)
 
 
 @atexit.register
@@ -78,8 +96,11 @@ def _close_databases() -> None:
 class DuckSession:
     """One private connection. See `mad_prefect_core.contracts.Session` for what each method promises."""
 
-    def __init__(self, threads: int | None = None) -> None:
-        self.connection = _database(threads)
+    def __init__(self, threads: int | None = None, base: Mount | None = None) -> None:
+        self.id = secrets.token_hex(16)
+        self.base = base
+        """The base whose `mad://` its statements may read; None where they read none."""
+        self.connection = _database(threads, base)
         self._names = itertools.count()
         self._last: tuple[duckdb.DuckDBPyRelation, str, Parameters] | None = None
         self._locations: dict[str, Location] = {}
@@ -92,7 +113,8 @@ class DuckSession:
         return session
 
     def sql(self, query: str, parameters: Parameters = None) -> duckdb.DuckDBPyRelation:
-        relation: duckdb.DuckDBPyRelation = self.connection.sql(query, params=parameters)
+        with binding(self.id):
+            relation: duckdb.DuckDBPyRelation = self.connection.sql(query, params=parameters)
         self._last = relation, query, parameters
         return relation
 
@@ -106,7 +128,8 @@ class DuckSession:
         return f"FROM {self.view(relation)}", None
 
     def execute(self, statement: str, parameters: Parameters = None) -> None:
-        self.connection.execute(statement, parameters)
+        with binding(self.id):
+            self.connection.execute(statement, parameters)
 
     def view(self, relation: Any, name: str | None = None) -> str:
         name = name or f"mad_{next(self._names)}"
@@ -166,30 +189,36 @@ class Relation:
         self,
         recipe: Recipe,
         *,
-        session: DuckSession | None = None,
+        base: Mount | None = None,
         translate: Callable[[Exception], Exception | None] = lambda error: None,
     ) -> None:
         self._recipe = recipe
+        self._base = base
         self._translate = translate
-        self._session = session or DuckSession()
+        self._session = DuckSession(base=base)
         self._lock = threading.RLock()
         self._rows: Iterator[tuple[Any, ...]] | None = None
-        with self._errors():
+        with self._bound(self._session):
             self._relation = recipe(self._session)
 
     def on(self, session: DuckSession) -> duckdb.DuckDBPyRelation:
         """The same relation on another session: DuckDB combines only those of one connection.
 
-        Behind a view, since two relations whose parameters have the same names can't be combined.
+        Behind a view, since two relations whose parameters have the same names can't be combined. Where the other one
+        is not of the base that this one reads `mad://` of, it is given the rows.
         """
-        with self._errors():
+        if self._base is not None and (session.base is None or session.base.key != self._base.key):
+            return session.sql(f"FROM {session.view(self)}").set_alias(self.alias)
+        with self._bound(session):
             relation = self._recipe(session)
             return session.sql(f"FROM {session.view(relation)}").set_alias(relation.alias)
 
     @contextlib.contextmanager
-    def _errors(self) -> Iterator[None]:
+    def _bound(self, session: DuckSession) -> Iterator[None]:
+        """What DuckDB does in the block is for a session; its errors are translated."""
         try:
-            yield
+            with binding(session.id):
+                yield
         except duckdb.Error as error:
             translated = self._translate(error)
             shorten_duckdb(error)
@@ -200,17 +229,18 @@ class Relation:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(name)
-        with self._errors():
+        with self._bound(self._session):
             value = getattr(self._relation, name)
         if not callable(value) or isinstance(value, type):
             return value
 
         def method(*args: Any, **kwargs: Any) -> Any:
             if name in _READERS:
-                # An open reader blocks its connection, so it gets one to itself.
-                with self._errors():
-                    return getattr(self._recipe(DuckSession()), name)(*args, **kwargs)
-            with self._lock, self._errors():
+                return self._scan(name, *args, **kwargs)
+            if self._base is None and names_mad((args, kwargs)):
+                here = Relation(self._recipe, base=default_mount(), translate=self._translate)
+                return getattr(here, name)(*args, **kwargs)
+            with self._lock, self._bound(self._session):
                 result = value(*_rebuilt(args, self._session), **_rebuilt(kwargs, self._session))
             if not isinstance(result, duckdb.DuckDBPyRelation):
                 return result
@@ -219,7 +249,7 @@ class Relation:
                 method: Callable[..., duckdb.DuckDBPyRelation] = getattr(self._recipe(session), name)
                 return method(*_rebuilt(args, session), **_rebuilt(kwargs, session))
 
-            return Relation(derived, translate=self._translate)
+            return Relation(derived, base=self._base, translate=self._translate)
 
         method.__name__ = name
         return method
@@ -231,7 +261,7 @@ class Relation:
             query = "FROM information_schema.tables WHERE lower(table_name) = lower($1)"
             if connection.execute(query, [view_name]).fetchall():
                 raise duckdb.CatalogException(f'Catalog Error: View with name "{view_name}" already exists!')
-        with self._errors():
+        with self._bound(self._session):
             connection.register(view_name, self)
         return self
 
@@ -243,7 +273,7 @@ class Relation:
         """Make a table of the rows on DuckDB's default connection."""
         connection = duckdb.default_connection()
         source = f"mad_relation_{id(self)}"
-        with self._errors():
+        with self._bound(self._session):
             connection.register(source, self)
             try:
                 connection.view(source).create(table_name)  # by DuckDB's own rules for names: schema.table is one
@@ -272,28 +302,43 @@ class Relation:
             self._rows = iter(self.fetchall())
         return self._rows
 
+    def _scan(self, method: str, *args: Any, **kwargs: Any) -> Any:
+        """What a method gives that leaves its connection blocked: on one to itself."""
+        session = DuckSession(base=self._base)
+        with self._bound(session):
+            return getattr(self._recipe(session), method)(*args, **kwargs)
+
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
-        with self._errors():
-            return self._recipe(DuckSession()).__arrow_c_stream__(requested_schema)
+        return self._scan("__arrow_c_stream__", requested_schema)
 
     def __arrow_c_schema__(self) -> object:
         # DuckDB asks for the schema first, and then scans as often as the query needs to.
-        with self._errors():
-            return self._recipe(DuckSession()).limit(0).to_arrow_table().schema.__arrow_c_schema__()
+        session = DuckSession(base=self._base)
+        with self._bound(session):
+            return self._recipe(session).limit(0).to_arrow_table().schema.__arrow_c_schema__()
 
     def __bool__(self) -> bool:
         return True  # as any object; __len__ would run the query
 
     def __len__(self) -> int:
-        with self._lock, self._errors():
+        with self._lock, self._bound(self._session):
             return len(self._relation)
 
     def __getitem__(self, name: str) -> Any:
         return self.__getattr__("project")(quote(name))
 
     def __repr__(self) -> str:
-        with self._lock, self._errors():
+        with self._lock, self._bound(self._session):
             return repr(self._relation)
+
+
+def names_mad(texts: Any) -> bool:
+    """Whether a text, or one in collections of any, names a file by `mad://`."""
+    if isinstance(texts, str):
+        return "mad:" in texts.lower()
+    if isinstance(texts, Mapping):
+        texts = list(texts.values())
+    return isinstance(texts, list | tuple) and any(map(names_mad, texts))
 
 
 def _rebuilt(arguments: Any, session: DuckSession) -> Any:

@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["Settings", "get_settings", "use_settings"]
+__all__ = ["Settings", "all_settings", "get_settings", "use_settings"]
 
 
 class Settings(BaseModel):
@@ -83,12 +83,17 @@ class Settings(BaseModel):
 _NAMES = tuple(str(field.alias) for field in Settings.model_fields.values())
 
 _override: ContextVar[Settings | None] = ContextVar("mad_prefect_settings", default=None)
+_overrides: list[Settings] = []  # of all threads and tasks
 
 
 def get_settings() -> Settings:
     """The settings in force: those of `use_settings`, or the environment's as it is now."""
+    return _override.get() or _of_environment()
+
+
+def _of_environment() -> Settings:
     # Asked for several times in every call of an asset, so not by a walk through the whole environment.
-    return _override.get() or _of(tuple((name, os.environ[name]) for name in _NAMES if name in os.environ))
+    return _of(tuple((name, os.environ[name]) for name in _NAMES if name in os.environ))
 
 
 @lru_cache(maxsize=16)
@@ -101,7 +106,14 @@ def _of(variables: tuple[tuple[str, str], ...]) -> Settings:
 def use_settings(settings: Settings) -> Iterator[Settings]:
     """Have `settings` in force inside the block, for this thread or task."""
     token = _override.set(settings)
+    _overrides.append(settings)
     try:
         yield settings
     finally:
+        _overrides.remove(settings)
         _override.reset(token)
+
+
+def all_settings() -> list[Settings]:
+    """Those that any thread or task of this process may have in force now: the environment's first."""
+    return [_of_environment(), *_overrides]

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from mad_prefect_core.process import Process
 
-__all__ = ["new_folder", "process_folder"]
+__all__ = ["process_folder"]
 
 _NAME = re.compile(r"mad_prefect_(?P<pid>[0-9]+)_(?P<born>[0-9a-z]*)_(?P<place>[0-9a-f]{16})_[0-9a-z_]{8}")
 _lock = threading.Lock()
@@ -36,11 +36,6 @@ def process_folder() -> Path:
             _remove_those_of_dead_processes()
             _folders[process] = Path(tempfile.mkdtemp(prefix=_prefix(Process.this())))
         return _folders[process]
-
-
-def new_folder() -> Path:
-    """A new folder in it."""
-    return Path(tempfile.mkdtemp(dir=process_folder()))
 
 
 def _prefix(process: Process) -> str:

@@ -10,10 +10,11 @@ import duckdb
 from mad_prefect_core.artifacts.files import DataFile, FormatOptions, unified_schema
 from mad_prefect_core.artifacts.scan import scan_files
 from mad_prefect_core.contracts import Artifact, ReadOptions, Schema
-from mad_prefect_core.duckdb_files import register_mad
+from mad_prefect_core.duckdb_files import register_base
 from mad_prefect_core.errors import CorruptFileError, QueryError, ResultGoneError
+from mad_prefect_core.mounts import default_mount
 from mad_prefect_core.queries import select_from
-from mad_prefect_core.session import DuckSession, Relation
+from mad_prefect_core.session import DuckSession, Relation, names_mad
 from mad_prefect_core.threads import in_thread
 
 if TYPE_CHECKING:
@@ -89,11 +90,11 @@ def relation_over(
             schema = unified_schema(session, files, options)
 
     def recipe(session: DuckSession) -> duckdb.DuckDBPyRelation:
+        if session.base is not None:
+            register_base(session, session.base)
         data = scan_files(session, files, options, schema)
         if not query_str and not tables:
             return data
-        if query_str and "mad://" in query_str:
-            register_mad(session.connection)
         relations = {"data": data}
         for name, table in (tables or {}).items():
             relations[name] = (
@@ -105,7 +106,8 @@ def relation_over(
             relations[main] = data
         return select_from(session, relations, query_str or "", params, main=main)
 
-    return Relation(recipe, translate=_explained(files, query_str))
+    base = default_mount() if names_mad((query_str, params)) else None
+    return Relation(recipe, base=base, translate=_explained(files, query_str))
 
 
 def _explained(files: Sequence[DataFile], query_str: str | None) -> Callable[[Exception], Exception | None]:

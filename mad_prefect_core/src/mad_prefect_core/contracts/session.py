@@ -19,6 +19,10 @@ class Session(Protocol):
     """
 
     @property
+    def id(self) -> str:
+        """Tells it from any other session: 32 hexadecimal digits that nobody can guess."""
+
+    @property
     def connection(self) -> duckdb.DuckDBPyConnection:
         """The private connection."""
 
