@@ -1,4 +1,5 @@
-"""What must not be in the tree: addresses of package registries, lock files, and paths of somebody's machine.
+"""What must not be in the tree: addresses of package registries, lock files, paths of somebody's machine, and the
+advice to install a name of ours from an index, where it is not published and anybody could take it.
 
 `python .ci/check_tree.py [folder]` looks at all files of a git checkout that are not ignored, prints each place
 and fails if there is one.
@@ -23,6 +24,10 @@ REGISTRIES = (
 LOCK_FILES = re.compile(r"(uv\.lock|pylock.*\.toml|package-lock\.json|poetry\.lock|Pipfile\.lock|pdm\.lock)")
 MACHINE_PATHS = re.compile(r"(?<![A-Za-z0-9_./<>{}])/(work|farm|root|home/[a-z]+|Users/[A-Za-z]+)/")
 
+# A folder, `./mad_prefect_core`, is no name.
+UNPUBLISHED = re.compile(r"\b(?:(?:install|add)\b|uvx|pipx run)[^`;&#]*?(?<![\w./$-])mad[-_]prefect", re.IGNORECASE)
+INSTALLERS = re.compile(r"\b(?:pip|pip3|uv|uvx|pipx|poetry|pdm|conda)\b")
+
 
 def problems(top: Path) -> Iterator[str]:
     """Each thing that must not be there, with its place."""
@@ -44,6 +49,8 @@ def problems(top: Path) -> Iterator[str]:
                     yield f"{name}:{number}: the address of a package registry ({registry})"
             if found := MACHINE_PATHS.search(line):
                 yield f"{name}:{number}: a path of somebody's machine ({found[0]})"
+            if INSTALLERS.search(line) and UNPUBLISHED.search(line):
+                yield f"{name}:{number}: the advice to install a name that is not published"
 
 
 if __name__ == "__main__":

@@ -129,5 +129,5 @@ def test_without_copier_the_pip_line_that_brings_it_is_said(
     found = cli("plugins", "new", "format", "ledger")
 
     assert found.code == 1
-    assert 'pip install "mad-prefect-core[new]"' in found.err
+    assert "pip install 'copier>=9.4'" in found.err
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]

@@ -60,7 +60,7 @@ def test_list_shows_a_person_why_a_plugin_is_not_in_use(cli: Cli) -> None:
 
     assert ["new", "fake-new-api", "1.0", "failed"] in [line.split()[:4] for line in found.out.splitlines()]
     assert "built for plugin API 1000 to 1001" in found.out
-    assert "pip install --upgrade mad-prefect-core" in found.out
+    assert "Update mad-prefect-core." in found.out
     assert found.err == ""  # and not a second time as a warning
 
 
@@ -165,11 +165,11 @@ def test_a_name_that_nothing_has_is_one_line_that_says_what_to_do(cli: Cli, name
 def test_a_format_that_is_not_installed_is_shown_as_the_pip_line_that_brings_it(
     cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("MAD_PREFECT_PLUGINS_ALLOW", "json")
+    monkeypatch.setenv("MAD_PREFECT_PLUGINS_ALLOW", "mad-prefect-json")
     found = cli("plugins", "show", "tsv")
 
     assert found.code == 1
-    assert "`pip install mad-prefect-csv`" in found.err
+    assert "`pip install ./mad_prefect_core ./mad_prefect_formats/csv`" in " ".join(found.err.split())
 
 
 # -- doctor ----------------------------------------------------------------------------------------------------------
@@ -196,7 +196,7 @@ def test_doctor_says_what_failed_and_what_mends_it(cli: Cli) -> None:
 
     assert found.code == 1
     assert "new (fake-new-api 1.0): The plugin was built for plugin API 1000 to 1001" in found.out
-    assert "Run `pip install --upgrade mad-prefect-core`." in found.out
+    assert "Update mad-prefect-core." in found.out
     assert found.out.count("The suffix '.pq' is claimed by") == 1  # once, though two plugins claim it
     assert "Problems: 2." in found.out
 

@@ -127,7 +127,7 @@ def test_an_old_plugin_is_told_both_versions_and_to_be_upgraded(host_of: Host) -
     assert isinstance(error, PluginApiError)
     assert "plugin API 0 to 0" in str(error)
     assert f"this core has {PLUGIN_API}" in str(error)
-    assert "pip install --upgrade fake-old-api" in str(error)
+    assert "Update fake-old-api." in str(error)
 
 
 def test_a_plugin_ahead_of_the_core_says_to_upgrade_the_core(host_of: Host) -> None:
@@ -135,7 +135,7 @@ def test_a_plugin_ahead_of_the_core_says_to_upgrade_the_core(host_of: Host) -> N
 
     assert isinstance(error, PluginApiError)
     assert f"built for plugin API 1000 to 1001, this core has {PLUGIN_API}" in str(error)
-    assert "pip install --upgrade mad-prefect-core" in str(error)
+    assert "Update mad-prefect-core." in str(error)
 
 
 @pytest.mark.parametrize("said", ["1", "(1,)", "(2, 1)", "('1', '1')", "(True, True)", "[1, 1]"])

@@ -97,7 +97,7 @@ def test_without_parquet_its_path_and_an_asset_on_it_say_which_pip_install_bring
     states: State, state: str
 ) -> None:
     for said in (states[state]["x.parquet"], states[state]["@asset"]):
-        assert "`pip install mad-prefect-parquet`" in said
+        assert "`pip install ./mad_prefect_core ./mad_prefect_formats/parquet`" in said
 
 
 def test_everything_lists_every_format_and_storage_of_the_workspace(states: State, root: Path) -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+UNPUBLISHED = "the advice to install a name that is not published"
+
 
 def check(root: Path, folder: Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(root / ".ci" / "check_tree.py"), str(folder)]
@@ -39,6 +41,10 @@ def test_this_tree_has_nothing_that_must_not_be_there(root: Path) -> None:
         ),
         ("notes.txt", "https://" + "PyPI" + ".org/simple", "notes.txt:1: the address of a package registry"),
         ("run.sh", "cd '/" + "root/project'", "run.sh:1: a path of somebody's machine"),
+        ("a.md", "`pip install " + "mad" + "-prefect`", f"a.md:1: {UNPUBLISHED}"),
+        ("a.py", "uv add " + "mad" + "_prefect[s3]", f"a.py:1: {UNPUBLISHED}"),
+        ("a.sh", "uvx " + "mad" + "-prefect plugins list", f"a.sh:1: {UNPUBLISHED}"),
+        ("b.sh", "pip install -U x " + "Mad" + "-Prefect-avro", f"b.sh:1: {UNPUBLISHED}"),
         ("run.py", "open('/" + "home/anna/x')", "run.py:1: a path of somebody's machine"),
     ],
 )
@@ -56,6 +62,6 @@ def test_what_must_not_be_in_the_tree_is_found_and_named(
 def test_ordinary_and_ignored_files_are_left_alone(root: Path, checkout: Path) -> None:
     (checkout / "ignored").mkdir()
     (checkout / "ignored" / "uv.lock").write_text("")
-    (checkout / "a.md").write_text("`pip install mad-prefect`, then ./work/x and homework/root/x")
+    (checkout / "a.md").write_text("`pip install ./mad_prefect_core`, then ./work/x and homework/root/x")
 
     assert check(root, checkout).returncode == 0

@@ -177,13 +177,17 @@ def _open(url: str, options: Mapping[str, Any] | None) -> tuple[Storage, tuple[A
     try:
         validated = storage.options.model_validate(dict(options or {}))
     except ValidationError as error:
-        # The values may be secrets: only the names of the options are said.
-        names = ", ".join(".".join(str(part) for part in problem["loc"]) for problem in error.errors())
         raise OptionError(
-            f"The storage '{storage.name}' can't take these options: {names}",
+            f"The storage '{storage.name}' can't take these options: {', '.join(map(_problem, error.errors()))}",
             hint=f"It knows: {', '.join(storage.options.model_fields) or 'none'}.",
         ) from None
     return storage, storage.filesystem(url, validated)
+
+
+def _problem(details: Any) -> str:
+    """What is wrong with an option: its name, since its value may be a secret, or what an `OptionError` says."""
+    told = details.get("ctx", {}).get("error")
+    return told.message if isinstance(told, OptionError) else ".".join(str(part) for part in details["loc"])
 
 
 def paths_of(locations: Sequence[Location], session: Session) -> list[str]:

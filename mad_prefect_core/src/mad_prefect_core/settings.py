@@ -48,7 +48,7 @@ class Settings(BaseModel):
     plugins_allow: str = Field(
         "",
         alias="MAD_PREFECT_PLUGINS_ALLOW",
-        description="Comma-separated entry-point or distribution names; where set, no other plugin is loaded.",
+        description="Comma-separated names of distributions; where set, the plugins of no other are loaded.",
     )
     plugins_deny: str = Field(
         "",

@@ -39,7 +39,7 @@ def new(
 ) -> Result:
     """Write a ready project for a plugin. Its tests pass as it is; replace what it does by what yours is to do.
 
-    It needs copier: `pip install "mad-prefect-core[new]"`.
+    It needs copier: `pip install copier`.
     """
     _check_free(name)
     target = folder or Path(f"mad-prefect-{name}")
@@ -81,7 +81,7 @@ def _copy(template: Path, target: Path, answers: dict[str, object]) -> None:
     except ModuleNotFoundError as error:
         raise ConfigurationError(
             f"A new project is made with copier, which can't be imported: {error}",
-            hint='Run `pip install "mad-prefect-core[new]"`.',
+            hint="Run `pip install 'copier>=9.4'`.",
         ) from error
     run_copy(str(template), target, data=answers, defaults=True, quiet=True)
 

@@ -19,7 +19,7 @@ from mad_prefect_core.cli.new import new
 from mad_prefect_core.cli.output import Result, indented, problem, status_of, styled, table, words
 from mad_prefect_core.errors import PluginError
 from mad_prefect_core.hookspecs import PLUGIN_API
-from mad_prefect_core.plugins import PluginHost, PluginRecord, catalogue, get_host
+from mad_prefect_core.plugins import PluginHost, PluginRecord, catalogue, folder_of, get_host, install_hint
 
 __all__ = ["plugins_app"]
 
@@ -40,7 +40,7 @@ def list_plugins() -> Result:
 
 def _listed(plugins: Sequence[dict[str, Any]]) -> Iterator[RenderableType]:
     if not plugins:
-        yield "No plugin is installed. Run `pip install mad-prefect` for the usual formats and local storage."
+        yield f"No plugin is installed. {escape(install_hint('mad_prefect_formats/*', 'mad_prefect_storage/local'))}"
         return
     yield table(
         ("plugin", "distribution", "status", "brings"),
@@ -106,7 +106,7 @@ def _named(host: PluginHost, name: str) -> list[PluginRecord]:
     bringers = {name: bringer for table in catalogue().values() for name, bringer in table.items()}
     near = difflib.get_close_matches(wanted, sorted({*names, *bringers}), 1)
     if bringer := bringers.get(wanted):
-        hint = f"Run `pip install {bringer}`."
+        hint = install_hint(folder_of(bringer))
     else:
         hint = f"Did you mean {near[0]!r}?" if near else "`mad-prefect plugins list` says what there is."
     raise PluginError(

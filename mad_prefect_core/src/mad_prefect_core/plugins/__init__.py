@@ -2,6 +2,15 @@
 
 from mad_prefect_core.plugins.host import PluginHost, get_host, use_host
 from mad_prefect_core.plugins.records import PluginRecord
-from mad_prefect_core.plugins.registry import Conflict, catalogue
+from mad_prefect_core.plugins.registry import Conflict, catalogue, folder_of, install_hint
 
-__all__ = ["Conflict", "PluginHost", "PluginRecord", "catalogue", "get_host", "use_host"]
+__all__ = [
+    "Conflict",
+    "PluginHost",
+    "PluginRecord",
+    "catalogue",
+    "folder_of",
+    "get_host",
+    "install_hint",
+    "use_host",
+]

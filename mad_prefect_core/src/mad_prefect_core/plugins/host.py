@@ -201,9 +201,9 @@ class PluginHost:
         self._registry = Registry(self._records)
         settings = get_settings()
         allow, deny = _names(settings.plugins_allow), _names(settings.plugins_deny)
+        self._warn_of_entry_points(allow)
         for _, (entry_point, record) in sorted(pairs.items(), key=lambda pair: pair[0], reverse=True):
-            names = {canonical(record.name), canonical(record.distribution)}
-            if names & deny or (allow and not names & allow):
+            if {canonical(record.name), canonical(record.distribution)} & deny or not _allowed(record, allow):
                 record.status = "blocked"
                 continue
             try:
@@ -219,6 +219,17 @@ class PluginHost:
                 logger.warning("%s", known)
         for conflict in self._registry.conflicts():
             logger.warning("%s", conflict.error)
+
+    def _warn_of_entry_points(self, allow: set[str]) -> None:
+        """Say so where an entry point's name is allowed, which any distribution can claim."""
+        for name in sorted(allow - {canonical(record.distribution) for record in self._records}):
+            if sources := sorted({r.distribution for r in self._records if canonical(r.name) == name}):
+                logger.warning(
+                    "MAD_PREFECT_PLUGINS_ALLOW names distributions, and %r is an entry point of %s. "
+                    "Allow the distribution by its name if you trust it.",
+                    name,
+                    " and ".join(sources),
+                )
 
     def _load_one(self, entry_point: importlib.metadata.EntryPoint, record: PluginRecord) -> Any:
         def load() -> tuple[Any, Any]:
@@ -270,7 +281,7 @@ class PluginHost:
             raise PluginApiError(
                 f"The plugin was built for plugin API {wanted[0]} to {wanted[1]}, this core has {PLUGIN_API}",
                 plugin=record.label,
-                hint=f"Run `pip install --upgrade {old}`.",
+                hint=f"Update {old}.",
             )
 
     def _check_hooks(self, plugin: Any) -> None:
@@ -314,6 +325,11 @@ class PluginHost:
             return values
 
         return in_time(record, f"hook {hook}", brought)
+
+
+def _allowed(record: PluginRecord, allow: set[str]) -> bool:
+    """The core's own plugin always is: without it, FILESYSTEM_BLOCK_NAME would name no base."""
+    return not allow or canonical(record.distribution) in allow or record.package == __name__.partition(".")[0]
 
 
 def _names(setting: str) -> set[str]:

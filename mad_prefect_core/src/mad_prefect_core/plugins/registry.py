@@ -13,7 +13,7 @@ from mad_prefect_core.contracts import Format, Storage
 from mad_prefect_core.errors import PluginConflictError, PluginLoadError, UnknownFormatError, UnknownStorageError
 from mad_prefect_core.plugins.records import PluginRecord, canonical, state
 
-__all__ = ["Conflict", "Registry", "catalogue"]
+__all__ = ["Conflict", "Registry", "catalogue", "folder_of", "install_hint"]
 
 
 _Kind: TypeAlias = Literal["format", "suffix", "protocol"]
@@ -153,7 +153,7 @@ class Registry:
         if formats:
             return formats[0]
         raise UnknownFormatError(
-            "No format plugin is installed", hint="Run `pip install mad-prefect` for the usual four."
+            "No format plugin is installed", hint=f"{install_hint('mad_prefect_formats/*')} It brings the usual four."
         )
 
     def storage_for(self, protocol: str) -> Storage:
@@ -192,7 +192,7 @@ class Registry:
             if unused := [r for r in mentioned if r.status != "loaded"]:
                 parts.append(f"{unused[0].source} brings it, {state(unused[0])}.")
             else:
-                parts.append(f"Run `pip install {'--upgrade ' if mentioned else ''}{distribution}`.")
+                parts.append(install_hint(folder_of(distribution)))
         parts.append(f"Installed: {', '.join(known) or 'none'}.")
         if others := [f"{r.source}, {state(r)}" for r in self._records if r.status != "loaded" and r not in mentioned]:
             parts.append(f"Not in use: {'; '.join(others)}.")
@@ -211,3 +211,19 @@ def catalogue() -> dict[str, dict[str, str]]:
 
     text = files("mad_prefect_core").joinpath("known_plugins.toml").read_text("utf-8")
     return tomllib.loads(text)
+
+
+def folder_of(distribution: str) -> str:
+    """The folder of one of our plugins in a clone."""
+    room = "formats" if distribution in catalogue()["formats"].values() else "storage"
+    return f"mad_prefect_{room}/{distribution.removeprefix('mad-prefect-')}"
+
+
+def install_hint(*folders: str) -> str:
+    """How to install what is in these folders of a clone.
+
+    By folder, the core included, since the names of our distributions are not on the index that pip asks: whoever
+    takes one there would have their code installed.
+    """
+    names = " ".join(f"./{folder}" for folder in ("mad_prefect_core", *folders))
+    return f"In a clone of mad-prefect, run `pip install {names}`."

@@ -1,6 +1,6 @@
 """The conformance kit: what a plugin author inherits to hold a format or a storage to its contract.
 
-It needs pytest: `pip install 'mad-prefect-core[testing]'`.
+It needs pytest, hypothesis and cloudpickle, and the local storage for its runs of assets.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 try:
     import pytest
 except ModuleNotFoundError as error:
-    raise ImportError("The conformance kit needs pytest: pip install 'mad-prefect-core[testing]'") from error
+    raise ImportError("The conformance kit needs more: pip install pytest hypothesis cloudpickle") from error
 
 # Before they are imported, or a failed contract test would not say which values it compared.
 for _name in ("base", "formats", "storages"):

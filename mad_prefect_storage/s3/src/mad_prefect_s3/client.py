@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from io import UnsupportedOperation
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 from aiobotocore.credentials import AioAssumeRoleCredentialFetcher, AioDeferredRefreshableCredentials
 from aiobotocore.session import AioSession
@@ -93,11 +94,6 @@ def _first(block: Any, *names: str) -> Any:
     return next((value for name in names if (value := _value(getattr(block, name, None)))), None)
 
 
-def _verify(options: S3Options) -> bool | str | None:
-    """As botocore takes it: with True it would not look at AWS_CA_BUNDLE."""
-    return None if options.verify is True else options.verify
-
-
 def _value(secret: Any) -> Any:
     return secret.get_secret_value() if hasattr(secret, "get_secret_value") else secret
 
@@ -132,7 +128,14 @@ class S3Files(S3FileSystem):  # type: ignore[misc]  # s3fs is not typed
         self.probing = asyncio.Lock()
         self.history: dict[str, tuple[str, list[str]]] = {}  # of `conditional`
         access = _Access.of(options)
-        client = {"verify": _verify(options), **options.client_kwargs.get_secret_value()}
+        client = {**options.client_kwargs.get_secret_value(), "verify": options.checks}
+        if options.checks is False:
+            server = urlsplit(access.endpoint_url or "").netloc.rpartition("@")[2] or "AWS"
+            logger.warning(
+                "The storage 's3' does not check the certificate of %s: with verify=False, anybody on the way can read "
+                "and change the data. Give the path of a file of its authorities instead.",
+                server,
+            )
         if access.region:
             client["region_name"] = access.region
         config = {
@@ -417,7 +420,7 @@ class _Role:
         more = {"RoleSessionName": "mad-prefect"}
         if self._options.external_id:
             more["ExternalId"] = self._options.external_id.get_secret_value()
-        creator = functools.partial(self._source.create_client, region_name=self._region, verify=_verify(self._options))
+        creator = functools.partial(self._source.create_client, region_name=self._region, verify=self._options.checks)
         fetcher = AioAssumeRoleCredentialFetcher(
             client_creator=creator,
             source_credentials=await self._source.get_credentials(),

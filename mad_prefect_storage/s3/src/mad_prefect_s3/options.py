@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any, Literal
 
 from pydantic import AliasChoices, ConfigDict, Field, Secret, SecretStr, model_validator
 
 from mad_prefect_core.contracts import Options
+from mad_prefect_core.errors import OptionError
 
 __all__ = ["S3Options"]
 
@@ -47,7 +49,8 @@ class S3Options(Options):
         "auto", description="Whether the bucket is in the path or the host name of a request."
     )
     verify: bool | str = Field(
-        True, description="Check the server's certificate; or a file of authorities. Environment: AWS_CA_BUNDLE."
+        True,
+        description="Check the server's certificate; or the path of a file of authorities. Environment: AWS_CA_BUNDLE.",
     )
     requester_pays: bool = Field(False, description="Agree to pay for requests to somebody else's bucket.")
     s3_additional_kwargs: dict[str, Any] = Field(
@@ -73,8 +76,23 @@ class S3Options(Options):
         "query was made. 'httpfs': by DuckDB's own extension, which must be installed.",
     )
 
+    @property
+    def checks(self) -> bool | str | None:
+        """What certificates are checked by, as botocore takes it: with True it would not look at AWS_CA_BUNDLE."""
+        said = self.client_kwargs.get_secret_value().get("verify", self.verify)
+        return None if said is True else said
+
+    @model_validator(mode="after")
+    def _checks_by_a_file(self) -> S3Options:
+        path = self.checks
+        if path is not None and not isinstance(path, bool) and not os.path.isfile(path):
+            raise OptionError(
+                f"verify is True, False or the path of a file of authorities, and there is no file {str(path)!r}"
+            )
+        return self
+
     @model_validator(mode="after")
     def _belong_together(self) -> S3Options:
         if (self.key is None) != (self.secret is None):
-            raise ValueError("key and secret belong together")
+            raise OptionError("key and secret belong together")
         return self
