@@ -330,7 +330,8 @@ def test_every_decoder_gives_equal_columns(path, corpus):
     node = parse(source.header.schema)
     blocks = list(source.blocks())
     if reader.fastest(node) is reader.decode_by_polars:
-        assert reader.decode_by_polars(node, node, blocks) == reader.decode_by_fastavro(node, node, blocks)
+        [quick], [slow] = (d(node, node, blocks) for d in (reader.decode_by_polars, reader.decode_by_fastavro))
+        assert quick == slow
 
 
 def test_blocks_are_what_fastavro_finds(export, tmp_path):
@@ -339,7 +340,7 @@ def test_blocks_are_what_fastavro_finds(export, tmp_path):
     source = reader.Source.of("x", lambda: io.BytesIO(data))
     file = source.open()
     header = reader.read_header(file, "x")
-    assert [b.rows for b in read_blocks(file, header, "x")] == [
+    assert [b.rows for b in read_blocks(file, header, "x", least=source.node.least, empty=source.node.empty)] == [
         b.num_records for b in fastavro.block_reader(io.BytesIO(data))
     ]
 
@@ -415,10 +416,18 @@ def kinds(draw, depth=0, name="n"):
     return (["null", schema] if union == "first" else [schema, "null"]), st.none() | values
 
 
+def _is_bounded(schema):
+    try:
+        parse(record(("v", schema, {})))
+    except UnsupportedDataError:  # lists of values without bytes
+        return False
+    return True
+
+
 @settings(deadline=None)
 @given(data=st.data())
 def test_columns_are_encoded_as_fastavro_encodes_their_values(data):
-    schema, values = data.draw(kinds())
+    schema, values = data.draw(kinds().filter(lambda kind: _is_bounded(kind[0])))
     column = data.draw(st.lists(values, min_size=1))
     node = parse(record(("v", schema, {}))).members[0].node
     array = pa.array([column[0], *column], node.arrow)[1:]

@@ -5,17 +5,23 @@ from __future__ import annotations
 import bz2
 import lzma
 import zlib
-from typing import Literal
+from collections.abc import Callable
+from typing import Any, Literal
 
 import pyarrow as pa
 
 from mad_prefect_core.errors import ConfigurationError
 
-__all__ = ["CODECS", "Codec", "check", "compress", "decompress"]
+__all__ = ["CODECS", "MOST_CONTENT", "Codec", "check", "compress", "decompress"]
 
 Codec = Literal["bzip2", "deflate", "null", "snappy", "xz", "zstandard"]
 CODECS: tuple[Codec, ...] = ("bzip2", "deflate", "null", "snappy", "xz", "zstandard")
 
+MOST_CONTENT = 1 << 28
+"""Bytes that a compressed block may hold. Writers make blocks of some 64 kB, or of one row that is larger."""
+
+_MOST_MEMORY = 1 << 28  # bytes that xz may need for itself
+_MOST_OF_SNAPPY = 64  # bytes of content that one of its bytes can stand for
 _OF_PYARROW = {"snappy": "snappy", "zstandard": "zstd"}
 
 
@@ -49,23 +55,52 @@ def compress(codec: str, data: bytes, level: int | None) -> bytes:
 
 
 def decompress(codec: str, data: bytes) -> bytes:
-    """The bytes that were compressed. Raises the library's own error, or `ValueError`, where they are damaged."""
+    """The bytes that were compressed. Raises the library's own error, or `ValueError`, where they are damaged, or are
+    more than `MOST_CONTENT`: a few bytes may claim to be any number."""
     if codec == "deflate":
-        return zlib.decompress(data, wbits=-15)
+        deflated = zlib.decompressobj(wbits=-15)
+        content = deflated.decompress(data, MOST_CONTENT)
+        if not deflated.eof:
+            raise _too_large() if deflated.unconsumed_tail else ValueError("a block's content does not end")
+        return content
     if codec == "bzip2":
-        return bz2.decompress(data)
+        return _of_stream(bz2.BZ2Decompressor, data)
     if codec == "xz":
-        return lzma.decompress(data)
+        return _of_stream(lambda: lzma.LZMADecompressor(memlimit=_MOST_MEMORY), data)
     if codec == "snappy":
-        found = bytes(pa.Codec("snappy").decompress(data[:-4], _snappy_size(data), asbytes=True))
-        if zlib.crc32(found) != int.from_bytes(data[-4:], "big"):
+        size = _snappy_size(data)
+        if size > min(MOST_CONTENT, _MOST_OF_SNAPPY * len(data)):
+            raise _too_large()
+        content = bytes(pa.Codec("snappy").decompress(data[:-4], size, asbytes=True))
+        if zlib.crc32(content) != int.from_bytes(data[-4:], "big"):
             raise ValueError("a block does not have the checksum that it says")
-        return found
+        return content
     if codec == "zstandard":
         # A frame need not say how large its content is, so it is read as a stream.
         with pa.CompressedInputStream(pa.BufferReader(data), "zstd") as stream:
-            return bytes(stream.read())
+            content = bytes(stream.read(MOST_CONTENT + 1))
+        if len(content) > MOST_CONTENT:
+            raise _too_large()
+        return content
     return data
+
+
+def _of_stream(make: Callable[[], Any], data: bytes) -> bytes:
+    """The content of compressed streams, one after the other."""
+    content = b""
+    while data:
+        stream = make()
+        content += stream.decompress(data, MOST_CONTENT + 1 - len(content))
+        if len(content) > MOST_CONTENT:
+            raise _too_large()
+        if not stream.eof:
+            raise ValueError("a block's content does not end")
+        data = stream.unused_data
+    return content
+
+
+def _too_large() -> ValueError:
+    return ValueError(f"a block has more than {MOST_CONTENT >> 20} MiB of content")
 
 
 def _snappy_size(data: bytes) -> int:

@@ -28,6 +28,7 @@ _DURATION = struct.Struct("<III")  # months, days, milliseconds, as Avro has the
 _MILLISECOND = 1_000_000  # nanoseconds
 _OFFSET = struct.Struct("=i")  # of a value's bytes, as Arrow has them
 _NO_UUID = str(uuid.UUID(int=0))
+_SMALL = 64  # bytes of a fixed value that may be laid out as such
 _DECIMAL = 16  # bytes of a decimal in Arrow
 _PLUS, _MINUS = (pa.array([sign * count for count in range(_DECIMAL + 1)], pa.binary()) for sign in (b"\0", b"\xff"))
 _DASHES = (8, 13, 18, 23)  # where they are in the text of a UUID
@@ -62,7 +63,9 @@ def from_objects(node: Node, values: Sequence[Any], tagged: bool) -> pa.Array:
         keys = pa.array(itertools.chain.from_iterable(present), pa.string())
         flat = list(itertools.chain.from_iterable(value.values() for value in present))
         return pa.MapArray.from_arrays(_offsets(values), keys, from_objects(node.members[0].node, flat, tagged))
-    return _logical(node, pa.array(values, node.stored))
+    # Arrow makes room for each value of a fixed size, also where it is null.
+    kind = pa.binary() if node.kind == "fixed" and node.size > _SMALL else node.stored
+    return _logical(node, pa.array(values, kind))
 
 
 def from_stored(node: Node, array: pa.Array) -> pa.Array:

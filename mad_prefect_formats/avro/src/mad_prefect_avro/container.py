@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import zlib
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
@@ -18,10 +19,10 @@ from lzma import LZMAError
 from typing import Any, BinaryIO
 
 import pyarrow as pa
-from fastavro import parse_schema, schemaless_reader, schemaless_writer
+from fastavro import parse_schema, schemaless_writer
 
-from mad_prefect_avro.codecs import check, compress, decompress
-from mad_prefect_core.errors import CorruptFileError
+from mad_prefect_avro.codecs import MOST_CONTENT, check, compress, decompress
+from mad_prefect_core.errors import CorruptFileError, UnsupportedValueError
 
 __all__ = ["Block", "ContainerWriter", "Header", "container_bytes", "number", "read_blocks", "read_header"]
 
@@ -39,6 +40,16 @@ _HEADER = parse_schema(
 )
 _SYNC = bytes(16)
 _LONGEST = 10  # bytes of a number
+
+# What a file may claim. All others of its claims are held against the bytes that it has.
+_MOST_META = 1 << 24  # bytes of the header
+_OF_ENTRY = 64  # bytes that an entry of the header counts for beside its own
+_MOST_BRACKETS = 500  # around any part of a schema's text
+_MOST_EMPTY = 50_000_000  # values without bytes, such as those of a column of nulls
+_MOST_EMPTY_TO_A_BYTE = 16  # of these, where there are more
+_EMPTY = 1 << 16  # of these, at once
+_STRINGS = re.compile(r'"(?:[^"\\]|\\.)*"')
+_BRACKETS = re.compile(r"[][{}]")
 
 
 @dataclass(frozen=True)
@@ -64,22 +75,60 @@ def read_header(file: BinaryIO, name: str) -> Header:
     try:
         if file.read(4) != _MAGIC:
             raise CorruptFileError("The file is not an Avro file: it does not begin as one", path=name)
-        file.seek(0)
-        found: Any = schemaless_reader(file, _HEADER, None)
-        schema = json.loads(found["meta"]["avro.schema"])
-        codec = found["meta"].get("avro.codec", b"null").decode()
-    except (EOFError, KeyError, ValueError, IndexError, MemoryError, OverflowError) as error:
+        meta = _read_meta(file)
+        schema = _read_schema(meta["avro.schema"])
+        codec = meta.get("avro.codec", b"null").decode()
+        sync = _read_bytes(file, len(_SYNC))
+    except (EOFError, KeyError, ValueError, RecursionError) as error:
         raise CorruptFileError(f"The header of the Avro file is damaged: {error!r}", path=name) from error
     check(codec)
-    return Header(schema, codec, found["sync"])
+    return Header(schema, codec, sync)
 
 
-def read_blocks(file: BinaryIO, header: Header, name: str) -> Iterator[Block]:
-    """All blocks of a file that stands behind its header. Raises `CorruptFileError`."""
+def _read_meta(file: BinaryIO) -> dict[str, bytes]:
+    """The entries of the header: a map of Avro's, in blocks of which each says how many entries it has."""
+    meta = {}
+    left = _MOST_META
+    while count := _read_number(file)[0]:
+        if count < 0:
+            _read_number(file)  # how many bytes they have
+        for _ in range(abs(count)):
+            key, value = (_read_bytes(file, _read_number(file)[0], left) for _ in range(2))
+            meta[key.decode()] = value
+            left -= len(key) + len(value) + _OF_ENTRY
+    return meta
+
+
+def _read_bytes(file: BinaryIO, size: int, most: int = _MOST_META) -> bytes:
+    if not 0 <= size <= most:
+        raise ValueError("there is too much of it" if size > 0 else "a size is negative")
+    data = file.read(size)
+    if len(data) != size:
+        raise EOFError("it ends within its header")
+    return data
+
+
+def _read_schema(text: bytes) -> Any:
+    decoded = text.decode()
+    depth = deepest = 0
+    for bracket in _BRACKETS.finditer(_STRINGS.sub("", decoded)):
+        depth += 1 if bracket[0] in "[{" else -1
+        deepest = max(deepest, depth)
+    if deepest > _MOST_BRACKETS:
+        raise ValueError(f"its schema is nested {deepest} deep")
+    return json.loads(decoded)
+
+
+def read_blocks(file: BinaryIO, header: Header, name: str, *, least: int, empty: int) -> Iterator[Block]:
+    """All blocks of a file that stands behind its header. Raises `CorruptFileError`.
+
+    A row has at least `least` bytes, and beside them `empty` values that have none, of which a file may claim any
+    number. Rows that are nothing else come in several blocks.
+    """
     start = file.tell()
     left = file.seek(0, os.SEEK_END) - start
     file.seek(start)
-    number = 0
+    number, allowed = 0, _MOST_EMPTY
     try:
         while left:
             rows, read = _read_number(file)
@@ -90,9 +139,19 @@ def read_blocks(file: BinaryIO, header: Header, name: str) -> Iterator[Block]:
             data = file.read(size)
             if file.read(len(header.sync)) != header.sync:
                 raise ValueError("a block does not end with the file's marker")
-            yield Block(rows, decompress(header.codec, data))
+            data = decompress(header.codec, data)
+            allowed += len(data) * _MOST_EMPTY_TO_A_BYTE - rows * empty
+            if rows * least > len(data):
+                raise ValueError(f"a block can't have {rows} rows in {len(data)} bytes")
+            if allowed < 0:
+                raise ValueError(f"{rows} rows have too many values that have no bytes")
+            if least:
+                yield Block(rows, data)
+            else:
+                most = max(_EMPTY // empty, 1)
+                yield from (Block(min(most, rows - done), b"") for done in range(0, rows, most))
             number += 1
-    except (EOFError, ValueError, OSError, zlib.error, LZMAError, pa.ArrowException) as error:
+    except (EOFError, ValueError, MemoryError, OSError, zlib.error, LZMAError, pa.ArrowException) as error:
         raise CorruptFileError(f"The Avro file is damaged at block {number}: {error}", path=name) from error
 
 
@@ -143,6 +202,11 @@ class ContainerWriter:
     def finish(self) -> None:
         """Write what is left."""
         if self._rows:
+            if self._codec != "null" and len(self._encoded) > MOST_CONTENT:
+                raise UnsupportedValueError(
+                    f"A block has more than {MOST_CONTENT >> 20} MiB, which the reader here refuses to decompress",
+                    hint="Write smaller rows or blocks, or give the write option compression='null'.",
+                )
             data = compress(self._codec, bytes(self._encoded), self._level)
             self._file.write(number(self._rows) + number(len(data)) + data + self._sync)
         self._rows = 0

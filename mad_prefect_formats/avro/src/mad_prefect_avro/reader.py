@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import importlib
 import io
+import itertools
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -18,16 +19,19 @@ from fastavro.read import SchemaResolutionError
 
 from mad_prefect_avro.columns import from_objects, from_stored
 from mad_prefect_avro.container import Block, Header, container_bytes, read_blocks, read_header
-from mad_prefect_avro.schema import Node, as_record, plain
+from mad_prefect_avro.schema import Node, as_record, parse, plain
 from mad_prefect_core.errors import CorruptFileError, SchemaError
 
 __all__ = ["AvroDataset", "Decode", "Source", "decode_by_fastavro", "decode_by_polars", "fastest"]
 
 _FIRST = 1 << 16  # bytes of the first batch, so that a LIMIT is quick; each has four times as many as the one before
+_OBJECTS = 1 << 20  # that rows are made at once
+_MOST_AT_ONCE = 1 << 24  # bytes
+_SMALL = 64  # bytes
 _PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
-Decode = Callable[[Node, Sequence[Block]], list[pa.Array]]
-"""From blocks to the columns of a record."""
+Decode = Callable[[Node, Sequence[Block]], Iterator[list[pa.Array]]]
+"""From blocks to the columns of a record, some rows at a time."""
 
 
 @dataclass(frozen=True)
@@ -38,12 +42,15 @@ class Source:
     """As in messages."""
     open: Callable[[], BinaryIO]
     header: Header
+    node: Node
+    """What its rows are."""
 
     @classmethod
     def of(cls, name: str, open: Callable[[], BinaryIO]) -> Source:
-        """Raises `CorruptFileError`, and `OSError` where it can't be opened."""
+        """Raises `CorruptFileError`, `UnsupportedDataError`, and `OSError` where it can't be opened."""
         with open() as file:
-            return cls(name, open, read_header(file, name))
+            header = read_header(file, name)
+        return cls(name, open, header, parse(header.schema, name))
 
     def blocks(self) -> Iterator[Block]:
         """All of its rows, from the start."""
@@ -51,7 +58,7 @@ class Source:
             header = read_header(file, self.name)
             if header.schema != self.header.schema:
                 raise CorruptFileError("The file was replaced by another while it was read", path=self.name)
-            yield from read_blocks(file, header, self.name)
+            yield from read_blocks(file, header, self.name, least=self.node.least, empty=self.node.empty)
 
 
 class AvroDataset(pyarrow.dataset.Dataset):  # type: ignore[misc]  # pyarrow is not typed
@@ -94,15 +101,35 @@ class AvroDataset(pyarrow.dataset.Dataset):  # type: ignore[misc]  # pyarrow is 
         else:
             decode = functools.partial(_decode_resolved, source.header.schema, self._reader_schema, node)
         limit = 1 << (21 if decode.func is decode_by_polars else 20)
+        read = decode if source.node.least else _once(decode)
         for blocks in _gathered(source.blocks(), limit):
+            if not node.members:
+                yield sum(block.rows for block in blocks), []
+                continue
             try:
-                yield sum(block.rows for block in blocks), decode(blocks) if node.members else []
+                for arrays in read(blocks):
+                    yield len(arrays[0]), arrays
             except SchemaResolutionError as error:
                 raise SchemaError(f"The file can't be read by this schema: {error}", path=source.name) from error
             except Exception as error:
                 raise CorruptFileError(
                     f"The rows of the Avro file can't be read: {error!r}", path=source.name
                 ) from error
+
+
+def _once(
+    decode: Callable[[list[Block]], Iterator[list[pa.Array]]],
+) -> Callable[[list[Block]], Iterator[list[pa.Array]]]:
+    """As `decode`, for rows without bytes: they are all the same, and there may be very many."""
+    last: tuple[list[Block], list[list[pa.Array]]] = [], []
+
+    def decoded(blocks: list[Block]) -> Iterator[list[pa.Array]]:
+        nonlocal last
+        if blocks != last[0]:
+            last = blocks, list(decode(blocks))
+        return iter(last[1])
+
+    return decoded
 
 
 class _Scan:
@@ -124,36 +151,48 @@ class _Scan:
         return pa.RecordBatchReader.from_batches(self.projected_schema, batches)
 
 
-def fastest(node: Node) -> Callable[[Node, Node, Sequence[Block]], list[pa.Array]]:
+def fastest(node: Node) -> Callable[[Node, Node, Sequence[Block]], Iterator[list[pa.Array]]]:
     """The fastest decoder that is installed and known to be right about every type in a schema."""
     if find_spec("polars") and all(_polars_knows(part) for part in node.walk()):
         return decode_by_polars
     return decode_by_fastavro
 
 
-def decode_by_fastavro(whole: Node, node: Node, blocks: Sequence[Block]) -> list[pa.Array]:
+def decode_by_fastavro(whole: Node, node: Node, blocks: Sequence[Block]) -> Iterator[list[pa.Array]]:
     """The columns `node` of blocks that hold rows of `whole`. Knows all types."""
     wanted = None if len(node.members) == len(whole.members) else node.physical()
     return _columns(node, container_bytes(whole.physical(), blocks), wanted)
 
 
-def _decode_resolved(written: Any, schema: Any, node: Node, blocks: Sequence[Block]) -> list[pa.Array]:
+def _decode_resolved(written: Any, schema: Any, node: Node, blocks: Sequence[Block]) -> Iterator[list[pa.Array]]:
     """The columns of rows that were written by one schema and are read by another."""
     return _columns(node, container_bytes(plain(as_record(written)), blocks), plain(as_record(schema)))
 
 
-def _columns(node: Node, container: bytes, schema: Any) -> list[pa.Array]:
-    tagged = any(part.kind == "union" for part in node.walk())
-    rows: list[Any] = list(fastavro_reader(io.BytesIO(container), schema, return_named_type=tagged))
-    return [from_objects(member.node, [row[member.name] for row in rows], tagged) for member in node.members]
+def _columns(node: Node, container: bytes, schema: Any) -> Iterator[list[pa.Array]]:
+    places = list(node.walk())
+    tagged = any(part.kind == "union" for part in places)
+    reader: Iterator[Any] = iter(fastavro_reader(io.BytesIO(container), schema, return_named_type=tagged))
+    # A row's bytes don't bound the objects that it becomes: nulls have none.
+    while rows := list(itertools.islice(reader, max(_OBJECTS // len(places), 1))):
+        yield [from_objects(member.node, [row[member.name] for row in rows], tagged) for member in node.members]
 
 
-def decode_by_polars(whole: Node, node: Node, blocks: Sequence[Block]) -> list[pa.Array]:
-    """As `decode_by_fastavro`, some ten times as fast. Knows neither maps nor unions of several types."""
+def decode_by_polars(whole: Node, node: Node, blocks: Sequence[Block]) -> Iterator[list[pa.Array]]:
+    """As `decode_by_fastavro`, some ten times as fast, and all blocks at once, which large ones are left to the other
+    for. Knows neither maps nor unions of several types."""
+    if sum(len(block.data) for block in blocks) > _MOST_AT_ONCE:
+        yield from decode_by_fastavro(whole, node, blocks)
+        return
     container = io.BytesIO(container_bytes(whole.physical(enums=False), blocks))
-    frame = _polars().read_avro(container, columns=[member.name for member in node.members])
+    try:
+        frame = _polars().read_avro(container, columns=[member.name for member in node.members])
+    except BaseException as error:  # how it fails on damaged bytes is not an Exception
+        if type(error).__name__ != "PanicException":
+            raise
+        raise ValueError(str(error)) from None
     table = frame.to_arrow().combine_chunks()
-    return [from_stored(member.node, table.column(member.name).combine_chunks()) for member in node.members]
+    yield [from_stored(member.node, table.column(member.name).combine_chunks()) for member in node.members]
 
 
 @functools.cache
@@ -162,7 +201,9 @@ def _polars() -> Any:
 
 
 def _polars_knows(node: Node) -> bool:
-    return node.kind not in ("map", "null", "union") and node.logical != "map" and node.union != "none"
+    known = node.kind not in ("map", "null", "union") and node.logical != "map" and node.union != "none"
+    # It makes room for each value of a fixed size, also where it is null.
+    return known and node.least > 0 and node.size <= _SMALL
 
 
 def _gathered(blocks: Iterator[Block], limit: int) -> Iterator[list[Block]]:
@@ -170,7 +211,7 @@ def _gathered(blocks: Iterator[Block], limit: int) -> Iterator[list[Block]]:
     wanted, size, found = min(_FIRST, limit), 0, []
     for block in blocks:
         found.append(block)
-        size += len(block.data)
+        size += max(len(block.data), limit if not block.data else 0)
         if size >= wanted:
             yield found
             wanted, size, found = min(4 * wanted, limit), 0, []

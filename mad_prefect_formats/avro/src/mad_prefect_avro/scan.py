@@ -44,9 +44,8 @@ def scan(
 
 
 def _node(source: Source, schema: Any) -> Node:
-    written = parse(source.header.schema, source.name)
     if schema is None:
-        return written
+        return source.node
     read = parse(schema)
-    refuse_other_units(written, read)
+    refuse_other_units(source.node, read)
     return read

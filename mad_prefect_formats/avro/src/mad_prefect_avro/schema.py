@@ -22,7 +22,7 @@ import duckdb
 import pyarrow as pa
 from fastavro import parse_schema
 
-from mad_prefect_core.errors import CorruptFileError, SchemaError, UnsupportedDataError
+from mad_prefect_core.errors import CorruptFileError, MadPrefectError, SchemaError, UnsupportedDataError
 
 __all__ = ["COLUMN_NAME", "MAX_DIGITS", "Member", "Node", "as_record", "parse", "plain", "refuse_other_units"]
 
@@ -31,6 +31,10 @@ COLUMN_NAME = "columnName"
 """Property of a field: the column's own name, where that is none that Avro allows."""
 
 _VALUE = "value"
+_MOST_DEPTH = 250  # of a type within others; a nullable list or struct is two
+_MOST_NODES = 50_000  # places in all columns
+_MOST_EMPTY_TO_A_BYTE = 16  # values without bytes in an item of a list
+_MOST_PRECISION = 10_000  # digits of a decimal
 
 _ARROW = {
     "null": pa.null(),
@@ -95,6 +99,22 @@ class Node:
     def nullable(self) -> bool:
         """Whether null is among its values."""
         return self.kind == "null" or self.union in ("first", "last")
+
+    @cached_property
+    def least(self) -> int:
+        """The bytes that a value has at least."""
+        if self.nullable:
+            return 1 if self.union else 0
+        inner = [member.node.least for member in self.members]
+        if self.kind == "union":
+            return 1 + min(inner)
+        own = {"record": sum(inner), "fixed": self.size, "float": 4, "double": 8}.get(self.kind, 1)
+        return own + (1 if self.union else 0)
+
+    @cached_property
+    def empty(self) -> int:
+        """The places in a value that have no bytes, such as nulls without a union."""
+        return sum(member.node.empty for member in self.members) + (0 if self.least else 1)
 
     @cached_property
     def stored(self) -> pa.DataType:
@@ -178,10 +198,12 @@ def parse(schema: Any, path: str | None = None) -> Node:
     """
     named: dict[str, Any] = {}
     try:
-        parsed = parse_schema(as_record(schema), named)
+        root = _Parser(named, path).node(parse_schema(as_record(schema), named), "", ())
+        _ = root.schema  # DuckDB could not be told what is wrong with it
+    except MadPrefectError:
+        raise
     except Exception as error:
         raise CorruptFileError(f"The Avro schema is not one: {error!r}", path=path) from error
-    root = _Parser(named, path).node(parsed, "", ())
     if not root.members:
         raise UnsupportedDataError("The Avro schema is a record without fields, which is no table", path=path)
     return root
@@ -192,8 +214,21 @@ class _Parser:
         self._named = named
         self._path = path
         self._labels = (f"t{number}" for number in itertools.count())
+        self._nodes = self._depth = 0
 
     def node(self, schema: Any, column: str, within: tuple[str, ...]) -> Node:
+        # Named types stand in the text once, and are in the tree wherever they are used: a little text can name many.
+        self._nodes += 1
+        self._depth += 1
+        if self._nodes > _MOST_NODES or self._depth > _MOST_DEPTH:
+            most = f"{_MOST_DEPTH} deep" if self._depth > _MOST_DEPTH else f"to more than {_MOST_NODES} places"
+            raise CorruptFileError(f"The Avro schema is nested {most}", path=self._path, column=column[:80])
+        try:
+            return self._node(schema, column, within)
+        finally:
+            self._depth -= 1
+
+    def _node(self, schema: Any, column: str, within: tuple[str, ...]) -> Node:
         if isinstance(schema, list):
             return self._union(schema, column, within)
         if isinstance(schema, str):
@@ -206,12 +241,15 @@ class _Parser:
         if kind in ("record", "error"):
             return self._record(schema, column, within)
         if kind == "array":
-            node = Node("array", members=(Member("item", "item", self.node(schema["items"], column, within)),))
+            item = self._item(schema["items"], column, within)
+            node = Node("array", members=(Member("item", "item", item),))
             return replace(node, logical="map") if _is_map(schema, node) else node
         if kind == "map":
-            return Node("map", members=(Member("value", "value", self.node(schema["values"], column, within)),))
+            return Node("map", members=(Member("value", "value", self._item(schema["values"], column, within, key=1)),))
         node = Node(kind)
         if kind in ("fixed", "enum"):
+            if not isinstance(schema.get("size", 0), int) or schema.get("size", 0) < 0:
+                raise ValueError(f"The size of {schema['name']} is {schema['size']!r}")
             node = replace(
                 node,
                 label=next(self._labels),
@@ -220,6 +258,17 @@ class _Parser:
                 symbols=tuple(schema.get("symbols", ())),
             )
         return _with_logical(node, schema)
+
+    def _item(self, schema: Any, column: str, within: tuple[str, ...], key: int = 0) -> Node:
+        """The items of an array, or the values of a map beside keys of at least so many bytes."""
+        node = self.node(schema, column, within)
+        if node.empty > (node.least + key) * _MOST_EMPTY_TO_A_BYTE:
+            raise UnsupportedDataError(
+                "The Avro schema has a list of values without bytes, of which a few bytes claim any number",
+                path=self._path,
+                column=column,
+            )
+        return node
 
     def _union(self, branches: list[Any], column: str, within: tuple[str, ...]) -> Node:
         # Null in the middle, which nobody writes, stays a branch like the others: their order is how rows are stored.
@@ -244,7 +293,7 @@ class _Parser:
                 hint="Give a `schema` in the read options that leaves the field out.",
             )
         label, members = next(self._labels), []
-        columns = _distinct([field.get(COLUMN_NAME) or field["name"] for field in schema["fields"]])
+        columns = _distinct([_column_of(field) for field in schema["fields"]])
         for field, own in zip(schema["fields"], columns, strict=True):
             place = f"{column}.{own}" if column else own
             node = self.node(field["type"], place, (*within, name))
@@ -252,12 +301,17 @@ class _Parser:
         return Node("record", label=label, fullname=name, members=tuple(members))
 
 
+def _column_of(field: Any) -> str:
+    own = field.get(COLUMN_NAME)
+    return own if own and isinstance(own, str) else str(field["name"])
+
+
 def _with_logical(node: Node, schema: Any) -> Node:
     logical = schema.get("logicalType")
     if logical == "decimal" and node.kind in ("bytes", "fixed"):
         precision, scale = schema.get("precision"), schema.get("scale", 0)
-        valid = isinstance(precision, int) and isinstance(scale, int) and 0 <= scale <= precision and precision > 0
-        return replace(node, logical=logical, precision=precision, scale=scale) if valid else node
+        valid = isinstance(precision, int) and isinstance(scale, int) and 0 <= scale <= precision <= _MOST_PRECISION
+        return replace(node, logical=logical, precision=precision, scale=scale) if valid and precision else node
     known = (node.kind, logical) in _LOGICAL or (node.kind, node.size, logical) in (
         ("fixed", 16, "uuid"),
         ("fixed", 12, "duration"),
@@ -278,11 +332,12 @@ def _branch_name(node: Node) -> str:
 def _distinct(names: list[str]) -> list[str]:
     """The names, made such that no two differ in case alone."""
     seen: set[str] = set()
+    numbers: dict[str, itertools.count[int]] = {}
     found = []
     for name in names:
-        own = next(
-            n for n in itertools.chain([name], (f"{name}_{i}" for i in itertools.count(1))) if n.lower() not in seen
-        )
+        own = name
+        while own.lower() in seen:
+            own = f"{name}_{next(numbers.setdefault(name.lower(), itertools.count()))}"
         seen.add(own.lower())
         found.append(own)
     return found
