@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -11,13 +11,13 @@ from typing import Any, BinaryIO, TypeAlias, cast
 
 from pydantic import ValidationError
 
-from mad_prefect_core.contracts import FileStat, Session, Storage, Versioned
+from mad_prefect_core.contracts import FileStat, Session, Storage, SyncingStorage, Versioned
 from mad_prefect_core.errors import ManifestError, OptionError, PathError, StorageConflictError
 from mad_prefect_core.paths import is_url, relative_key, split_url
 from mad_prefect_core.plugins import get_host
 from mad_prefect_core.settings import get_settings
 
-__all__ = ["BaseKey", "Location", "Mount", "default_mount", "locate", "mount", "on_one_base"]
+__all__ = ["BaseKey", "Location", "Mount", "default_mount", "locate", "mount", "on_one_base", "sync"]
 
 BaseKey: TypeAlias = tuple[int, str]
 
@@ -88,7 +88,8 @@ class Location:
         return self.mount.storage.stage(self.mount.fs, self.path)
 
     def publish(self, staged: Path, *, durable: bool = True) -> None:
-        """Bring a staged file here, whole or not at all."""
+        """Bring a staged file here, whole or not at all. If not `durable`, a power cut may take it until `sync`."""
+        durable = durable or not isinstance(self.mount.storage, SyncingStorage)
         self.mount.storage.publish(self.mount.fs, staged, self.path, durable=durable)
 
     def link_to(self, target: Location) -> str | None:
@@ -122,7 +123,8 @@ class Location:
         """Write a small file, whole or not at all, whatever was there."""
         staged = self.stage()
         try:
-            staged.write_bytes(data)
+            with staged.open("xb") as file:  # never a file or a link that somebody has put there
+                file.write(data)
             self.publish(staged)
         finally:
             staged.unlink(missing_ok=True)  # it is still there only if publishing failed
@@ -188,6 +190,17 @@ def _problem(details: Any) -> str:
     """What is wrong with an option: its name, since its value may be a secret, or what an `OptionError` says."""
     told = details.get("ctx", {}).get("error")
     return told.message if isinstance(told, OptionError) else ".".join(str(part) for part in details["loc"])
+
+
+def sync(locations: Iterable[Location]) -> None:
+    """Make files that were published without `durable` survive a power cut."""
+    found: dict[tuple[int, str], list[Location]] = {}
+    for location in locations:
+        found.setdefault((id(location.mount.fs), location.mount.storage.name), []).append(location)
+    for together in found.values():
+        mount = together[0].mount
+        if isinstance(mount.storage, SyncingStorage):
+            mount.storage.sync(mount.fs, [location.path for location in together])
 
 
 def paths_of(locations: Sequence[Location], session: Session) -> list[str]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 import uuid
+from pathlib import Path
 from urllib.parse import unquote
 
 from mad_prefect_core.errors import PathError
 from mad_prefect_core.redaction import is_secret_name
 
 __all__ = [
+    "another_name",
     "escape_glob",
     "hive_keys",
     "is_temporary",
@@ -146,6 +148,13 @@ def is_written_once(path: str) -> bool:
 def temporary_name(name: str) -> str:
     """A name beside `name` that no reader's `*.suffix` matches."""
     return f".{_end(name)}.{uuid.uuid4().hex}.tmp"
+
+
+def another_name(path: Path) -> Path:
+    """A temporary name beside a file that has one itself. Nobody guesses one from the other: others may see what is
+    made in the folder, and could put a link where something is about to be made."""
+    found = re.fullmatch(r"\.(.*)\.[0-9a-f]{32}\.tmp", path.name, re.DOTALL)
+    return path.with_name(temporary_name(found[1] if found else path.name))
 
 
 def is_temporary(found: str, name: str) -> bool:

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from mad_prefect_core.batch.growth import SchemaGrowth, settled
 from mad_prefect_core.contracts import Batch, Format, FormatWriter, Schema, Session
-from mad_prefect_core.paths import escape_glob
+from mad_prefect_core.paths import another_name, escape_glob
 from mad_prefect_core.session import cast_to, schema_of, union_all
 
 __all__ = ["ExportWriter", "duckdb_schema"]
@@ -25,7 +25,7 @@ class ExportWriter(FormatWriter):
     Args:
         format: Whose `scan` and `export` to use.
         session: A session for writing that nobody else uses until `close` or `abort`.
-        path: The file to be made. Parts are named after it, and gone at the end.
+        path: The file to be made. Parts are beside it, and gone at the end.
         options: The format's write options.
         suffix: As in `Format.writer`.
     """
@@ -43,7 +43,7 @@ class ExportWriter(FormatWriter):
         self._growth.add(batch.schema, batch.text, batch.numbers)
         if self.extend_part(batch):
             return
-        part = self._path.with_name(f"{self._path.name}.{len(self._parts)}")
+        part = another_name(self._path)
         self._parts.append((part, {}))
         self._parts[-1] = part, self.write_part(batch, part)
 

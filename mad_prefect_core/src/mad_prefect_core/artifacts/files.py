@@ -272,7 +272,8 @@ class _OpenFile:
         assert self._staged is not None
         self._writer.close()
         size, digest = self._staged.stat().st_size, checksum(self._staged)
-        # A fragment that a power cut takes is made again by the next run; results are published durably.
+        # A fragment that a power cut takes is made again by the next run. Those that are kept are synced together,
+        # before the record that promises them.
         self._location.publish(self._staged, durable=False)
         schema = duckdb_schema(self.session, self._growth.result())
         named = self._declared.of(schema)

@@ -12,7 +12,7 @@ from mad_prefect_core.contracts.formats import (
 )
 from mad_prefect_core.contracts.options import Options, ReadOptions
 from mad_prefect_core.contracts.session import Session
-from mad_prefect_core.contracts.storages import FileStat, Storage, StorageCapabilities, Versioned
+from mad_prefect_core.contracts.storages import FileStat, Storage, StorageCapabilities, SyncingStorage, Versioned
 
 __all__ = [
     "Artifact",
@@ -32,5 +32,6 @@ __all__ = [
     "Session",
     "Storage",
     "StorageCapabilities",
+    "SyncingStorage",
     "Versioned",
 ]

@@ -10,7 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 from mad_prefect_core.contracts.options import Options
 from mad_prefect_core.contracts.session import Session
 
-__all__ = ["FileStat", "Storage", "StorageCapabilities", "Versioned"]
+__all__ = ["FileStat", "Storage", "StorageCapabilities", "SyncingStorage", "Versioned"]
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class Storage(Protocol):
         """Bring a finished staged file to `path`, whole or not at all, replacing what was there.
 
         When it returns the staged file is gone, and the file outlives this process; if `durable`, also a machine that
-        loses power."""
+        loses power. It is always true but for a `SyncingStorage`."""
 
     def link(self, fs: Any, source: str, path: str) -> str | None:
         """Make `path` have the bytes of `source`, whole or not at all, replacing what was there; without copying
@@ -109,3 +109,13 @@ class Storage(Protocol):
 
         Raises `StorageConflictError` if it is at another version, or gone; then nothing was written. A request whose
         answer was lost may have been carried out: to repeat it and report that as a conflict is wrong."""
+
+
+@runtime_checkable
+class SyncingStorage(Storage, Protocol):
+    """A storage on which a file that need not survive a power cut is published faster. None has to be: it is for speed
+    alone. Fragments are published so, and synced together where a record promises them."""
+
+    def sync(self, fs: Any, paths: Sequence[str]) -> None:
+        """Make files that were published without `durable` survive a machine that loses power, with their names and
+        those of their folders. Raises `FileNotFoundError` where one is not there."""

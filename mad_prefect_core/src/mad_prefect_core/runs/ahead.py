@@ -11,6 +11,7 @@ from pathlib import Path
 from mad_prefect_core.artifacts.files import DataFile, FormatOptions
 from mad_prefect_core.contracts import FormatJoiner, JoiningFormat
 from mad_prefect_core.mounts import Location
+from mad_prefect_core.paths import another_name
 from mad_prefect_core.runs.fragments import united
 from mad_prefect_core.runs.targets import ResultTarget
 from mad_prefect_core.session import DuckSession
@@ -133,7 +134,7 @@ class _Result:
             self._joiner = format.joiner(self._path, self._write, suffix=suffix)
         if self._joiner is None:
             return False
-        part = self._path.with_name(f"{self._path.name}.part")
+        part = another_name(self._path)
         try:
             format.export(session, view, schema, part, self._write, suffix=suffix)
             return self._joiner.add(lambda: part.open("rb"))

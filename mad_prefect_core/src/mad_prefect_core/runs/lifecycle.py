@@ -10,7 +10,7 @@ from functools import cache
 from importlib.metadata import version
 
 from mad_prefect_core.errors import MadPrefectError, OutcomeUnknownError, located
-from mad_prefect_core.mounts import default_mount, locate
+from mad_prefect_core.mounts import default_mount, locate, sync
 from mad_prefect_core.plugins import get_host
 from mad_prefect_core.process import Process
 from mad_prefect_core.runs.kept import readable_runs
@@ -84,6 +84,9 @@ class Lifecycle:
             self.record.versions = self._versions()
             self.record.materialized = dt.datetime.now(dt.UTC)
             self._measure()
+            if self.record.keeps_fragments:
+                # What the record promises must survive a power cut as the record itself does.
+                sync(locate(fragment.path) for fragment in self.record.fragments if fragment.sha256)
             self.record.write()  # before the switch: whoever follows it finds there what is ours to sweep
             self._lease.renew_if_due()
             self.published = publish(self.record, self._began, self._lease.check, self._known)

@@ -26,7 +26,7 @@ __all__ = ["files_left", "files_of", "forget", "not_kept", "sweep_failed", "swee
 
 logger = logging.getLogger(__name__)
 
-_OURS = re.compile(r"fragment=\d+\..*|.*\.run|\..*\.tmp(\.(\d+|part))?", re.DOTALL)
+_OURS = re.compile(r"fragment=\d+\..*|.*\.run|\..*\.tmp", re.DOTALL)
 """The names of the files that runs write: anything else in their folders is somebody else's."""
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from mad_prefect_core.contracts import Batch, Format, Schema, Session
+from mad_prefect_core.paths import another_name
 from mad_prefect_core.session import schema_of
 from mad_prefect_core.writing import ExportWriter
 from mad_prefect_csv.options import WriteCSVOptions
@@ -45,7 +46,7 @@ class CsvWriter(ExportWriter):
         return not self._own_suffix.endswith(".zst") and not any(pa.types.is_null(field.type) for field in schema)
 
     def _append(self, batch: Batch, part: Path) -> None:
-        more = part.with_name(f"{part.name}.more")
+        more = another_name(part)
         view = self._own_session.view(batch.arrow())
         try:
             schema = schema_of(self._own_session.sql(f"FROM {view}"))

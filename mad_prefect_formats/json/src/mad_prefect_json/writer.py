@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from mad_prefect_core.contracts import Batch, Format, FormatWriter, Session
+from mad_prefect_core.paths import another_name
 from mad_prefect_core.session import schema_of
 from mad_prefect_json.encode import encode_rows
 
@@ -41,7 +42,7 @@ class JsonWriter(FormatWriter):
             self._stream.write(encode_rows(batch))
 
     def _export(self, batch: Batch) -> None:
-        part = self._path.with_name(f"{self._path.name}.part")
+        part = another_name(self._path)
         view = self._session.view(batch.arrow())
         try:
             schema = schema_of(self._session.sql(f"FROM {view}"))

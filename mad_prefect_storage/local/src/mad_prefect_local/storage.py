@@ -13,24 +13,25 @@ import os
 import shutil
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 from stat import S_ISREG
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fsspec.implementations.local import LocalFileSystem
 
 from mad_prefect_core.contracts import FileStat, Options, Session, StorageCapabilities, Versioned
 from mad_prefect_core.errors import StorageConflictError, StorageError
 from mad_prefect_core.paths import escape_glob, temporary_name
+from mad_prefect_local.disk import force_to_disk, make_folders
+from mad_prefect_local.lock import locked, temporary_file
 from mad_prefect_local.options import LocalOptions
-
-if TYPE_CHECKING:
-    from filelock import FileLock
 
 __all__ = ["LocalStorage"]
 
-_LOCK_SECONDS = 60  # a holder needs milliseconds, and the kernel frees the lock of a dead one
+_SYNCED_AT_ONCE = 16
+_BUFFER = 2**20
 _TICK = 10_000_000  # ns; kernels before 6.13 stamp files with a clock that ticks every 1 to 10 ms
 
 
@@ -71,7 +72,7 @@ class LocalStorage:
         with _writing_into(folder):
             inside = os.path.join(folder, ".")
             if not os.access(inside, os.W_OK | os.X_OK):
-                os.makedirs(folder, exist_ok=True)
+                make_folders(folder)
                 if not os.access(inside, os.W_OK | os.X_OK):
                     # Said here, since what DuckDB says later when it can't write there is no OSError.
                     raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), folder)
@@ -81,10 +82,16 @@ class LocalStorage:
         folder = os.path.dirname(path) or os.curdir
         with _writing_into(folder):
             if durable:
-                _force_to_disk(staged)
+                force_to_disk([staged])
             os.replace(staged, path)
             if durable:
-                _force_to_disk(Path(folder))
+                force_to_disk([folder])
+
+    def sync(self, fs: Any, paths: Sequence[str]) -> None:
+        """As `SyncingStorage` says. Several files at a time, so that the disk writes its journal for many at once."""
+        with ThreadPoolExecutor(min(_SYNCED_AT_ONCE, len(paths)) or 1) as threads:
+            list(threads.map(lambda path: force_to_disk([path]), paths))
+        force_to_disk(sorted({os.path.dirname(path) or os.curdir for path in paths}))
 
     def link(self, fs: Any, source: str, path: str) -> None:
         """As the contract says: a hard link, or a copy where none can be made (another device, a file system
@@ -96,7 +103,8 @@ class LocalStorage:
                 os.link(origin, staged)
             except OSError:
                 # Why systems refuse varies; a copy works, or raises what is really wrong.
-                shutil.copyfile(origin, staged)
+                with open(origin, "rb") as whole, staged.open("xb") as copy:
+                    shutil.copyfileobj(whole, copy, _BUFFER)
             self.publish(fs, staged, path)
         finally:
             # Beside failures: replacing one link of a file by another link of it does nothing, and leaves both.
@@ -133,10 +141,9 @@ class LocalStorage:
     def replace(self, fs: Any, path: str, data: bytes, expected: str | None) -> str:
         """As the contract says, for threads and processes alike, on network disks as far as these support `flock`.
         The lock is a hidden file beside `path`, and stays there: removing it would break it."""
+        self.stage(fs, path)  # makes the folder, and raises where there can't be a file
         target = Path(path)
-        # Always the same name, which the lock guards: what a killed writer leaves, the next one overwrites.
-        staged = self.stage(fs, path).with_name(f".{target.name}.tmp")
-        with _writing_into(str(staged.parent)), _lock(target):
+        with _writing_into(str(target.parent)), locked(target) as lock:
             current = self.read(fs, path)
             if (current.token if current else None) != expected:
                 raise StorageConflictError(
@@ -144,11 +151,10 @@ class LocalStorage:
                     path=path,
                     hint="Read it again, and decide anew.",
                 )
-            try:
-                staged.write_bytes(data)
+            with temporary_file(lock, target) as staged:
+                with staged.open("xb") as file:  # never a file or a link that somebody has put there
+                    file.write(data)
                 self.publish(fs, staged, path)
-            finally:
-                staged.unlink(missing_ok=True)
         return _digest(data)
 
 
@@ -159,30 +165,6 @@ def _filesystem(auto_mkdir: bool) -> LocalFileSystem:
 
 def _digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
-
-
-def _lock(target: Path) -> FileLock:
-    from filelock import FileLock  # noqa: PLC0415  reading, which most processes do alone, must not cost it
-
-    return FileLock(
-        target.with_name(f".{target.name}.lock"),
-        timeout=_LOCK_SECONDS,
-        poll_interval=0.01,
-    )
-
-
-def _force_to_disk(path: Path) -> None:
-    """fsync a file, or the names in a folder."""
-    if os.name == "nt" and path.is_dir():
-        return  # Windows can't open folders
-    descriptor = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # a file system that has no such thing
-            raise
-    finally:
-        os.close(descriptor)
 
 
 @contextlib.contextmanager
