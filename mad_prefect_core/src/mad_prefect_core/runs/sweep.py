@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import errno
 import logging
 import re
 from collections.abc import Iterable
@@ -100,7 +101,8 @@ def files_of(run: DataAssetRun) -> list[str]:
 
 def sweep_failed(run: DataAssetRun, folders: Iterable[str]) -> bool:
     """What a failed run wrote: nobody was shown it. Whether nothing of it is left."""
-    return _delete(run, [path for folder in folders for path in _files_in(str(run.id), folder)])
+    own = [folder.rstrip("/") for folder in folders if _is_folder_of(str(run.id), folder)]
+    return _delete(run, [path for folder in own for path in _files_in(str(run.id), folder)], own)
 
 
 def sweep_left(left: Iterable[Holder], *, published: str | None = None) -> tuple[Holder, ...]:
@@ -148,7 +150,8 @@ def _sweep_dead(holder: Holder) -> bool:
     if _finish(run):
         return True
     if not run.location().exists():
-        return True  # it died before it wrote anything: its record comes first, and says that there was such a run
+        # It died before it wrote anything: its record comes first, and says that there was such a run.
+        return _is_removed_if_empty(run.location().folder)
     logger.info("Run %s of asset %r died; what it left behind is swept.", run.id, run.asset_name)
     _tell_dead(run)
     return sweep_failed(run, holder.folders)
@@ -192,12 +195,12 @@ def _record(asset_name: str, asset_id: str, run_id: str) -> DataAssetRun | None:
         return None  # a broken record names nothing that is ours to delete
 
 
-def _delete(run: DataAssetRun, paths: Iterable[str]) -> bool:
-    """Delete what is that run's own. Whether all of it is gone."""
+def _delete(run: DataAssetRun, paths: Iterable[str], folders: Iterable[str] = ()) -> bool:
+    """Delete what is that run's own, and the folders of that, and these, once they are empty. Whether all is gone."""
     own = [path for path in paths if _is_own(run, path)]
     gone = in_threads(_is_deleted, own)
-    _remove_if_empty({path.rpartition("/")[0] for path in own})
-    return all(gone)
+    emptied = in_threads(_is_removed_if_empty, {*folders, *(path.rpartition("/")[0] for path in own)})
+    return all(gone) and all(emptied)
 
 
 def _is_deleted(path: str) -> bool:
@@ -237,7 +240,7 @@ def _is_own(run: DataAssetRun, path: str) -> bool:
 
 def _files_in(run_id: str, folder: str) -> list[str]:
     """The files in a folder that is that run's own, with names that runs give."""
-    if not run_id or run_in(f"{folder.rstrip('/')}/x") != run_id:
+    if not _is_folder_of(run_id, folder):
         return []
     location = locate_recorded(folder)
     try:
@@ -248,8 +251,27 @@ def _files_in(run_id: str, folder: str) -> list[str]:
     return [f"{folder.rstrip('/')}/{name}" for name in names if _OURS.fullmatch(name)]
 
 
-def _remove_if_empty(folders: Iterable[str]) -> None:
-    for folder in folders:
-        location = locate_recorded(f"{folder}/x")
-        with suppress(OSError):  # somebody's file is in it, or there are no folders here
-            location.mount.fs.rmdir(location.path.rpartition("/")[0])
+def _is_folder_of(run_id: str, folder: str) -> bool:
+    return run_id != "" and run_in(f"{folder.rstrip('/')}/x") == run_id
+
+
+def _is_removed_if_empty(folder: str) -> bool:
+    """Remove a folder of a run's own, and the one above if that is the run's, too. False where it is empty and there
+    still; true where somebody's file is in it, and where storages have no folders."""
+    location = locate_recorded(f"{folder}/x")
+    path = location.path.rpartition("/")[0]
+    try:
+        location.mount.fs.rmdir(path)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+            return True
+        try:
+            return bool(location.mount.fs.ls(path, detail=False))
+        except FileNotFoundError:
+            return True
+        except OSError:
+            return False
+    above = folder.rpartition("/")[0]
+    return not above.rpartition("/")[2].startswith("runtime=") or _is_removed_if_empty(above)
