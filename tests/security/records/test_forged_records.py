@@ -10,11 +10,13 @@ from typing import Any
 
 import pytest
 from forgery import MARK, SUFFIXES, Canary, Stored
+from pydantic_core import PydanticCustomError
 
 from mad_prefect_core.cli.main import run
 from mad_prefect_core.errors import MadPrefectError, ManifestError, VersionError
 from mad_prefect_core.runs.column_type import column_type
 from mad_prefect_core.runs.lease import Lease
+from mad_prefect_core.runs.stored import check_paths
 from mad_prefect_core.threads import run_sync
 
 Make = Callable[[str], Stored]
@@ -131,7 +133,7 @@ def test_a_row_of_a_file_outside_is_in_no_result_and_no_error(stored_runs: Make,
         ("manifest", "asset_name", lambda m, out: m.update(asset_name="y")),
         ("manifest", "superseded.0", lambda m, out: m.update(superseded=[out])),
         ("metadata", "results.0.file", lambda m, out: m["results"][0].update(file=out)),
-        ("metadata", "fragments.0.path", lambda m, out: m["fragments"][0].update(path=out)),
+        ("metadata", "fragments", lambda m, out: m["fragments"][0].update(path=out)),
         ("metadata", "id", lambda m, out: m.update(id=out)),
         ("metadata", "asset_name", lambda m, out: m.update(asset_name="y")),
         ("lease", "left.0.folders.0", lambda m, out: m["left"][0].update(folders=[out])),
@@ -316,3 +318,14 @@ async def test_a_forged_record_of_an_upstream_asset_is_a_typed_error(stored_runs
         await stored.x.rollback(stored.runs[0])
     with pytest.raises(VersionError):
         await stored.x.at("0" * 32)
+
+
+@pytest.mark.parametrize(
+    "path", ["", "/", ".", "..", "a\nb", "a\n", "a/../b", "\ud800", "x" * 300, "s3://", "s3://b/../c"]
+)
+def test_a_path_that_leads_nowhere_is_found_among_many(path: str) -> None:
+    check_paths([])
+    check_paths(["a/b.json", "s3://bucket/a", "mad://a", "/a", "./a", "k=v/ü/fragment=0.json"])
+    for paths in ([path], ["a/b.json", path], [path, "a/b.json"]):
+        with pytest.raises(PydanticCustomError):
+            check_paths(paths)

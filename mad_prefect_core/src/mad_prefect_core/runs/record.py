@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 import duckdb
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from mad_prefect_core.errors import ManifestError
 from mad_prefect_core.mounts import Location, default_mount, paths_of
@@ -18,9 +18,9 @@ from mad_prefect_core.runs.results import ResultRecord
 from mad_prefect_core.runs.stored import (
     Count,
     Moment,
-    RecordedPath,
     Segment,
     Torn,
+    check_paths,
     check_place,
     foreign_error,
     parse,
@@ -54,13 +54,18 @@ class FragmentRecord(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    path: RecordedPath
-    """Relative to the base, or a URL."""
+    path: str
+    """Relative to the base, or a URL: as `RecordedPath`, which is checked of all fragments at once."""
     size: Count | None = None
     """In bytes. None, as all that follows, for a file that the run was given and did not write."""
     sha256: str | None = None
     columns: dict[str, str] | None = None
     """DuckDB types by column, in order. For people: no query is made of them."""
+
+
+def _with_recorded_paths(fragments: list[FragmentRecord]) -> list[FragmentRecord]:
+    check_paths([fragment.path for fragment in fragments])
+    return fragments
 
 
 class UpstreamRun(BaseModel):
@@ -100,7 +105,7 @@ class DataAssetRun(BaseModel):
     phase: str | None = None
     """Where it failed: "collect", "union" or "publish"."""
     rows: Count | None = None
-    fragments: list[FragmentRecord] = []
+    fragments: Annotated[list[FragmentRecord], AfterValidator(_with_recorded_paths)] = []
     keeps_fragments: bool = False
     """Whether its fragments are history (`snapshot_artifacts`) and outlive the next run."""
     keeps_results: bool = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -40,17 +41,20 @@ class ResultRecord(BaseModel):
 
     def is_own(self, asset_name: str, run_id: str) -> bool:
         """Whether `file` is where a run of the asset keeps the bytes of `path`, so that nobody else's can be meant."""
-        if not run_id:
-            return False
-        try:
-            expected = own_file(relative_key(split_url(self.path)[1]), asset_name, run_id)
-        except PathError:
-            return False
-        if is_url(self.path) and split_url(self.path)[0] != "mad":
-            # Beside it on its own storage, which spells folders in its own way. Where that may be is not told here.
-            same = is_url(self.file) and split_url(self.file)[0] == split_url(self.path)[0]
-            return same and self.file.endswith(f"/{expected[expected.rindex('_artifacts/asset=') :]}")
-        return self.file == expected
+        return bool(run_id) and _is_own(self.path, self.file, asset_name, run_id)
+
+
+@lru_cache(maxsize=1024)
+def _is_own(path: str, file: str, asset_name: str, run_id: str) -> bool:
+    try:
+        expected = own_file(relative_key(split_url(path)[1]), asset_name, run_id)
+    except PathError:
+        return False
+    if not is_url(path) or split_url(path)[0] == "mad":
+        return file == expected
+    # Beside it on its own storage, which spells folders in its own way. Where that may be is not told here.
+    same = is_url(file) and split_url(file)[0] == split_url(path)[0]
+    return same and file.endswith(f"/{expected[expected.rindex('_artifacts/asset=') :]}")
 
 
 _RUN = re.compile(r"/([0-9a-f]{32})/[^/]*\Z")
