@@ -9,7 +9,8 @@ import subprocess
 import sys
 import threading
 import traceback
-from collections.abc import Callable
+import types
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ import pytest
 
 from mad_prefect_core import Settings, asset, use_settings
 from mad_prefect_core.duckdb_files import register_mad
+from mad_prefect_core.errors import PathError
+from mad_prefect_core.relation_bases import RelationBases
 
 ROWS = 400_000
 
@@ -114,6 +117,27 @@ def relation_that_gets_its_path_later() -> Callable[[], Any]:
 
 
 @later
+def plain_relation() -> Callable[[], Any]:
+    return default().sql(random.choice(QUERIES)).fetchall
+
+
+@later
+def plain_derived_relation() -> Callable[[], Any]:
+    return default().sql("SELECT who FROM 'mad://x.csv'").filter("who != ''").distinct().fetchall
+
+
+@later
+def plain_relation_of_a_file() -> Callable[[], Any]:
+    return default().read_parquet("mad://h/*/*.parquet").project("who").distinct().fetchall
+
+
+@later
+def plain_relation_that_goes_to_arrow() -> Callable[[], Any]:
+    relation = default().sql("SELECT DISTINCT who FROM read_csv($1)", params=["mad://x.csv"])
+    return lambda: [(who,) for who in relation.to_arrow_table().column(0).to_pylist()]
+
+
+@later
 def plain_reader() -> Callable[[], Any]:
     reader = default().sql("SELECT who FROM 'mad://big*.parquet'").to_arrow_reader(10_000)
     return lambda: rows_of(reader)
@@ -162,6 +186,160 @@ def attack(bases: tuple[Base, Base], queries: int, threads: int) -> list[str]:
     for thread in running:
         thread.join()
     return problems
+
+
+WAYS: dict[str, Callable[[duckdb.DuckDBPyConnection], Any]] = {
+    "sql": lambda connection: connection.sql("SELECT * FROM 'mad://x.csv'"),
+    "query": lambda connection: connection.query("SELECT * FROM 'mad://x.csv'"),
+    "params": lambda connection: connection.sql("SELECT * FROM read_csv($1)", params=["mad://x.csv"]),
+    "read_csv": lambda connection: connection.read_csv("mad://x.csv"),
+    "read_parquet": lambda connection: connection.read_parquet("mad://h/*/*.parquet"),
+    "table": lambda connection: connection.table("mad://x.csv"),
+    "view": lambda connection: connection.view("mad://x.csv"),
+    "table_function": lambda connection: connection.table_function("read_csv", ["mad://x.csv"]),
+}
+
+
+@pytest.fixture
+def connection(bases: tuple[Base, Base]) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Registered under the first base."""
+    with duckdb.connect() as connection, use_settings(bases[0].settings):
+        register_mad(connection)
+        yield connection
+
+
+def who(relation: Any) -> set[str]:
+    return {row[0] for row in relation.project("who").fetchall()}
+
+
+@pytest.mark.skipif(duckdb.__version__ < "2", reason="DuckDB 1.5 does not say which relation is bound")
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_relation_of_duckdb_has_the_rows_of_the_base_it_was_made_under(
+    bases: tuple[Base, Base], connection: duckdb.DuckDBPyConnection, way: str, order: int
+) -> None:
+    mine, other = bases[::order]
+    with use_settings(mine.settings):
+        relation = WAYS[way](connection)
+    with use_settings(other.settings):
+        assert who(relation) == who(relation.filter("n > 1").limit(3)) == {mine.name}
+        assert len(relation.project("who").distinct()) == 1
+        theirs = WAYS[way](connection)
+        assert who(theirs) == {other.name}
+        assert who(relation) == {mine.name}
+        with pytest.raises(duckdb.Error, match="several bases"):
+            relation.project("who").union(theirs.project("who")).fetchall()
+    with use_settings(mine.settings):
+        assert who(theirs) == {other.name}
+
+
+def test_a_forgotten_relation_is_an_error_rather_than_other_rows() -> None:
+    class Sql:
+        text = "FROM 'mad://x.csv'"
+
+    class Made:
+        _step, _inputs = Sql(), ()
+
+    def fetch(self: Made) -> str:
+        return known.base(sys._getframe(), "other")
+
+    def _reading_source(text: str) -> str:
+        return known.base(sys._getframe(), "mine")
+
+    known = RelationBases()
+    scope = {"__name__": "duckdb._relation", "known": known, "sys": sys}
+    fetch, _reading_source = (
+        types.FunctionType(plain.__code__, scope | {"known": known}, closure=plain.__closure__)
+        for plain in (fetch, _reading_source)
+    )
+    made = Made()
+    assert _reading_source(Sql.text) == fetch(made) == "mine"
+    again = Made()
+    _reading_source(Sql.text)
+    for number in range(5000):
+        _reading_source(f"FROM 'mad://{number}.csv'")
+    assert fetch(made) == "mine"
+    with pytest.raises(PathError, match="not known any more"):
+        fetch(again)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+@pytest.mark.parametrize("to", ["'mad://out/x.parquet'", "'mad://out' (FORMAT csv, PARTITION_BY k, OVERWRITE)"])
+def test_what_is_copied_goes_to_the_base_in_force(
+    bases: tuple[Base, Base], connection: duckdb.DuckDBPyConnection, order: int, to: str
+) -> None:
+    mine, other = bases[::order]
+    with use_settings(mine.settings):
+        for _ in range(2):
+            connection.execute(f"COPY (SELECT '{mine.name}' AS who, range % 3 AS k FROM range(10)) TO {to}")
+    assert any((mine.folder / "out").rglob("*.*"))
+    assert not (other.folder / "out").exists()
+
+
+def test_threads_that_copy_to_one_name_below_two_bases_never_mix(
+    bases: tuple[Base, Base], connection: duckdb.DuckDBPyConnection
+) -> None:
+    refused: list[str] = []
+
+    def work(base: Base) -> None:
+        with use_settings(base.settings), connection.cursor() as own:
+            for number in range(30):
+                try:
+                    own.execute(f"COPY (SELECT '{base.name}' AS who FROM range(3000)) TO 'mad://o/{number}.csv'")
+                except duckdb.Error as error:
+                    refused.append(str(error))
+
+    threads = [threading.Thread(target=work, args=(base,)) for base in bases]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert all("being written below another base" in text for text in refused)
+    for base in bases:
+        for file in (base.folder / "o").glob("*.csv"):
+            assert set(file.read_text().split()) <= {"who", base.name}
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "COPY (SELECT 1) TO 'mad://new.csv' (USE_TMP_FILE false)",
+        "IMPORT DATABASE 'mad://exported'",
+        "ATTACH 'mad://exported/a.duckdb' AS a (READ_ONLY)",
+    ],
+)
+def test_a_statement_whose_base_can_not_be_known_is_an_error(
+    bases: tuple[Base, Base], connection: duckdb.DuckDBPyConnection, statement: str
+) -> None:
+    (bases[0].folder / "exported").mkdir()
+    (bases[0].folder / "exported/schema.sql").write_text("CREATE TABLE stolen AS SELECT 1;")
+    (bases[0].folder / "exported/load.sql").write_text("")
+    with use_settings(bases[1].settings), pytest.raises(duckdb.Error):
+        connection.execute(statement)
+    assert connection.execute("FROM duckdb_tables()").fetchall() == []
+    assert not (bases[0].folder / "new.csv").exists()
+
+
+def test_a_users_filename_column_has_the_path_that_he_named(
+    bases: tuple[Base, Base], connection: duckdb.DuckDBPyConnection
+) -> None:
+    query = "SELECT DISTINCT filename FROM read_csv('mad://x.csv', filename = true)"
+    assert connection.sql(query).fetchall() == [("mad://x.csv",)]
+    for base in bases:
+        with use_settings(base.settings):
+            asyncio.run(orders())
+            assert ask(query).fetchall() == [("mad://x.csv",)]
+
+
+def test_a_name_listed_below_one_base_is_not_read_under_another(
+    bases: tuple[Base, Base], connection: duckdb.DuckDBPyConnection
+) -> None:
+    with use_settings(bases[1].settings):
+        ((seen,),) = connection.sql("SELECT file FROM glob('mad://x.csv')").fetchall()
+        assert connection.sql(f"SELECT DISTINCT who FROM '{seen}'").fetchall() == [("two",)]
+    for statement in (f"FROM '{seen}'", f"COPY (SELECT 1) TO '{seen}'", "FROM 'mad://@" + "0" * 32 + "/x.csv'"):
+        with pytest.raises(duckdb.Error):
+            connection.execute(statement)
 
 
 def main() -> None:

@@ -299,7 +299,13 @@ def register_base(session: Session, base: Mount) -> None:
 def register_mad(connection: duckdb.DuckDBPyConnection | None = None) -> None:
     """Have a DuckDB connection, and all others of its database, read and write `mad://` below the base path.
 
-    The base is that of the moment of each statement. Registering again does nothing. Safe from several threads.
+    The base is the one in force when a statement or relation is made, whatever is in force when its rows are read.
+    Where several bases are in force in the process at once, what can't be told apart is an error: `COPY` with
+    `USE_TMP_FILE false`, `ATTACH`, `IMPORT DATABASE`, and two bases that write to one path at the same time. A
+    connection of its own for each base has none of this. A view, and a relation that SQL names by a Python variable,
+    are bound where the statement that reads them is made. With DuckDB 1.5, so is a relation at each read of its rows.
+
+    Registering again does nothing. Safe from several threads.
 
     Args:
         connection: DuckDB's process-wide default connection if None.

@@ -2,7 +2,8 @@
 
 DuckDB lists the files of a statement in the thread that asks, where the base in force is known, and opens them in
 threads of its own, where it is not. So a listed name says its base for good: that of the base under which `mad://` was
-registered is the path, that of another base has a token before it.
+registered is the path, that of another base has a token before it. A relation that `duckdb.sql` gave is listed again
+each time its rows are asked for, below the base that it was made under.
 
 A statement that writes lists nothing. It begins with a look, in the thread that asks, at what is there. Until that
 call of DuckDB returns, the path is claimed for the base that was in force.
@@ -25,6 +26,7 @@ from fsspec import AbstractFileSystem
 from mad_prefect_core.addresses import is_called_by_duckdb
 from mad_prefect_core.errors import PathError
 from mad_prefect_core.mounts import BaseKey, Mount, default_mount
+from mad_prefect_core.relation_bases import RelationBases
 from mad_prefect_core.settings import all_settings
 
 __all__ = ["SharedMad"]
@@ -35,10 +37,20 @@ _CLAIMS = 64
 
 
 class _Claim(NamedTuple):
+    """That a call of DuckDB, which a user's code has made, is for a base."""
+
     base: str
     thread: int
     frame: int
     at: int
+
+    @classmethod
+    def of(cls, base: str, frame: FrameType | None) -> _Claim:
+        """For the call of DuckDB in this frame."""
+        while frame is not None and str(frame.f_globals.get("__name__")).partition(".")[0] == "duckdb":
+            frame = frame.f_back
+        assert frame is not None  # DuckDB was called by Python code
+        return cls(base, threading.get_ident(), id(frame), frame.f_lasti)
 
     def is_live(self) -> bool:
         """Whether the thread is still in the call of DuckDB in which the claim was made."""
@@ -69,11 +81,16 @@ class SharedMad(AbstractFileSystem):  # type: ignore[misc]  # fsspec is not type
         self._listed: OrderedDict[str, None] = OrderedDict()
         """Names of the home base that DuckDB may open."""
         self._claims: dict[str, _Claim] = {}
+        self._listings: dict[str, list[_Claim]] = {}
+        self._relations = RelationBases()
 
     def glob(self, path: str, **kwargs: Any) -> list[str]:
         """What a statement that reads begins with."""
         given, name = self._split(path)
-        base = self._only_base() if is_called_by_duckdb(1) else self._token(default_mount())
+        if is_called_by_duckdb(1):
+            base = self._listing_base(name)
+        else:
+            base = self._base_of_statement(name, sys._getframe().f_back)
         if given not in (None, base):
             raise PathError("A file was listed under another base", hint="Name it by its path below the base.")
         found: list[str] = self._files[base].glob(name, **kwargs)
@@ -161,6 +178,25 @@ class SharedMad(AbstractFileSystem):  # type: ignore[misc]  # fsspec is not type
                 self._tokens[base.key] = token
             return self._tokens[base.key]
 
+    def _base_of_statement(self, name: str, frame: FrameType | None) -> str:
+        in_force = self._token(default_mount())
+        with self._lock:
+            base = self._relations.base(frame, in_force)
+            claim = _Claim.of(base, frame)  # this thread's others are of calls that have returned
+            others = [other for other in self._listings.get(name, ()) if other.thread != claim.thread]
+            self._listings[name] = [*_live(others), claim]
+            if len(self._listings) > _CLAIMS:
+                self._listings = {name: live for name, claims in self._listings.items() if (live := _live(claims))}
+        return base
+
+    def _listing_base(self, name: str) -> str:
+        """The base of a listing by DuckDB itself: of the calls in which the same was listed, as `read_csv` does."""
+        with self._lock:
+            bases = {claim.base for claim in _live(self._listings.get(name, []))}
+        if len(bases) > 1:
+            raise _unknown(name)
+        return bases.pop() if bases else self._only_base()
+
     def _remember(self, names: list[str]) -> None:
         with self._lock:
             for name in names:
@@ -194,8 +230,7 @@ class SharedMad(AbstractFileSystem):  # type: ignore[misc]  # fsspec is not type
         return self._files[base], name
 
     def _claim(self, name: str, base: str, frame: FrameType | None) -> None:
-        assert frame is not None  # DuckDB was called by Python code
-        claim = _Claim(base, threading.get_ident(), id(frame), frame.f_lasti)
+        claim = _Claim.of(base, frame)
         own = _written_as(name)
         with self._lock:
             for path, other in list(self._claims.items()):
@@ -222,6 +257,10 @@ class SharedMad(AbstractFileSystem):  # type: ignore[misc]  # fsspec is not type
         if len({(settings.filesystem_url, settings.filesystem_block_name) for settings in all_settings()}) > 1:
             raise _unknown()
         return self._token(default_mount())
+
+
+def _live(claims: list[_Claim]) -> list[_Claim]:
+    return [claim for claim in claims if claim.is_live()]
 
 
 def _written_as(name: str) -> str:
