@@ -9,9 +9,8 @@ from typing import Annotated, Any
 from cyclopts import App, Parameter
 from pydantic import ValidationError
 from rich.console import RenderableType
-from rich.markup import escape
 
-from mad_prefect_core.cli.output import Result, styled, table, words
+from mad_prefect_core.cli.output import Result, escape, styled, table, words
 from mad_prefect_core.errors import OptionError
 from mad_prefect_core.runs.catalogue import by_path, find_asset, stored_assets
 from mad_prefect_core.runs.diff import AssetDiff

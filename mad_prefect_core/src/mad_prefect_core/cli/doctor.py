@@ -12,11 +12,10 @@ from typing import Annotated, Any, TypeAlias
 
 from cyclopts import Parameter
 from rich.console import RenderableType
-from rich.markup import escape
 
 from mad_prefect_core.assets.privacy import redacted
 from mad_prefect_core.cli.describe import error_data, plugin_data
-from mad_prefect_core.cli.output import Result, grid, indented, problem, status_of, styled, table, words
+from mad_prefect_core.cli.output import Result, escape, grid, indented, problem, status_of, styled, table, words
 from mad_prefect_core.errors import MadPrefectError, StorageError
 from mad_prefect_core.hookspecs import PLUGIN_API
 from mad_prefect_core.mounts import mount

@@ -13,7 +13,7 @@ from typing import Annotated
 from cyclopts import App, CycloptsError, Parameter
 
 from mad_prefect_core.cli.assets import add_to
-from mad_prefect_core.cli.output import FINE, INTERRUPTED, PROBLEM, WRONG_USAGE, fail, show
+from mad_prefect_core.cli.output import FINE, INTERRUPTED, PROBLEM, WRONG_USAGE, crash, fail, log_to_stderr, show
 from mad_prefect_core.cli.plugins import plugins_app
 from mad_prefect_core.errors import MadPrefectError
 
@@ -47,8 +47,8 @@ def _launch(
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run a command line, that of this process if None. Returns the exit code."""
-    # The commands say themselves which plugins failed; without a handler the host's warnings go to stderr.
-    logging.getLogger("mad_prefect_core.plugins").addHandler(logging.NullHandler())
+    # The commands say themselves which plugins failed.
+    log_to_stderr(logging.getLogger("mad_prefect_core"), but="mad_prefect_core.plugins")
     try:
         code: int | None = app.meta(arguments, exit_on_error=False, print_error=False, result_action="return_value")
         sys.stdout.flush()
@@ -57,6 +57,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return fail(f"{error} See --help.", WRONG_USAGE)
     except MadPrefectError as error:
         return fail(str(error), PROBLEM)
+    except Exception:
+        return crash()
     except KeyboardInterrupt:
         return fail("interrupted.", INTERRUPTED)
     except BrokenPipeError:  # whoever reads has seen enough, as `head` has

@@ -13,9 +13,8 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
-from rich.markup import escape
 
-from mad_prefect_core.cli.output import Result, styled
+from mad_prefect_core.cli.output import Result, escape, styled
 from mad_prefect_core.errors import ConfigurationError
 from mad_prefect_core.hookspecs import PLUGIN_API
 from mad_prefect_core.plugins import catalogue, get_host

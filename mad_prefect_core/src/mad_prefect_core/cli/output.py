@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+import traceback
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rich import box
+from rich import box, markup
 from rich.console import Console, RenderableType
-from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
+from rich.text import Text
+
+from mad_prefect_core.redaction import shown_text
 
 __all__ = [
     "FINE",
@@ -20,9 +24,14 @@ __all__ = [
     "PROBLEM",
     "WRONG_USAGE",
     "Result",
+    "cell",
+    "crash",
+    "escape",
     "fail",
     "grid",
     "indented",
+    "log_to_stderr",
+    "printable",
     "problem",
     "show",
     "status_of",
@@ -51,9 +60,10 @@ class Result:
 def show(result: Result, *, as_json: bool) -> int:
     """Print a result to stdout, and nothing else. Returns the exit code."""
     if as_json:
-        print(json.dumps(result.data, indent=2, ensure_ascii=not _writes_unicode()))
+        text = json.dumps(result.data, indent=2, ensure_ascii=not _writes_unicode())
+        print(printable(text, keep="\n", escaped=json.dumps))
     else:
-        console = Console(highlight=False, soft_wrap=False)
+        console = _Console(highlight=False, soft_wrap=False)
         for part in result.view:
             console.print(part)
     return PROBLEM if result.problem else FINE
@@ -61,8 +71,49 @@ def show(result: Result, *, as_json: bool) -> int:
 
 def fail(message: str, code: int) -> int:
     """Print an error to stderr, in one line. Returns the exit code."""
-    print(f"mad-prefect: {' '.join(message.split())}", file=sys.stderr)
+    print(f"mad-prefect: {printable(' '.join(shown_text(message).split()))}", file=sys.stderr)
     return code
+
+
+def crash() -> int:
+    """Print the traceback of an error that nobody foresaw to stderr. Returns the exit code."""
+    print(printable(shown_text(traceback.format_exc()), keep="\n"), end="", file=sys.stderr)
+    return PROBLEM
+
+
+def printable(text: str, *, keep: str = "", escaped: Callable[[str], str] = ascii) -> str:
+    """A text in which what a terminal obeys or hides (controls, marks that turn the direction of writing, invisible
+    characters) is shown as escapes."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() or char in keep else escaped(char)[1:-1] for char in text)
+
+
+def escape(text: str) -> str:
+    """Any text as markup: it is shown as it is, in one line."""
+    return markup.escape(printable(text))
+
+
+def log_to_stderr(logger: logging.Logger, *, but: str) -> None:
+    """Have a logger's warnings printed, each in one line; those of the logger `but` are not."""
+    if not any(isinstance(known, _Handler) for known in logger.handlers):
+        logger.addHandler(_Handler(but))
+
+
+class _Handler(logging.Handler):
+    def __init__(self, but: str) -> None:
+        super().__init__(logging.WARNING)
+        self.addFilter(lambda record: not record.name.startswith(but))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        print(printable(shown_text(record.getMessage())), file=sys.stderr)
+
+
+class _Console(Console):
+    """A console that never passes a control character on: what is no markup of ours is text."""
+
+    def render_str(self, text: str, *args: Any, **kwargs: Any) -> Text:
+        return super().render_str(printable(text, keep="\n"), *args, **kwargs)
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str | None]]) -> Table:
@@ -104,6 +155,11 @@ def indented(part: RenderableType) -> RenderableType:
 def styled(text: str, style: str) -> str:
     """Any text as markup in a style."""
     return f"[{style}]{escape(text)}[/]"
+
+
+def cell(value: Any) -> str:
+    """A value of JSON as markup, its parts in lines of their own."""
+    return "\n".join(map(escape, words(value).split("\n")))
 
 
 def words(value: Any) -> str:

@@ -10,13 +10,12 @@ from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 from rich.console import RenderableType
-from rich.markup import escape
 
 from mad_prefect_core.cards import Card
 from mad_prefect_core.cli.describe import format_data, plugin_data, storage_data
 from mad_prefect_core.cli.doctor import doctor
 from mad_prefect_core.cli.new import new
-from mad_prefect_core.cli.output import Result, indented, problem, status_of, styled, table, words
+from mad_prefect_core.cli.output import Result, cell, escape, indented, problem, status_of, styled, table
 from mad_prefect_core.errors import PluginError
 from mad_prefect_core.hookspecs import PLUGIN_API
 from mad_prefect_core.plugins import PluginHost, PluginRecord, catalogue, folder_of, get_host, install_hint
@@ -159,7 +158,7 @@ def _shown(plugins: Sequence[dict[str, Any]]) -> Iterator[RenderableType]:
 
 def _section(title: str, serves: Iterable[str], capabilities: dict[str, Any]) -> Iterator[RenderableType]:
     yield f"\n{styled(title, 'bold')} {escape(' '.join(serves))}\n"
-    yield indented(table(("capability", ""), ((name, escape(words(value))) for name, value in capabilities.items())))
+    yield indented(table(("capability", ""), ((name, cell(value)) for name, value in capabilities.items())))
 
 
 def _options(title: str, options: Sequence[dict[str, Any]]) -> Iterator[RenderableType]:
