@@ -11,10 +11,11 @@ from typing import Any, BinaryIO, TypeAlias, cast
 
 from pydantic import ValidationError
 
-from mad_prefect_core.contracts import FileStat, Session, Storage, SyncingStorage, Versioned
+from mad_prefect_core.contracts import FileStat, PrivateFiles, Session, Storage, SyncingStorage, Versioned
 from mad_prefect_core.errors import ManifestError, OptionError, PathError, StorageConflictError
 from mad_prefect_core.paths import is_url, relative_key, split_url
 from mad_prefect_core.plugins import get_host
+from mad_prefect_core.redaction import remember_secrets, secrets_in
 from mad_prefect_core.settings import get_settings
 
 __all__ = ["BaseKey", "Location", "Mount", "default_mount", "locate", "mount", "on_one_base", "sync"]
@@ -119,6 +120,15 @@ class Location:
                     return now.token
             raise
 
+    def create_private(self, data: bytes) -> None:
+        """Make a small object that is not there yet, for its user alone where the storage can have such. Raises
+        `StorageConflictError` if it is there."""
+        storage = self.mount.storage
+        if isinstance(storage, PrivateFiles):
+            storage.create_private(self.mount.fs, self.path, data)
+        else:
+            self.replace(data, None)
+
     def write(self, data: bytes) -> None:
         """Write a small file, whole or not at all, whatever was there."""
         staged = self.stage()
@@ -183,6 +193,8 @@ def _open(url: str, options: Mapping[str, Any] | None) -> tuple[Storage, tuple[A
             f"The storage '{storage.name}' can't take these options: {', '.join(map(_problem, error.errors()))}",
             hint=f"It knows: {', '.join(storage.options.model_fields) or 'none'}.",
         ) from None
+    if options:
+        remember_secrets(secrets_in(validated))  # a server's or a client library's error may show them
     return storage, storage.filesystem(url, validated)
 
 

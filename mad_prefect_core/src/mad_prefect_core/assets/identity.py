@@ -2,7 +2,8 @@
 
 An argument is encoded by what it holds, never by a `repr` that may name an address in memory, and never so that two
 different values look the same: every piece carries its type and its length. Frames, tables and arrays count by
-content, secrets by a digest with a key that only the storage has. What can't be encoded so is refused.
+content, secrets by a digest with a key that only the storage has: those that are so by their type, by the name of their
+argument, field or column, or in a URL. What can't be encoded so is refused.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ import json
 import os
 import secrets
 import uuid
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from decimal import Decimal
 from pathlib import PurePath
 from typing import Any
@@ -26,12 +27,15 @@ import pyarrow as pa
 from pydantic import BaseModel, SecretBytes, SecretStr
 
 from mad_prefect_core.contracts import Artifact, Asset
-from mad_prefect_core.errors import ArgumentError, StorageConflictError
+from mad_prefect_core.errors import ArgumentError, StorageConflictError, StorageError
 from mad_prefect_core.mounts import default_mount
 from mad_prefect_core.paths import relative_key
+from mad_prefect_core.redaction import is_secret_name, is_secret_value, url_secrets
 from mad_prefect_core.settings import get_settings
 
 __all__ = ["digest", "encode", "secret_digest"]
+
+_KEY_BYTES = 32
 
 
 def digest(*parts: object, **arguments: object) -> str:
@@ -39,7 +43,7 @@ def digest(*parts: object, **arguments: object) -> str:
 
     Raises `ArgumentError` naming the argument.
     """
-    named = (_piece(name, encode(value, name)) for name, value in sorted(arguments.items()))
+    named = (_piece(name, _encode_named(name, value, name)) for name, value in sorted(arguments.items()))
     return hashlib.sha256(_piece("call", encode(parts), *named)).hexdigest()[:32]
 
 
@@ -51,6 +55,8 @@ def encode(value: object, name: str = "") -> bytes:
     `__mad_prefect_key__()`, returning any encodable value that stands for it.
     """
     kind = type(value)
+    if isinstance(value, str) and "://" in value and next(url_secrets(value), ""):
+        return _keyed(str.encode(value, "utf-8", "surrogatepass"))
     if (known := _ENCODERS.get(kind)) is not None:
         return _piece(kind.__name__, known(value))
     if kind in (list, tuple):
@@ -58,8 +64,20 @@ def encode(value: object, name: str = "") -> bytes:
     if kind in (set, frozenset):
         return _piece("set", *sorted(encode(item, name) for item in value))  # type: ignore[attr-defined]
     if isinstance(value, Mapping):
-        return _piece("dict", *sorted(encode(key, name) + encode(item, name) for key, item in value.items()))
+        return _piece("dict", *sorted(encode(k, name) + _encode_named(k, item, name) for k, item in value.items()))
     return _encode_object(value, kind, name)
+
+
+def _encode_named(field: object, value: object, name: str) -> bytes:
+    """A value as bytes; of one whose name is that of a secret, a digest with the key."""
+    nothing = value is None or isinstance(value, bool) or value == "" or is_secret_value(value)  # the last has its own
+    if nothing or not (isinstance(field, str) and is_secret_name(field)):
+        return encode(value, name)
+    return _keyed(encode(value, name))
+
+
+def _keyed(data: bytes) -> bytes:
+    return _piece("secret", hmac.digest(_secret_key(), data, "sha256"))
 
 
 def secret_digest(value: object) -> str:
@@ -79,9 +97,9 @@ def _encode_object(value: Any, kind: type, name: str) -> bytes:
         return _piece(label, value.name.encode())
     if isinstance(value, SecretStr | SecretBytes):
         secret = value.get_secret_value()
-        return _piece(
-            "secret", hmac.digest(_secret_key(), secret.encode() if isinstance(secret, str) else secret, "sha256")
-        )
+        return _keyed(secret.encode() if isinstance(secret, str) else secret)
+    if is_secret_value(value):
+        return _keyed(encode(value.get_secret_value(), name))
     if isinstance(value, PurePath):
         return _piece("path", os.fsencode(value))
     if isinstance(value, Asset):
@@ -102,7 +120,8 @@ def _encode_object(value: Any, kind: type, name: str) -> bytes:
             return _piece(label, encode(value.tolist(), name))
         return _piece(label, str(value.dtype).encode(), str(getattr(value, "shape", ())).encode(), value.tobytes())
     if isinstance(value, tuple):
-        return _piece(label, *(encode(item, name) for item in value))
+        names: Any = getattr(value, "_fields", None) or ("",) * len(value)
+        return _piece(label, *(_encode_named(*field, name) for field in zip(names, value, strict=False)))
     for base in _EXTENDED:
         if isinstance(value, base):
             # The text has what subclasses add, such as pandas' nanoseconds and pendulum's months.
@@ -159,20 +178,39 @@ def _arrow(value: Any) -> bytes:
     with pa.ipc.new_stream(pa.PythonFile(Sink(), "w"), table.schema.remove_metadata()) as writer:
         if table.num_rows:
             writer.write_table(table.replace_schema_metadata(None))
-    return sum_.digest()
+    return _keyed(sum_.digest()) if any(map(is_secret_name, table.schema.names)) else sum_.digest()
 
 
 def _secret_key() -> bytes:
-    """The key of secrets' digests: made once for each base, kept there beside the manifests."""
+    """The key of secrets' digests: made once for each base, kept there beside the manifests, readable by its user alone
+    where the storage knows users."""
     location = default_mount().at(relative_key(f"{get_settings().asset_metadata_location}/_secret_key"))
-    stored = location.read()
-    if stored is None:
-        with suppress(StorageConflictError):  # somebody else has just made it
-            location.replace(secrets.token_bytes(32), None)
+    with _said_of_key(location.key):
         stored = location.read()
-    if stored is None:
-        raise ArgumentError("The key for secrets' digests could not be kept", path=location.key)
+        if stored is None:
+            with suppress(StorageConflictError):  # somebody else has just made it
+                location.create_private(secrets.token_bytes(_KEY_BYTES))
+            stored = location.read()
+    if stored is None or len(stored.data) != _KEY_BYTES:
+        raise StorageError(
+            f"The key of secrets' digests has {len(stored.data) if stored else 0} bytes rather than {_KEY_BYTES}",
+            path=location.key,
+            hint="Restore it. If you delete it, another is made, and assets with secret arguments lose their history.",
+        )
     return stored.data
+
+
+@contextmanager
+def _said_of_key(path: str) -> Iterator[None]:
+    try:
+        yield
+    except (PermissionError, IsADirectoryError) as error:
+        raise StorageError(
+            f"The key of secrets' digests can't be read: {error.strerror or type(error).__name__}",
+            path=path,
+            hint="Who runs assets with secrets among their arguments needs to read it: on a base that several users "
+            "share, give it to their group.",
+        ) from error
 
 
 _ENCODERS: dict[type, Callable[[Any], bytes]] = {

@@ -12,7 +12,14 @@ from mad_prefect_core.contracts.formats import (
 )
 from mad_prefect_core.contracts.options import Options, ReadOptions
 from mad_prefect_core.contracts.session import Session
-from mad_prefect_core.contracts.storages import FileStat, Storage, StorageCapabilities, SyncingStorage, Versioned
+from mad_prefect_core.contracts.storages import (
+    FileStat,
+    PrivateFiles,
+    Storage,
+    StorageCapabilities,
+    SyncingStorage,
+    Versioned,
+)
 
 __all__ = [
     "Artifact",
@@ -26,6 +33,7 @@ __all__ = [
     "FormatWriter",
     "JoiningFormat",
     "Options",
+    "PrivateFiles",
     "Query",
     "ReadOptions",
     "Schema",

@@ -10,7 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 from mad_prefect_core.contracts.options import Options
 from mad_prefect_core.contracts.session import Session
 
-__all__ = ["FileStat", "Storage", "StorageCapabilities", "SyncingStorage", "Versioned"]
+__all__ = ["FileStat", "PrivateFiles", "Storage", "StorageCapabilities", "SyncingStorage", "Versioned"]
 
 
 @dataclass(frozen=True)
@@ -119,3 +119,13 @@ class SyncingStorage(Storage, Protocol):
     def sync(self, fs: Any, paths: Sequence[str]) -> None:
         """Make files that were published without `durable` survive a machine that loses power, with their names and
         those of their folders. Raises `FileNotFoundError` where one is not there."""
+
+
+@runtime_checkable
+class PrivateFiles(Protocol):
+    """A storage whose files belong to users, and that can make one which no other user may read."""
+
+    def create_private(self, fs: Any, path: str, data: bytes) -> None:
+        """Make a small object that only this process's user can read, whole or not at all.
+
+        Raises `StorageConflictError` if there is one."""

@@ -157,6 +157,25 @@ class LocalStorage:
                 self.publish(fs, staged, path)
         return _digest(data)
 
+    def create_private(self, fs: Any, path: str, data: bytes) -> None:
+        """As `PrivateFiles` says: with mode 0600, whatever the umask is."""
+        staged = self.stage(fs, path)
+        with _writing_into(str(staged.parent)):
+            try:
+                with open(staged, "xb", opener=_for_owner) as file:
+                    file.write(data)
+                _force_to_disk(staged)
+                os.link(staged, path)  # unlike a rename, it replaces nothing
+                _force_to_disk(staged.parent)
+            except FileExistsError:
+                raise StorageConflictError("The object is there already", path=path, hint="Read it.") from None
+            finally:
+                staged.unlink(missing_ok=True)
+
+
+def _for_owner(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o600)
+
 
 @cache  # fsspec looks for the same one by a digest of the arguments, for each file that is located
 def _filesystem(auto_mkdir: bool) -> LocalFileSystem:
