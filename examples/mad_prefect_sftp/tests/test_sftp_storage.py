@@ -9,7 +9,7 @@ import duckdb
 import pytest
 from mad_prefect_sftp import SFTPStorage
 
-from mad_prefect_core.errors import OptionError, StorageError
+from mad_prefect_core.errors import PathError, StorageError
 from mad_prefect_core.session import DuckSession
 from mad_prefect_core.testing import StorageContract
 from mad_prefect_core.testing.storages import Place
@@ -98,7 +98,7 @@ def test_a_wrong_password_is_an_error_that_does_not_show_it(server: Any, tmp_pat
 
 
 def test_a_password_in_the_url_is_refused_and_not_shown(server: Any) -> None:
-    with pytest.raises(OptionError, match="as the option `password`") as caught:
+    with pytest.raises(PathError, match="as options of the storage") as caught:
         Place.of(SFTPStorage(), "sftp://ada:pl4nted-s3cret@localhost/lake", {})
     assert "pl4nted-s3cret" not in repr(caught.value)
 

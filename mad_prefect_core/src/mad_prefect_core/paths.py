@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import re
 import uuid
+from collections.abc import Callable
+from decimal import Decimal
+from numbers import Rational
 from pathlib import Path
 from urllib.parse import unquote
 
-from mad_prefect_core.errors import PathError
-from mad_prefect_core.redaction import is_secret_name
+from mad_prefect_core.errors import PathError, TemplateError
+from mad_prefect_core.redaction import MASK, has_secret, has_url_secrets, is_secret_name
 
 __all__ = [
     "another_name",
     "escape_glob",
+    "format_value",
     "hive_keys",
     "is_temporary",
     "is_url",
@@ -27,6 +31,9 @@ __all__ = [
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _URL = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*)://")
+_MAY_BE_SECRET = re.compile(r"[@?&#%]|^[^/]*:")
+_CONVERSIONS: dict[str, Callable[[object], str]] = {"r": repr, "s": str, "a": ascii}
+_MAX_FORMATTED = 255  # characters that a format may add; a segment of a path has fewer
 _MAX_SEGMENT = 240  # bytes; most file systems stop at 255, and a temporary name adds a little
 
 
@@ -35,10 +42,61 @@ def is_url(path: str) -> bool:
     return _URL.match(path) is not None
 
 
-def split_url(url: str) -> tuple[str, str]:
-    """Protocol and the rest. A plain path is of protocol "file"."""
+def split_url(url: str, *, user: bool = True) -> tuple[str, str]:
+    """Protocol and the rest. A plain path is of protocol "file".
+
+    Refused with `PathError`: a URL with a password or a parameter that is secret, since URLs are logged, recorded and
+    shown. Also one with a user, if `user` is false: the storage knows none.
+    """
     match = _URL.match(url)
-    return (match[1].lower(), url[match.end() :]) if match else ("file", url)
+    if not match:
+        return "file", url
+    protocol, rest = match[1].lower(), url[match.end() :]
+    if _MAY_BE_SECRET.search(rest) and has_url_secrets(url, user=not user):
+        raise PathError(
+            f"A URL has {'a password' if user else 'a user, a password'} or a secret parameter in it",
+            path=f"{protocol}://{MASK}",
+            hint="URLs are recorded and shown: give secrets as options of the storage, or in the environment variables "
+            "that it reads.",
+        )
+    return protocol, rest
+
+
+def format_value(value: object, spec: str | None, conversion: str | None, *, key: str) -> str:
+    """A template's value as text, by `str.format`'s rules: `{key!conversion:spec}`.
+
+    Refused with `TemplateError`: a secret, or what has one in it, whose text is the same for all secrets; a width, a
+    precision or a number that makes a text of more than some hundred characters; a spec that means nothing.
+    """
+    if has_secret(value):
+        raise TemplateError(
+            f"The value of {key!r} is a secret, or has one in it, which can't be part of a path or a name",
+            hint="Secrets show as stars, so all would share one file. Use a user, a tenant or another name instead.",
+        )
+    if not _is_bounded(value, spec or ""):
+        raise TemplateError(
+            f"The format {spec!r} of {key!r} makes a text of more than {_MAX_FORMATTED} characters",
+            hint="Give a smaller width or precision.",
+        )
+    if conversion and conversion not in _CONVERSIONS:
+        raise TemplateError(f"The conversion {conversion!r} of {key!r} is none of 'r', 's' and 'a'")
+    try:
+        shown = _CONVERSIONS[conversion](value) if conversion else value
+        return format(shown, spec) if spec else str(shown)
+    except (ValueError, TypeError, ArithmeticError) as error:
+        raise TemplateError(f"The value of {key!r} can't be formatted by {spec or ''!r}: {error}") from error
+
+
+def _is_bounded(value: object, spec: str) -> bool:
+    if len(spec) > _MAX_FORMATTED:
+        return False
+    # A date's spec is text, in which just what follows a % is a width.
+    numbers = re.findall(r"%[^A-Za-z%]*?(\d+)" if hasattr(value, "strftime") else r"\d+", spec)
+    if any(len(number) > 9 or int(number) > _MAX_FORMATTED for number in numbers):
+        return False
+    if isinstance(value, Decimal):  # 1E+999999999 as `f` has as many digits
+        return not value.is_finite() or abs(value.adjusted()) <= _MAX_FORMATTED
+    return not isinstance(value, Rational) or int(value.numerator).bit_length() <= 3 * _MAX_FORMATTED
 
 
 def safe_segment(value: object, *, key: str = "") -> str:

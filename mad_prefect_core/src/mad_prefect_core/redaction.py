@@ -7,26 +7,37 @@ in hexadecimal digits, in base64 (also within a longer one), its beginning or it
 from __future__ import annotations
 
 import base64
+import dataclasses
+import datetime as dt
 import html
 import re
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Mapping
+from decimal import Decimal
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from pydantic import BaseModel
 
 __all__ = [
     "MASK",
     "duckdb_text",
+    "fields_of",
+    "has_secret",
     "has_url_secrets",
     "is_secret_name",
+    "is_secret_value",
     "mask",
     "mask_urls",
     "message_text",
     "recorded_text",
     "remember_secrets",
+    "secrets_in",
     "shorten_duckdb",
     "shown_text",
     "url_secrets",
+    "without_secrets",
 ]
 
 MASK = "**********"
@@ -181,9 +192,16 @@ def mask_urls(text: str) -> str:
     return _masked(text, _url_spans(text))
 
 
-def has_url_secrets(text: str) -> bool:
-    """Whether a text has a URL that shows such a thing."""
-    return next(_url_spans(text), None) is not None
+def has_url_secrets(url: str, *, user: bool) -> bool:
+    """Whether a URL has a password or the value of a secret parameter in it; with `user` also where it has a user."""
+    for view in _views(url):
+        server = view.text.partition("://")[2].partition("/")[0]
+        if user and re.search("[:@]", server) and not server.startswith("arn:"):
+            return True
+        for found in _IN_URL.finditer(view.text):
+            if ":" in found["user"] if found["user"] is not None else is_secret_name(found["name"]):
+                return True
+    return False
 
 
 def url_secrets(text: str) -> Iterator[str]:
@@ -195,20 +213,82 @@ def url_secrets(text: str) -> Iterator[str]:
             yield found["value"]
 
 
+# -- values -----------------------------------------------------------------------------------------------------------
+
+
+def without_secrets(value: object, name: str = "") -> object:
+    """A value to show: what is secret in it, by its type, its name or in a URL, is masked."""
+    if value is None or isinstance(value, bool) or is_secret_value(value):
+        return value  # the last hides it itself
+    if isinstance(value, str):
+        return MASK if is_secret_name(name) else mask_urls(value)
+    if fields := fields_of(value):
+        return {key: without_secrets(item, f"{name}.{key}") for key, item in fields.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(without_secrets(item, name) for item in value)
+    return MASK if is_secret_name(name) else value
+
+
+def is_secret_value(value: object) -> bool:
+    """Whether it is a `SecretStr`, a `SecretBytes`, or another type that is asked for what it hides."""
+    return hasattr(type(value), "get_secret_value")
+
+
+def has_secret(value: object) -> bool:
+    """Whether a value is such a type's, or holds one."""
+    if is_secret_value(value):
+        return True
+    if isinstance(value, list | tuple | set | frozenset):
+        return any(map(has_secret, value))
+    return any(map(has_secret, fields_of(value).values()))
+
+
+def secrets_in(value: object, secret: bool = False) -> Iterator[str]:
+    """The secrets in a value, by their types, names or in URLs; with `secret` every text and number in it is one."""
+    if is_secret_value(value):
+        yield from secrets_in(value.get_secret_value(), True)  # type: ignore[attr-defined]
+    elif isinstance(value, bytes):
+        yield from secrets_in(value.decode(errors="replace"), secret)
+    elif isinstance(value, str):
+        yield from (value,) if secret else url_secrets(value)
+    elif isinstance(value, int | float | Decimal | UUID | dt.date) and not isinstance(value, bool):
+        yield from (str(value),) if secret else ()
+    elif isinstance(value, list | set | frozenset) or (isinstance(value, tuple) and not hasattr(value, "_fields")):
+        for item in value:
+            yield from secrets_in(item, secret)
+    else:
+        for name, item in fields_of(value).items():
+            yield from secrets_in(item, secret or is_secret_name(str(name)))
+
+
+def fields_of(value: object) -> Mapping[Any, Any]:
+    """What a dict, a model, a dataclass or a named tuple holds, by name; nothing of anything else."""
+    if isinstance(value, Mapping):
+        return value
+    if isinstance(value, BaseModel):
+        return {name: getattr(value, name) for name in type(value).model_fields} | (value.__pydantic_extra__ or {})
+    if isinstance(value, tuple):
+        return dict(zip(getattr(value, "_fields", ()), value, strict=False))
+    if dataclasses.is_dataclass(value):
+        return {field.name: getattr(value, field.name, None) for field in dataclasses.fields(value)}
+    return {}
+
+
 # -- known secrets ---------------------------------------------------------------------------------------------------
 
 _SHORT = 4  # characters; fewer are masked as whole words only, or nothing of a text would remain
 _LONG = 12  # characters, of which a beginning or an end is masked too
+_UNLIKELY = 8  # characters; what has fewer may be a word of any text
 _KNOWN = 200
 _known: OrderedDict[str, None] = OrderedDict()
 _knowing = threading.Lock()
 
 
 def remember_secrets(secrets: Iterable[str]) -> None:
-    """Have `shown_text` mask these from now on, the latest two hundred of them: those of a storage's options."""
+    """Have every error of ours mask these from now on: those of a storage's options, the latest two hundred."""
     with _knowing:
         for secret in secrets:
-            if len(secret) >= _SHORT:
+            if len(secret) >= _UNLIKELY:
                 _known[secret] = None
                 _known.move_to_end(secret)
         while len(_known) > _KNOWN:

@@ -14,6 +14,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from mad_prefect_core.redaction import without_secrets
+
 __all__ = ["Settings", "all_settings", "get_settings", "use_settings"]
 
 
@@ -72,6 +74,10 @@ class Settings(BaseModel):
         ge=1,
         description="DuckDB's number of threads for this process; DuckDB's own default otherwise.",
     )
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        for name, value in super().__repr_args__():
+            yield name, without_secrets(value)
 
     def __init__(self, **given: Any) -> None:
         # As pydantic-settings does it, whose import every process would pay for.

@@ -8,11 +8,10 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from mad_prefect_core.contracts import FileStat, Options, Session, StorageCapabilities, Versioned
 from mad_prefect_core.duckdb_files import serve
-from mad_prefect_core.errors import OptionError, StorageConflictError, StorageError
+from mad_prefect_core.errors import StorageConflictError, StorageError
 from mad_prefect_core.objects import staged_file
 from mad_prefect_core.paths import split_url
 from mad_prefect_sftp.options import SFTPOptions
@@ -46,14 +45,12 @@ class SFTPStorage:
     options: type[Options] = SFTPOptions
 
     def filesystem(self, url: str, options: Options) -> tuple[SFTPFiles, str]:
-        """As the contract says. It connects when it is first used. Raises `OptionError` for a password in the URL."""
+        """As the contract says. It connects when it is first used."""
         from mad_prefect_sftp.client import SFTPFiles  # noqa: PLC0415  asyncssh, which listing plugins must not cost
 
         assert isinstance(options, SFTPOptions)
         path = split_url(url)[1]
         server = path.partition("/")[0]
-        if urlsplit(f"//{server}").password is not None:
-            raise OptionError("URLs are shown, and this one has a password", hint="Give it as the option `password`.")
         key = os.getpid(), server, options
         with _lock:
             if key not in _clients:

@@ -10,6 +10,7 @@ from mad_prefect_core.artifacts.query import query_files
 from mad_prefect_core.contracts import Options, ReadOptions
 from mad_prefect_core.errors import ResultGoneError, located
 from mad_prefect_core.mounts import locate
+from mad_prefect_core.paths import split_url
 from mad_prefect_core.plugins import get_host
 from mad_prefect_core.session import DuckSession, Relation
 from mad_prefect_core.threads import in_thread
@@ -28,6 +29,7 @@ class DataArtifact:
         write_options: Write options of any formats.
 
     Raises:
+        PathError: The URL has a password or a secret parameter in it.
         UnknownFormatError: No installed plugin brings the suffix.
     """
 
@@ -41,6 +43,7 @@ class DataArtifact:
         read_options: ReadOptions | list[ReadOptions] | tuple[ReadOptions, ...] | None = None,
         write_options: Options | list[Options] | tuple[Options, ...] | None = None,
     ) -> None:
+        split_url(path)  # refuses secrets in a URL
         self.path = path
         self.data = data
         self.persisted = False

@@ -34,6 +34,7 @@ from mad_prefect_core.errors import ArgumentError, QueryError, ResultGoneError, 
 from mad_prefect_core.paths import relative_key, split_url
 from mad_prefect_core.plugins import get_host
 from mad_prefect_core.queries import table_names
+from mad_prefect_core.redaction import mask_urls
 from mad_prefect_core.runs.history import History
 from mad_prefect_core.runs.manifest import read_manifest
 from mad_prefect_core.runs.retention import Retention
@@ -97,6 +98,8 @@ class DataAsset(WithHistory, Generic[P, R]):
         self.options.formats()
         if self.options.artifact_filetype is not None:
             get_host().format_named(self.options.artifact_filetype)
+        for url in (self.template_path, self.template_artifacts_dir):
+            split_url(url)  # refuses secrets in it
         for path in result_paths(self.template_path):
             if not has_fields(path):
                 get_host().format_of(path)
@@ -138,7 +141,7 @@ class DataAsset(WithHistory, Generic[P, R]):
             return digest(name, self.path, self.artifacts_dir, **self._bound.arguments)
 
     def __repr__(self) -> str:
-        return f"DataAsset({self.name!r}, {self.path!r})"
+        return f"DataAsset({self.name!r}, {mask_urls(self.path)!r})"
 
     # -- derived assets ------------------------------------------------------------------------------------------
 
@@ -290,11 +293,15 @@ class DataAsset(WithHistory, Generic[P, R]):
         """Everything that a run needs, all templates filled in strictly. Raises `TemplateError`, `PathError`."""
         with located(asset=self.name, phase="plan"):
             self._formatter.format(self.template_name, as_text=_any_text)
+            paths = result_paths(self._formatter.format(self.template_path) or "", self.template_path)
+            artifacts_dir = self._formatter.format(self.template_artifacts_dir) or ""
+            for url in (*paths, artifacts_dir):
+                split_url(url)  # refuses secrets in it
             return Plan(
                 name=self.name,
                 id=self.id,
-                paths=result_paths(self._formatter.format(self.template_path) or "", self.template_path),
-                artifacts_dir=self._formatter.format(self.template_artifacts_dir) or "",
+                paths=paths,
+                artifacts_dir=artifacts_dir,
                 options=self.options,
                 call=self.bound_function,
                 arguments=self.arguments,
@@ -311,11 +318,8 @@ def result_paths(path: str, template: str | None = None) -> list[str]:
     if not count:
         return [path]
     first, *more = path.rsplit("|", count)
-    suffix = (
-        get_host().format_of(first)[1]
-        if template is not None or not has_fields(first)
-        else f".{first.rpartition('.')[2]}"
-    )
+    is_path = template is not None or not has_fields(first)
+    suffix = get_host().format_of(first)[1] if is_path else f".{first.rpartition('.')[2]}"
     return [first, *(f"{first.removesuffix(suffix)}.{other.strip().lstrip('.')}" for other in more)]
 
 

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
-import datetime as dt
 import re
-from collections.abc import Callable, Iterator, Mapping
-from decimal import Decimal
+from collections.abc import Callable, Mapping
 from typing import Any
-from uuid import UUID
 
-from pydantic import BaseModel, SecretBytes, SecretStr
-
-from mad_prefect_core.redaction import MASK, is_secret_name, mask, recorded_text, url_secrets
+from mad_prefect_core.redaction import MASK, is_secret_name, is_secret_value, mask, recorded_text, secrets_in
 
 __all__ = ["described", "recorded_error", "redacted"]
 
@@ -34,7 +28,7 @@ def described(arguments: Mapping[str, Any], secret_digest: Callable[[object], st
     """Each argument as a short text; of those whose name or type says that they are secret, a digest with a key."""
 
     def text(name: str, value: object) -> str:
-        if is_secret_name(name) or isinstance(value, SecretStr | SecretBytes):
+        if is_secret_name(name) or is_secret_value(value):
             return f"{MASK} {secret_digest(value)}".rstrip()
         return _short(value)
 
@@ -57,12 +51,12 @@ def _short(value: object) -> str:
 
 def redacted(text: str, arguments: Mapping[str, Any]) -> str:
     """A text without the secrets that are among the arguments, and without what it names as secrets itself."""
-    return _without_pairs(mask(text, _secrets(arguments)))
+    return _without_pairs(mask(text, secrets_in(arguments)))
 
 
 def recorded_error(error: BaseException, arguments: Mapping[str, Any]) -> str:
     """An error as a run record tells it, without the secrets that are among the arguments."""
-    return _without_pairs(recorded_text(error, _secrets(arguments)))
+    return _without_pairs(recorded_text(error, secrets_in(arguments)))
 
 
 def _without_pairs(text: str) -> str:
@@ -76,33 +70,3 @@ def _without_pairs(text: str) -> str:
             parts.append(f"{quote}{MASK}{quote}")
             at = value.end()
     return "".join(parts) + text[at:]
-
-
-def _secrets(value: object, secret: bool = False) -> Iterator[str]:
-    """The secrets in a value; with `secret` every text in it is one."""
-    if isinstance(value, SecretStr | SecretBytes):
-        yield from _secrets(value.get_secret_value(), True)
-    elif isinstance(value, bytes):
-        yield from _secrets(value.decode(errors="replace"), secret)
-    elif isinstance(value, str):
-        yield from (value,) if secret else url_secrets(value)
-    elif isinstance(value, int | float | Decimal | UUID | dt.date) and not isinstance(value, bool):
-        yield from (str(value),) if secret else ()
-    elif isinstance(value, list | set | frozenset) or (isinstance(value, tuple) and not hasattr(value, "_fields")):
-        for item in value:
-            yield from _secrets(item, secret)
-    else:
-        for name, item in _named(value).items():
-            yield from _secrets(item, secret or is_secret_name(str(name)))
-
-
-def _named(value: object) -> Mapping[Any, Any]:
-    if isinstance(value, Mapping):
-        return value
-    if isinstance(value, BaseModel):
-        return {name: getattr(value, name) for name in type(value).model_fields} | (value.__pydantic_extra__ or {})
-    if isinstance(value, tuple):  # a named one
-        return dict(zip(value._fields, value, strict=False))  # type: ignore[attr-defined]
-    if dataclasses.is_dataclass(value):
-        return {field.name: getattr(value, field.name, None) for field in dataclasses.fields(value)}
-    return {}

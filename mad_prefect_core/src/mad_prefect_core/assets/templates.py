@@ -13,7 +13,7 @@ from typing import Any
 
 from mad_prefect_core.contracts import Asset
 from mad_prefect_core.errors import PathError, TemplateError
-from mad_prefect_core.paths import hive_keys, safe_part
+from mad_prefect_core.paths import format_value, hive_keys, safe_part
 
 __all__ = ["AssetTemplateFormatter", "has_fields", "written_hive_keys"]
 
@@ -92,7 +92,8 @@ class AssetTemplateFormatter:
                     self._refuse(field, template)
                 parts.append(_as_written(field, spec, conversion))
             else:
-                text = (as_text or safe_part)(_converted(value, spec, conversion), key=field)
+                shown = value.name if isinstance(value, Asset) else value
+                text = (as_text or safe_part)(format_value(shown, spec, conversion, key=field), key=field)
                 if not text.strip():
                     blank.append((len(parts), field))
                 parts.append(text)
@@ -104,8 +105,8 @@ class AssetTemplateFormatter:
     def _look_up(self, field: str) -> Any:
         name = re.split(r"[.\[]", field, maxsplit=1)[0]
         value: Any
-        if name.isdigit():
-            value = self._args[int(name)] if int(name) < len(self._args) else _MISSING
+        if name.isdecimal():
+            value = _item(self._args, name)
         else:
             value = self._values.get(name, _MISSING)
         for attribute, key in _ACCESS.findall(field[len(name) :]):
@@ -142,18 +143,9 @@ def _add_nested(value: Any, values: dict[str, Any], seen: set[int]) -> None:
 
 def _item(value: Any, key: str) -> Any:
     try:
-        return value[int(key) if key.isdigit() else key]
-    except (KeyError, IndexError, TypeError):
+        return value[int(key) if key.isdecimal() else key]
+    except (KeyError, IndexError, TypeError, ValueError):
         return _MISSING
-
-
-def _converted(value: Any, spec: str | None, conversion: str | None) -> Any:
-    if isinstance(value, Asset):
-        value = value.name
-    if conversion:
-        shown: dict[str, Callable[[object], str]] = {"r": repr, "s": str, "a": ascii}
-        value = shown[conversion](value)
-    return format(value, spec) if spec else value
 
 
 def _as_written(field: str, spec: str | None, conversion: str | None) -> str:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Secret, SecretBytes, SecretStr
+
+from mad_prefect_core.redaction import without_secrets
 
 __all__ = ["Options", "ReadOptions"]
 
@@ -15,10 +17,15 @@ class Options(BaseModel):
     """Base of a plugin's read, write and storage options.
 
     A misspelt option is refused rather than ignored, and a field that holds a secret is a `SecretStr`, so that
-    neither `repr` nor a log shows it. `explicit()` keeps "not given" apart from a given default.
+    neither `repr` nor a log shows it. What is within other fields under a name that is a secret's, or in a URL, is not
+    shown either. `explicit()` keeps "not given" apart from a given default.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        for name, value in super().__repr_args__():
+            yield name, without_secrets(value, name or "")
 
     def explicit(self) -> dict[str, object]:
         """Only the fields that the user set, by name."""

@@ -10,6 +10,7 @@ import string
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar, cast
+from urllib.parse import unquote
 
 from fsspec.implementations.local import LocalFileSystem
 from prefect.blocks.fields import SecretDict
@@ -19,10 +20,11 @@ from pydantic import ConfigDict
 
 from mad_prefect_core.errors import TemplateError
 from mad_prefect_core.mounts import Location, Mount, checked_folder, mount
-from mad_prefect_core.paths import escape_glob, relative_key, safe_segment
+from mad_prefect_core.paths import escape_glob, format_value, relative_key, safe_segment, split_url
 from mad_prefect_core.plugins import get_host
 from mad_prefect_core.prefect_support.data_files import from_bytes, to_bytes
 from mad_prefect_core.prefect_support.saved import saved_block
+from mad_prefect_core.redaction import without_secrets
 from mad_prefect_core.settings import get_settings
 
 __all__ = ["FsspecFileSystem", "get_fs", "load_block"]
@@ -66,7 +68,8 @@ class FsspecFileSystem(WritableFileSystem, WritableDeploymentStorage):
     installed, and `OSError` where the storage fails.
 
     Args:
-        basepath: URL of the base, for example `file:///data/lake`.
+        basepath: URL of the base, for example `file:///data/lake`. A password in it becomes the storage option
+            `password`, which Prefect keeps encrypted. A parameter that is secret is refused with `PathError`.
         storage_options: Options of the storage, kept secret.
         **kwargs: More storage options.
     """
@@ -86,12 +89,15 @@ class FsspecFileSystem(WritableFileSystem, WritableDeploymentStorage):
         fields: dict[str, Any] = {k: kwargs.pop(k) for k in ("block_type_slug",) if k in kwargs}
         if isinstance(storage_options, SecretDict):
             storage_options = storage_options.get_secret_value()
-        fields |= {"basepath": basepath, "storage_options": {**kwargs, **(storage_options or {})}}
+        password: dict[str, Any] = {}
+        if isinstance(basepath, str):
+            basepath, password = _without_password(basepath)
+        fields |= {"basepath": basepath, "storage_options": {**password, **kwargs, **(storage_options or {})}}
         super().__init__(**fields)
 
     def __repr_args__(self) -> Any:
         for name, value in super().__repr_args__():
-            yield name, re.sub(r"(://[^/@:]*):[^/@]*@", r"\1:***@", value) if name == "basepath" else value
+            yield name, without_secrets(value)
 
     # -- where things are ----------------------------------------------------------------------------------------
 
@@ -297,6 +303,17 @@ class FsspecFileSystem(WritableFileSystem, WritableDeploymentStorage):
                 location.publish(staged)
 
 
+def _without_password(url: str) -> tuple[str, dict[str, Any]]:
+    """A base without the password that one of 2.x may have in it, and that as a storage option."""
+    found = re.match(r"([A-Za-z][A-Za-z0-9+.-]*://[^/?#@:]*):([^/?#]*)@", url)
+    if not found:
+        split_url(url)
+        return url, {}
+    without = f"{found[1]}@{url[found.end() :]}"
+    split_url(without)
+    return without, {"password": unquote(found[2])}
+
+
 def _relative(base: Mount, path: str) -> str:
     """A path below the base, of one relative to it or one that `_resolve_path` made."""
     if base.root and (path == base.root or path.startswith(f"{base.root}/")):
@@ -353,8 +370,11 @@ class _PathTemplate(string.Formatter):
             )
         return kwargs[cast(str, key)]
 
+    def convert_field(self, value: Any, conversion: str | None) -> Any:
+        return format_value(value, None, conversion, key="data") if conversion else value
+
     def format_field(self, value: Any, format_spec: str) -> str:
-        return safe_segment(super().format_field(value, format_spec))
+        return safe_segment(format_value(value, format_spec, None, key="data"))
 
 
 def load_block(name: str) -> FsspecFileSystem:

@@ -49,7 +49,7 @@ class GCSStorage:
     def filesystem(self, url: str, options: Options) -> tuple[GCSFiles, str]:
         """As the contract says. One client serves all that have equal options and see the same environment."""
         assert isinstance(options, GCSOptions)
-        return _client(options), split_url(url)[1].strip("/")
+        return _client(options), split_url(url, user=False)[1].strip("/")
 
     def duckdb_files(self, session: Session, fs: Any, paths: Sequence[str]) -> list[str]:
         """As the contract says. A relation over them sees the generations of this moment, or raises. A file that is not

@@ -164,9 +164,9 @@ class LocalStorage:
             try:
                 with open(staged, "xb", opener=_for_owner) as file:
                     file.write(data)
-                _force_to_disk(staged)
+                force_to_disk([staged])
                 os.link(staged, path)  # unlike a rename, it replaces nothing
-                _force_to_disk(staged.parent)
+                force_to_disk([staged.parent])
             except FileExistsError:
                 raise StorageConflictError("The object is there already", path=path, hint="Read it.") from None
             finally:

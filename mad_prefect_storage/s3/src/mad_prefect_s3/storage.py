@@ -47,7 +47,7 @@ class S3Storage:
     def filesystem(self, url: str, options: Options) -> tuple[S3Files, str]:
         """As the contract says. One client serves all that have equal options and see the same `AWS_*` variables."""
         assert isinstance(options, S3Options)
-        return _client(options), split_url(url)[1].strip("/")
+        return _client(options), split_url(url, user=False)[1].strip("/")
 
     def duckdb_files(self, session: Session, fs: Any, paths: Sequence[str]) -> list[str]:
         """As the contract says. Pinned, a relation over them sees the versions of this moment, or raises, and a file
