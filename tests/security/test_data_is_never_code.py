@@ -196,6 +196,14 @@ def test_a_mark_with_data_that_does_not_fit_is_data() -> None:
             assert found == mark or not isinstance(found, dict) or kind == "builtins.dict"
 
 
+def test_members_of_a_set_that_were_chosen_to_have_one_hash_cost_no_hours() -> None:
+    for kind in ("builtins.set", "builtins.frozenset"):
+        mark = {"__class__": kind, "data": [(2**61 - 1) * factor for factor in range(200_000)]}
+        assert from_bytes("x.json", json.dumps(mark).encode(), encoding="utf-8") == mark
+    large = set(range(5000))
+    assert from_bytes("x.json", to_bytes("x.json", large, indent=False), encoding="utf-8") == large
+
+
 def test_secrets_and_open_files_are_refused_by_name(block: FsspecFileSystem, tmp_path: Path) -> None:
     with pytest.raises(UnsupportedDataError, match=r"secret.*column 'a\.b'"):
         block.write_data("x.json", {"a": {"b": pydantic.SecretStr("s3cr3t")}})

@@ -18,7 +18,7 @@ from prefect.filesystems import WritableDeploymentStorage, WritableFileSystem
 from prefect.utilities.filesystem import filter_files
 from pydantic import ConfigDict
 
-from mad_prefect_core.errors import TemplateError
+from mad_prefect_core.errors import ManifestError, TemplateError
 from mad_prefect_core.mounts import Location, Mount, checked_folder, mount
 from mad_prefect_core.paths import escape_glob, format_value, relative_key, safe_segment, split_url
 from mad_prefect_core.plugins import get_host
@@ -146,7 +146,7 @@ class FsspecFileSystem(WritableFileSystem, WritableDeploymentStorage):
     def _read(self, path: str) -> bytes:
         try:
             found = self._locate(path).read()
-        except IsADirectoryError:
+        except ManifestError:
             raise ValueError(f"Path {path!r} is not a file.") from None
         if found is None:
             raise ValueError(f"Path {path!r} does not exist.")

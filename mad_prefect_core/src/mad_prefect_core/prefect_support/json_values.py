@@ -36,6 +36,13 @@ class _Kind:
     written: type = str
 
 
+def _without_collisions(data: list[Any]) -> list[Any]:
+    """Raise `ValueError` for members chosen to have one hash, which a set takes hours for."""
+    if len(data) > 1000 and len(set(map(hash, data))) < len(data) // 2:
+        raise ValueError("The members of a set have the same hashes")
+    return data
+
+
 _PATHS = {
     "PosixPath": pathlib.Path,
     "WindowsPath": pathlib.Path,
@@ -50,8 +57,8 @@ _KINDS = {
         lambda value: value.decode("utf-8", "surrogateescape"),
         lambda data: data.encode("utf-8", "surrogateescape"),
     ),
-    "builtins.set": _Kind(set, list, set, list),
-    "builtins.frozenset": _Kind(frozenset, list, frozenset, list),
+    "builtins.set": _Kind(set, list, lambda data: set(_without_collisions(data)), list),
+    "builtins.frozenset": _Kind(frozenset, list, lambda data: frozenset(_without_collisions(data)), list),
     "collections.deque": _Kind(deque, list, deque, list),
     "datetime.datetime": _Kind(dt.datetime, dt.datetime.isoformat, dt.datetime.fromisoformat),
     "datetime.date": _Kind(dt.date, dt.date.isoformat, dt.date.fromisoformat),
