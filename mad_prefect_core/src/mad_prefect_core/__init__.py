@@ -8,6 +8,7 @@ from mad_prefect_core.hookspecs import PLUGIN_API, hookimpl
 from mad_prefect_core.runs import DataAssetRun, Retention
 from mad_prefect_core.session import Relation
 from mad_prefect_core.settings import Settings, get_settings, use_settings
+from mad_prefect_core.untrusted import Limits
 
 __all__ = [
     "PLUGIN_API",
@@ -17,6 +18,7 @@ __all__ = [
     "DataAsset",
     "DataAssetOptions",
     "DataAssetRun",
+    "Limits",
     "MadFileSystem",
     "Relation",
     "Retention",

@@ -96,11 +96,17 @@ def _close_databases() -> None:
 class DuckSession:
     """One private connection. See `mad_prefect_core.contracts.Session` for what each method promises."""
 
-    def __init__(self, threads: int | None = None, base: Mount | None = None) -> None:
+    def __init__(
+        self,
+        threads: int | None = None,
+        base: Mount | None = None,
+        *,
+        connection: duckdb.DuckDBPyConnection | None = None,
+    ) -> None:
         self.id = secrets.token_hex(16)
         self.base = base
         """The base whose `mad://` its statements may read; None where they read none."""
-        self.connection = _database(threads, base)
+        self.connection = connection or _database(threads, base)
         self._names = itertools.count()
         self._last: tuple[duckdb.DuckDBPyRelation, str, Parameters] | None = None
         self._locations: dict[str, Location] = {}

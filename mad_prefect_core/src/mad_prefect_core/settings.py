@@ -75,6 +75,12 @@ class Settings(BaseModel):
         description="DuckDB's number of threads for this process; DuckDB's own default otherwise.",
     )
 
+    untrusted_sql: bool = Field(
+        False,
+        alias="MAD_PREFECT_UNTRUSTED_SQL",
+        description="Whether every query of the process is one that somebody else wrote, as with untrusted=True.",
+    )
+
     def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
         for name, value in super().__repr_args__():
             yield name, without_secrets(value)

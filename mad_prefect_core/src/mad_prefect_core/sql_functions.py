@@ -6,7 +6,7 @@ does. `tests/security/test_function_lists.py` compares them with `duckdb_functio
 
 from __future__ import annotations
 
-__all__ = ["EVALUATING", "PURE", "PURE_TABLES", "READING_TABLES"]
+__all__ = ["BOUNDED", "EVALUATING", "GROWING", "PURE", "PURE_TABLES", "READING_TABLES"]
 
 
 def _names(text: str) -> frozenset[str]:
@@ -65,7 +65,7 @@ PURE = _names(
     tanh time_bucket timezone timezone_hour timezone_minute to_base to_base64 to_binary to_centuries to_days
     to_decades to_hex to_hours to_json to_microseconds to_millennia to_milliseconds to_minutes to_months to_quarters
     to_seconds to_timestamp to_weeks to_years today translate trim trunc try_strptime typeof ucase unbin unhex
-    unicode union_extract union_tag union_value upper url_decode url_encode uuid uuid_extract_timestamp
+    unicode union_extract union_tag union_value unnest upper url_decode url_encode uuid uuid_extract_timestamp
     uuid_extract_version uuidv4 uuidv7 var_pop var_samp variance variant_array_length variant_contains
     variant_exists variant_extract variant_extract_string variant_keys variant_type variant_typeof wavg week weekday
     weekofyear weighted_avg xor year yearweek
@@ -118,3 +118,45 @@ READING_TABLES = _names(
     """
 )
 """Table functions that read files or the catalog, and change nothing."""
+
+GROWING = _names(
+    """
+    || array_append array_cat array_concat array_prepend array_push_back array_push_front array_value array_zip concat
+    concat_ws json_array json_object list_append list_cat list_concat list_pack list_prepend list_value list_zip map
+    map_concat path_join row struct_concat struct_insert struct_pack struct_update union_value
+    """
+)
+"""Functions whose result is as large as all their arguments together."""
+
+
+def _bounded(call: str, bounded: str, size: str) -> str:
+    """A macro's parameters and body: the call, with one argument that fails where the result would be too large.
+
+    A condition around the call would not do: DuckDB evaluates calls with constant arguments beforehand.
+    """
+    name, parameters = call.removesuffix(")").split("(")
+    argument = f"CASE WHEN {size} > 1000000 THEN error('{name} would make too much of this') ELSE {bounded} END"
+    arguments = ", ".join(argument if each == bounded else each for each in parameters.split(", "))
+    return f"({parameters}) AS system.main.{name}({arguments})"
+
+
+_REPLACED = "CASE WHEN strlen(b) > strlen(a) THEN strlen(s) // greatest(strlen(a), 1) * strlen(b) ELSE 0 END"
+
+BOUNDED = {
+    "array_to_string": _bounded("array_to_string(l, s)", "l", "len(l) * strlen(s)"),
+    "damerau_levenshtein": _bounded("damerau_levenshtein(a, b)", "b", "strlen(a) * strlen(b)"),
+    "jaro_similarity": _bounded("jaro_similarity(a, b)", "b", "strlen(a) * strlen(b)"),
+    "jaro_winkler_similarity": _bounded("jaro_winkler_similarity(a, b)", "b", "strlen(a) * strlen(b)"),
+    "levenshtein": _bounded("levenshtein(a, b)", "b", "strlen(a) * strlen(b)"),
+    "lpad": _bounded("lpad(s, n, c)", "n", "10 * n"),
+    "regexp_replace": (
+        _bounded("regexp_replace(s, p, r)", "r", "strlen(s) * strlen(r)")
+        + ", "
+        + _bounded("regexp_replace(s, p, r, o)", "r", "strlen(s) * strlen(r)")
+    ),
+    "repeat": _bounded("repeat(s, n)", "n", "10 * len(s) * n"),
+    "replace": _bounded("replace(s, a, b)", "b", _REPLACED),
+    "rpad": _bounded("rpad(s, n, c)", "n", "10 * n"),
+}
+"""Functions that can make a huge value of a small one, or take time that grows with the square: as macros that fail
+instead. DuckDB's memory limit does not count what a function is making, and it is not interrupted meanwhile."""

@@ -14,6 +14,7 @@ from mad_prefect_core.paths import split_url
 from mad_prefect_core.plugins import get_host
 from mad_prefect_core.session import DuckSession, Relation
 from mad_prefect_core.threads import in_thread
+from mad_prefect_core.untrusted import Limits
 
 __all__ = ["DataArtifact"]
 
@@ -122,7 +123,12 @@ class DataArtifact:
         )
 
     async def query(
-        self, query_str: str | None = None, params: Any = None, *, tables: Mapping[str, Any] | None = None
+        self,
+        query_str: str | None = None,
+        params: Any = None,
+        *,
+        tables: Mapping[str, Any] | None = None,
+        untrusted: bool | Limits = False,
     ) -> Relation | None:
         """A lazy relation over the file, or over a query on it; None where there is no file.
 
@@ -130,13 +136,15 @@ class DataArtifact:
             query_str: A clause that goes on from `FROM data`, or a whole statement over `data` and `tables`.
             params: Values for `?`, `$1` or `$name` in it.
             tables: More tables by name: artifacts, relations, frames, anything that speaks Arrow.
+            untrusted: Whether somebody else wrote the SQL. It can then read `data` and `tables` alone, within limits,
+                and its rows are read at once.
 
         Raises:
             QueryError: The query does not parse or bind.
             CorruptFileError: The file is not what its suffix says; names the file.
         """
         with located(path=self.path, phase="query"):
-            return await query_files([self], self.options, query_str, params, tables)
+            return await query_files([self], self.options, query_str, params, tables, untrusted)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.path!r})"

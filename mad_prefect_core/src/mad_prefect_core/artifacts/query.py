@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -16,6 +17,7 @@ from mad_prefect_core.mounts import default_mount
 from mad_prefect_core.queries import select_from
 from mad_prefect_core.session import DuckSession, Relation, names_mad
 from mad_prefect_core.threads import in_thread
+from mad_prefect_core.untrusted import Limits, limits_of, run_untrusted
 
 if TYPE_CHECKING:
     from mad_prefect_core.artifacts.artifact import DataArtifact
@@ -49,10 +51,15 @@ class DataArtifactQuery:
         self.options = FormatOptions.of(read_options, None, read_json_options, read_csv_options)
 
     async def query(
-        self, query_str: str | None = None, params: Any = None, *, tables: Mapping[str, Any] | None = None
+        self,
+        query_str: str | None = None,
+        params: Any = None,
+        *,
+        tables: Mapping[str, Any] | None = None,
+        untrusted: bool | Limits = False,
     ) -> Relation | None:
         """As `DataArtifact.query`, over all of them; None where none has a file."""
-        return await query_files(self.artifacts, self.options, query_str, params, tables)
+        return await query_files(self.artifacts, self.options, query_str, params, tables, untrusted)
 
 
 async def query_files(
@@ -61,6 +68,7 @@ async def query_files(
     query_str: str | None,
     params: Any,
     tables: Mapping[str, Any] | None,
+    untrusted: bool | Limits = False,
 ) -> Relation | None:
     """A lazy relation over the artifacts' files; None where none has one."""
     found = await in_thread(lambda: [artifact.file() for artifact in artifacts])
@@ -68,7 +76,7 @@ async def query_files(
     if not files:
         return None
     named = {name: await _readable(table) for name, table in (tables or {}).items()}
-    return await in_thread(relation_over, files, options, None, query_str, params, named)
+    return await in_thread(relation_over, files, options, None, query_str, params, named, untrusted)
 
 
 async def _readable(table: Any) -> Any:
@@ -82,32 +90,49 @@ def relation_over(
     query_str: str | None = None,
     params: Any = None,
     tables: Mapping[str, Any] | None = None,
+    untrusted: bool | Limits = False,
 ) -> Relation:
     """The relation itself. Each scan of it runs on a connection of its own."""
 
+    limits = limits_of(query_str, untrusted)
     if schema is None:
         with DuckSession() as session:
             schema = unified_schema(session, files, options)
 
+    def data(session: DuckSession) -> duckdb.DuckDBPyRelation:
+        return scan_files(session, files, options, schema)
+
+    explained = _explained(files, query_str)
+    if limits is not None and query_str:
+        given = {name: partial(_streamed, table) for name, table in (tables or {}).items()}
+        main = _main_name(query_str, given)
+        return run_untrusted(query_str, params, limits, {"data": data, main: data, **given}, explained, main=main)
+
     def recipe(session: DuckSession) -> duckdb.DuckDBPyRelation:
         if session.base is not None:
             register_base(session, session.base)
-        data = scan_files(session, files, options, schema)
         if not query_str and not tables:
-            return data
-        relations = {"data": data}
+            return data(session)
+        relations = {"data": data(session)}
         for name, table in (tables or {}).items():
-            relations[name] = (
-                table.on(session) if isinstance(table, Relation) else session.sql(f"FROM {session.view(table)}")
-            )
-        main = "data"
-        if _DATA_IN_2X in (query_str or "").lower() and not any(name.lower() == _DATA_IN_2X for name in relations):
-            main = _DATA_IN_2X  # so that a clause may say `artifact_query.id`
-            relations[main] = data
+            relations[name] = table.on(session) if isinstance(table, Relation) else _streamed(table, session)
+        main = _main_name(query_str or "", relations)
+        relations.setdefault(main, relations["data"])
         return select_from(session, relations, query_str or "", params, main=main)
 
     base = default_mount() if names_mad((query_str, params)) else None
-    return Relation(recipe, base=base, translate=_explained(files, query_str))
+    return Relation(recipe, base=base, translate=explained)
+
+
+def _main_name(query: str, tables: Collection[str]) -> str:
+    """What a clause goes on from: as in 2.x where it says so, such as `artifact_query.id`."""
+    as_in_2x = _DATA_IN_2X in query.lower() and not any(name.lower() == _DATA_IN_2X for name in tables)
+    return _DATA_IN_2X if as_in_2x else "data"
+
+
+def _streamed(table: Any, session: DuckSession) -> duckdb.DuckDBPyRelation:
+    """A table that another connection, or none, makes."""
+    return session.sql(f"FROM {session.view(table)}")
 
 
 def _explained(files: Sequence[DataFile], query_str: str | None) -> Callable[[Exception], Exception | None]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import inspect
 import re
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from functools import cached_property, partial, update_wrapper
@@ -41,6 +41,7 @@ from mad_prefect_core.runs.retention import Retention
 from mad_prefect_core.runs.stored import reaching
 from mad_prefect_core.session import Relation
 from mad_prefect_core.threads import in_thread, run_sync
+from mad_prefect_core.untrusted import Limits, limits_of
 
 __all__ = ["CACHE_FIRST_CACHE_EXPIRATION", "DataAsset"]
 
@@ -215,7 +216,13 @@ class DataAsset(WithHistory, Generic[P, R]):
             return await in_thread(lambda: explained(plan, read_manifest(plan.name, plan.id)[0])[0])
 
     async def query(
-        self, query_str: str | None = None, params: Any = None, *, tables: Mapping[str, Any] | None = None
+        self,
+        query_str: str | None = None,
+        params: Any = None,
+        *,
+        tables: Mapping[str, Any] | None = None,
+        untrusted: bool | Limits = False,
+        assets: Sequence[str] | None = None,
     ) -> Relation | None:
         """Run or find the result, and query it. Where the function needs arguments that are not bound, the asset's
         latest result is queried.
@@ -225,6 +232,10 @@ class DataAsset(WithHistory, Generic[P, R]):
                 Other assets may be joined by name: their results as they are, run first if they never were.
             params: Values for `?`, `$1` or `$name` in it.
             tables: More tables by name: assets, artifacts, relations, frames, anything that speaks Arrow.
+            untrusted: Whether somebody else wrote the SQL. It can then read `data`, `tables` and `assets` alone,
+                within limits, and its rows are read at once. See `Limits`.
+            assets: The names of the assets that the SQL may join. None stands for all, and for no asset where the SQL
+                is untrusted.
 
         Returns a lazy relation over the rows of that run; None where it has no result file.
         Raises `QueryError`, and what a call raises.
@@ -234,8 +245,10 @@ class DataAsset(WithHistory, Generic[P, R]):
             file = artifact.stored
             if file is None:
                 return None
-            named = await self._tables(query_str, tables or {})
-            over = partial(relation_over, options=self.options.formats(), schema=file.schema)
+            if assets is None and limits_of(query_str, untrusted) is not None:
+                assets = ()
+            named = await self._tables(query_str, tables or {}, assets)
+            over = partial(relation_over, options=self.options.formats(), schema=file.schema, untrusted=untrusted)
             try:
                 return await in_thread(over, [file], query_str=query_str, params=params, tables=named)
             except ResultGoneError:
@@ -272,10 +285,14 @@ class DataAsset(WithHistory, Generic[P, R]):
     def _retention(self) -> Retention | None:
         return self.options.retention
 
-    async def _tables(self, query_str: str | None, given: Mapping[str, Any]) -> dict[str, Any]:
+    async def _tables(
+        self, query_str: str | None, given: Mapping[str, Any], assets: Sequence[str] | None
+    ) -> dict[str, Any]:
         found: dict[str, Any] = dict(given)
         if query_str and _may_name_assets(query_str):
-            wanted = table_names(query_str) - {"data", *given}
+            listed = None if assets is None else {name.lower() for name in assets}
+            wanted = {name for name in table_names(query_str) if listed is None or name.lower() in listed}
+            wanted -= {"data", *given}
             found |= {name: asset for name in wanted if (asset := _asset_named(name)) is not None}
         return {name: await _read(table) for name, table in found.items()}
 
@@ -284,10 +301,16 @@ class DataAsset(WithHistory, Generic[P, R]):
         return run_sync(lambda: self(*args, **kwargs))
 
     def query_sync(
-        self, query_str: str | None = None, params: Any = None, *, tables: Mapping[str, Any] | None = None
+        self,
+        query_str: str | None = None,
+        params: Any = None,
+        *,
+        tables: Mapping[str, Any] | None = None,
+        untrusted: bool | Limits = False,
+        assets: Sequence[str] | None = None,
     ) -> Relation | None:
         """As `query`, from code that is not async."""
-        return run_sync(lambda: self.query(query_str, params, tables=tables))
+        return run_sync(lambda: self.query(query_str, params, tables=tables, untrusted=untrusted, assets=assets))
 
     def plan(self) -> Plan:
         """Everything that a run needs, all templates filled in strictly. Raises `TemplateError`, `PathError`."""

@@ -33,6 +33,7 @@ from mad_prefect_core.runs.sweep import files_of, forget, not_kept, sweep_left
 from mad_prefect_core.runs.targets import ResultTarget, address, lease_on, result_file
 from mad_prefect_core.session import Relation
 from mad_prefect_core.threads import in_thread
+from mad_prefect_core.untrusted import Limits
 
 __all__ = ["AssetVersion", "History", "PrunedRun", "Which"]
 
@@ -58,7 +59,12 @@ class AssetVersion:
     """The storages besides the base that its records may lead to."""
 
     async def query(
-        self, query_str: str | None = None, params: Any = None, *, tables: Mapping[str, Any] | None = None
+        self,
+        query_str: str | None = None,
+        params: Any = None,
+        *,
+        tables: Mapping[str, Any] | None = None,
+        untrusted: bool | Limits = False,
     ) -> Relation | None:
         """As `DataAsset.query`, on the rows of this run; None where it stored no file. Raises `VersionError` if its
         data is not kept any more."""
@@ -66,7 +72,9 @@ class AssetVersion:
         if file is None:
             return None
         with located(asset=self.run.asset_name, path=self.run.asset_path, phase="query"):
-            return await in_thread(relation_over, [file], self.options, file.schema, query_str, params, tables)
+            return await in_thread(
+                relation_over, [file], self.options, file.schema, query_str, params, tables, untrusted
+            )
 
     def file(self) -> DataFile | None:
         """Its first result; None where it stored none. Raises `VersionError` where that is not kept, or gone."""
