@@ -8,6 +8,7 @@ limited, and what comes back is rows that were read already.
 from __future__ import annotations
 
 import re
+import secrets
 import shutil
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -18,7 +19,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from mad_prefect_core.addresses import binding
+from mad_prefect_core.addresses import binding, listed
 from mad_prefect_core.contracts.session import Parameters
 from mad_prefect_core.errors import MadPrefectError, OptionError, QueryError, StorageError
 from mad_prefect_core.paths import unescape_glob
@@ -27,7 +28,7 @@ from mad_prefect_core.redaction import shorten_duckdb
 from mad_prefect_core.session import DuckSession, Relation, cast_to, quote, schema_of
 from mad_prefect_core.settings import get_settings
 from mad_prefect_core.sql_functions import BOUNDED, GROWING, PURE, PURE_TABLES
-from mad_prefect_core.temporary_folders import new_folder
+from mad_prefect_core.temporary_folders import process_folder
 
 __all__ = ["Limits", "limits_of", "run_untrusted"]
 
@@ -247,7 +248,7 @@ class _Database(DuckSession):
     """A session in a DuckDB database of its own."""
 
     def __init__(self, limits: Limits) -> None:
-        self._folder = new_folder()
+        self._folder = process_folder() / f"spill-{secrets.token_hex(8)}"  # DuckDB makes it when it needs it
         settings = get_settings()
         config: dict[str, Any] = {
             "temp_directory": str(self._folder),
@@ -272,7 +273,7 @@ class _Database(DuckSession):
 
     def lock(self) -> None:
         """From now on, open no file but those that `files` gave, and take no other setting."""
-        paths = {path for file in self._locations for path in (file, unescape_glob(file))}
+        paths = {path for file in self._locations for path in (file, unescape_glob(file), *_served(file))}
         self.connection.execute("SET allowed_paths = $1", [sorted(paths)])
         self.execute("SET enable_external_access = false")
         self.execute("SET lock_configuration = true")
@@ -286,6 +287,13 @@ class _Database(DuckSession):
     def close(self) -> None:
         super().close()
         shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _served(file: str) -> Iterator[str]:
+    """What DuckDB opens for an address of the core's, if the file has one."""
+    protocol, _, rest = file.partition("://")
+    if rest and (found := listed(protocol, file)) is not None:
+        yield f"{protocol}://{found[1]}"
 
 
 class _Watch:
