@@ -18,7 +18,7 @@ from prefect.filesystems import WritableDeploymentStorage, WritableFileSystem
 from prefect.utilities.filesystem import filter_files
 from pydantic import ConfigDict
 
-from mad_prefect_core.errors import ManifestError, TemplateError
+from mad_prefect_core.errors import ManifestError, StorageError, TemplateError
 from mad_prefect_core.mounts import Location, Mount, checked_folder, mount
 from mad_prefect_core.paths import escape_glob, format_value, relative_key, safe_segment, split_url
 from mad_prefect_core.plugins import get_host
@@ -296,6 +296,8 @@ class FsspecFileSystem(WritableFileSystem, WritableDeploymentStorage):
         own = Path(base.path(folder)).resolve() if isinstance(base.fs, LocalFileSystem) else None
         for name in sorted(filter_files(str(source), patterns, include_dirs=False, as_posix=True)):
             file = source / name
+            if not file.is_file():
+                raise StorageError("Only files can be copied, and this is a pipe, a device or a broken link", path=name)
             if own is None or not file.resolve().is_relative_to(own):
                 location = base.at(relative_key(f"{folder}/{name}"))
                 staged = location.stage()

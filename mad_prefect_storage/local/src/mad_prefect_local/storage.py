@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
-from stat import S_ISREG
+from stat import S_ISDIR, S_ISREG
 from typing import Any
 
 from fsspec.implementations.local import LocalFileSystem
@@ -60,15 +60,20 @@ class LocalStorage:
         return fs, fs._strip_protocol(url)
 
     def duckdb_files(self, session: Session, fs: Any, paths: Sequence[str]) -> list[str]:
+        """As the contract says. Raises `StorageError` for what is no file."""
+        for path in paths:
+            _refuse_special(path)
         return [escape_glob(os.path.abspath(path)) for path in paths]
 
     def stage(self, fs: Any, path: str) -> Path:
         """As the contract says. Raises `StorageError` for a folder that can't be made or written, and where there is
-        one at the path itself."""
+        one, or a pipe or device, at the path itself."""
         # Not by pathlib's methods: this is done for each of perhaps thousands of fragments.
         folder, name = os.path.dirname(path) or os.curdir, os.path.basename(path)
-        if not name or os.path.isdir(path):
+        if not name:
             raise StorageError("The file's path is a folder", path=path, hint="Name a file.")
+        if not os.path.islink(path):  # which is replaced, and what it leads to stays as it is
+            _refuse_special(path)
         with _writing_into(folder):
             inside = os.path.join(folder, ".")
             if not os.access(inside, os.W_OK | os.X_OK):
@@ -132,6 +137,7 @@ class LocalStorage:
         return FileStat(found.st_size, token)
 
     def read(self, fs: Any, path: str) -> Versioned | None:
+        _refuse_special(path)
         try:
             data = Path(path).read_bytes()
         except (FileNotFoundError, NotADirectoryError):
@@ -179,7 +185,38 @@ def _for_owner(path: str, flags: int) -> int:
 
 @cache  # fsspec looks for the same one by a digest of the arguments, for each file that is located
 def _filesystem(auto_mkdir: bool) -> LocalFileSystem:
-    return LocalFileSystem(auto_mkdir=auto_mkdir)
+    return _LocalFiles(auto_mkdir=auto_mkdir)
+
+
+class _LocalFiles(LocalFileSystem):  # type: ignore[misc]  # fsspec is not typed
+    """As fsspec's, for files and folders alone."""
+
+    def _open(self, path: str, mode: str = "rb", block_size: int | None = None, **kwargs: Any) -> Any:
+        _refuse_special(self._strip_protocol(path))
+        return super()._open(path, mode, block_size, **kwargs)
+
+    def isfile(self, path: str) -> bool:
+        """Whether there is a file. Raises `StorageError` where there is something else than that or a folder, rather
+        than to say that there is nothing."""
+        path = self._strip_protocol(path)
+        if os.path.isfile(path):
+            return True
+        if os.path.lexists(path) and not os.path.isdir(path):
+            _refuse_special(path)
+        return False
+
+
+def _refuse_special(path: str) -> None:
+    """Raise `StorageError` for what is there and is no file: opening a pipe waits for ever, and a device has no end."""
+    try:
+        mode = os.stat(path).st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except OSError as error:  # such as links in a circle
+        raise StorageError(f"The path can't be read: {error.strerror}", path=path) from error
+    if not S_ISREG(mode):
+        kind = "a folder" if S_ISDIR(mode) else "a pipe, a socket or a device"
+        raise StorageError(f"The file's path is {kind}", path=path, hint="Name a file.")
 
 
 def _digest(data: bytes) -> str:
