@@ -83,8 +83,8 @@ def test_no_door_to_a_file_waits_for_what_is_none(base: Path, make: Callable[[Pa
     at = locate("x.csv")
     with DuckSession() as session, pytest.raises(StorageError, match=r"x\.csv"):
         at.duckdb_files(session)
-    doors = [at.open, at.read, lambda: at.mount.fs.cat_file(at.path)]
-    for door in doors if make is folder else [*doors, at.exists]:
+    doors = [at.open, lambda: at.mount.fs.cat_file(at.path)]
+    for door in doors if make is folder else [*doors, at.read, at.exists]:
         with pytest.raises(StorageError, match=r"x\.csv"):
             door()
 
