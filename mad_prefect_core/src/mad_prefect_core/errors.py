@@ -22,6 +22,7 @@
     ├── ArgumentError                (TypeError)   an argument that can't be part of an asset's identity
     ├── AssetRunningError                          another run of the asset is under way, and it was asked to fail then
     ├── VersionError                 (LookupError) an earlier run that is not there, or whose data is not kept
+    ├── OutOfMemoryError             (MemoryError) DuckDB's memory limit, or the machine's memory, was not enough
     └── StorageError                 (OSError)
         ├── StorageConflictError                   a conditional write lost against another writer
         │   └── LeaseLostError                     a run was held up for so long that another took its place
@@ -29,15 +30,17 @@
         ├── ManifestError                          a record that can't be read, or that no run has written so
         └── ResultGoneError                        a result that a newer run has replaced and swept
 
-An exception that a user's own function raises is never wrapped: it keeps its type and gets a note that says
-which asset, path and phase it came from.
+What DuckDB, pyarrow, the system and the libraries of plugins raise leaves every call as one of these, with the raw
+exception as its cause (`mad_prefect_core.translation`). An exception that a user's own function raises is never
+wrapped: it keeps its type and gets a note that says which asset, path and phase it came from.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Self
 
 from mad_prefect_core.redaction import message_text, shorten_duckdb, shown_text
 
@@ -51,6 +54,7 @@ __all__ = [
     "MadPrefectError",
     "ManifestError",
     "OptionError",
+    "OutOfMemoryError",
     "OutcomeUnknownError",
     "PathError",
     "PluginApiError",
@@ -69,9 +73,11 @@ __all__ = [
     "UnsupportedValueError",
     "VersionError",
     "located",
+    "places_of",
 ]
 
 _NOTE = "mad-prefect: "
+_KNOWN = "_mad_prefect_places"
 _PLACES = ("asset", "path", "phase", "batch", "column", "plugin")
 
 
@@ -214,10 +220,28 @@ class VersionError(MadPrefectError, LookupError):
     """An earlier run of an asset that is not there, or whose data is not kept, or can't be compared."""
 
 
+class OutOfMemoryError(MadPrefectError, MemoryError):
+    """DuckDB's memory limit, or the machine's memory, was not enough."""
+
+
 class StorageError(MadPrefectError, OSError):
-    """A storage refused, or could not do, what was asked."""
+    """A storage refused, or could not do, what was asked.
+
+    `errno`, `strerror` and `filename` are those of the system's error, where that was the reason.
+    """
 
     __str__ = MadPrefectError.__str__  # OSError's own knows only errno and strerror
+
+    @classmethod
+    def of(cls, error: OSError, message: str, **places: Any) -> Self:
+        """With what the system said in numbers."""
+        made = cls(message, **places)
+        made.errno, made.strerror, made.filename = error.errno, error.strerror, error.filename
+        return made
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        system = {name: getattr(self, name) for name in ("errno", "strerror", "filename")}
+        return (*super().__reduce__(), system)
 
 
 class StorageConflictError(StorageError):
@@ -243,27 +267,42 @@ class ResultGoneError(StorageError):
     """The result of a run that newer runs have replaced, and whose files are swept."""
 
 
-@contextlib.contextmanager
-def located(
-    *,
-    asset: str | None = None,
-    path: str | None = None,
-    phase: str | None = None,
-    batch: int | None = None,
-) -> Iterator[None]:
+class located:
     """Say where an error came from: fills what our errors leave open, and notes it on anybody else's."""
-    places = {"asset": asset, "path": path, "phase": phase, "batch": batch}
-    try:
-        yield
-    except MadPrefectError as error:
-        shorten_duckdb(error)
-        for name, value in places.items():
-            if value is not None and getattr(error, name) is None:
-                setattr(error, name, value)
-        raise
-    except Exception as error:
-        said = [note for note in getattr(error, "__notes__", ()) if note.startswith(_NOTE)]
-        new = {name: value for name, value in places.items() if not any(f"{name} " in note for note in said)}
-        if text := _places(new):
-            error.add_note(f"{_NOTE}{text}")
-        raise
+
+    __slots__ = ("_places",)
+
+    def __init__(
+        self,
+        *,
+        asset: str | None = None,
+        path: str | None = None,
+        phase: str | None = None,
+        batch: int | None = None,
+    ) -> None:
+        self._places = (("asset", asset), ("path", path), ("phase", phase), ("batch", batch))
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: TracebackType | None) -> None:
+        if isinstance(error, MadPrefectError):
+            shorten_duckdb(error)
+            for name, value in self._places:
+                if value is not None and getattr(error, name) is None:
+                    setattr(error, name, value)
+        elif isinstance(error, Exception):
+            known = error.__dict__.setdefault(_KNOWN, {})
+            new = {name: value for name, value in self._places if value is not None and name not in known}
+            known |= new
+            if text := _places(new):
+                with contextlib.suppress(Exception):  # a class that can't be changed, such as a frozen dataclass
+                    error.add_note(f"{_NOTE}{text}")
+
+
+def places_of(error: Exception, *, forget: bool = False) -> dict[str, Any]:
+    """Where an exception of somebody else's came from, as far as `located` was told; to `forget` it allows the same
+    object to be raised elsewhere."""
+    known: dict[str, Any] = error.__dict__.get(_KNOWN, {})
+    if forget:
+        error.__dict__.pop(_KNOWN, None)
+    return known

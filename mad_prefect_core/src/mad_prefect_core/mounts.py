@@ -17,6 +17,7 @@ from mad_prefect_core.paths import is_url, relative_key, split_url
 from mad_prefect_core.plugins import get_host
 from mad_prefect_core.redaction import remember_secrets, secrets_in
 from mad_prefect_core.settings import get_settings
+from mad_prefect_core.translation import StorageCall
 
 __all__ = ["BaseKey", "Location", "Mount", "default_mount", "locate", "mount", "on_one_base", "sync"]
 
@@ -37,6 +38,11 @@ class Mount:
     def key(self) -> BaseKey:
         """Tells it from other mounts. By the filesystem's identity: to fsspec, those that print alike are equal."""
         return id(self.fs), self.root
+
+    @property
+    def call(self) -> StorageCall:
+        """What every call of the storage and its filesystem is made in."""
+        return StorageCall(self.storage.name)
 
     def at(self, key: str) -> Location:
         """The file at a key that `relative_key` has made."""
@@ -70,37 +76,45 @@ class Location:
 
     def duckdb_files(self, session: Session) -> list[str]:
         """What DuckDB on `session` reads it by."""
-        return self.mount.storage.duckdb_files(session, self.mount.fs, [self.path])
+        with self.mount.call:
+            return self.mount.storage.duckdb_files(session, self.mount.fs, [self.path])
 
     def open(self) -> BinaryIO:
         """Its bytes, for reading in Python."""
-        return cast(BinaryIO, self.mount.fs.open(self.path, "rb"))
+        with self.mount.call:
+            return cast(BinaryIO, self.mount.fs.open(self.path, "rb"))
 
     def exists(self) -> bool:
         """Whether there is a file."""
-        return bool(self.mount.fs.isfile(self.path))
+        with self.mount.call:
+            return bool(self.mount.fs.isfile(self.path))
 
     def stat(self) -> FileStat | None:
         """Size and version token; None where there is no file."""
-        return self.mount.storage.stat(self.mount.fs, self.path)
+        with self.mount.call:
+            return self.mount.storage.stat(self.mount.fs, self.path)
 
     def stage(self) -> Path:
         """A local path to write to before `publish`."""
-        return self.mount.storage.stage(self.mount.fs, self.path)
+        with self.mount.call:
+            return self.mount.storage.stage(self.mount.fs, self.path)
 
     def publish(self, staged: Path, *, durable: bool = True) -> None:
         """Bring a staged file here, whole or not at all. If not `durable`, a power cut may take it until `sync`."""
         durable = durable or not isinstance(self.mount.storage, SyncingStorage)
-        self.mount.storage.publish(self.mount.fs, staged, self.path, durable=durable)
+        with self.mount.call:
+            self.mount.storage.publish(self.mount.fs, staged, self.path, durable=durable)
 
     def link_to(self, target: Location) -> str | None:
         """Make `target`, on the same mount, have these bytes, whole or not at all. Returns its token if known."""
-        return self.mount.storage.link(self.mount.fs, self.path, target.path)
+        with self.mount.call:
+            return self.mount.storage.link(self.mount.fs, self.path, target.path)
 
     def read(self) -> Versioned | None:
         """A small object and its version. Raises `ManifestError` where there is a folder in its place."""
         try:
-            return self.mount.storage.read(self.mount.fs, self.path)
+            with self.mount.call:
+                return self.mount.storage.read(self.mount.fs, self.path)
         except IsADirectoryError as error:
             raise ManifestError(
                 "There is a folder in the place of a file of ours", path=self.key, hint="Move it away, or delete it."
@@ -110,7 +124,8 @@ class Location:
         """Compare and swap; raises `StorageConflictError`. No two writers may write the same bytes: by them it is known
         that a write came through whose answer was lost."""
         try:
-            return self.mount.storage.replace(self.mount.fs, self.path, data, expected)
+            with self.mount.call:
+                return self.mount.storage.replace(self.mount.fs, self.path, data, expected)
         except StorageConflictError:
             raise  # the storage knows
         except OSError:
@@ -141,7 +156,7 @@ class Location:
 
     def delete(self) -> None:
         """Delete this one file; nothing where there is none."""
-        with suppress(FileNotFoundError):
+        with suppress(FileNotFoundError), self.mount.call:
             self.mount.fs.rm_file(self.path)
 
 
@@ -195,7 +210,8 @@ def _open(url: str, options: Mapping[str, Any] | None) -> tuple[Storage, tuple[A
         ) from None
     if options:
         remember_secrets(secrets_in(validated))  # a server's or a client library's error may show them
-    return storage, storage.filesystem(url, validated)
+    with StorageCall(storage.name):
+        return storage, storage.filesystem(url, validated)
 
 
 def _problem(details: Any) -> str:
@@ -212,7 +228,8 @@ def sync(locations: Iterable[Location]) -> None:
     for together in found.values():
         mount = together[0].mount
         if isinstance(mount.storage, SyncingStorage):
-            mount.storage.sync(mount.fs, [location.path for location in together])
+            with mount.call:
+                mount.storage.sync(mount.fs, [location.path for location in together])
 
 
 def paths_of(locations: Sequence[Location], session: Session) -> list[str]:

@@ -20,6 +20,7 @@ from mad_prefect_core.errors import QueryError
 from mad_prefect_core.redaction import shorten_duckdb
 from mad_prefect_core.session import DuckSession, quote
 from mad_prefect_core.sql_functions import EVALUATING, PURE, PURE_TABLES, READING_TABLES
+from mad_prefect_core.translation import machine_fault
 
 __all__ = ["ParsedQuery", "functions_of", "nodes_of", "parse_query", "query_tree", "select_from", "table_names"]
 
@@ -70,6 +71,8 @@ def select_from(
     try:
         return session.sql(f"WITH {named} SELECT * FROM (\n{text}\n)", parameters)  # noqa: S608  the user's own SQL
     except duckdb.Error as error:
+        if fault := machine_fault(error):
+            raise fault from error
         shorten_duckdb(error)
         raise QueryError(f"The query failed: {error}", hint=f"It was: {query.strip()}") from error
 

@@ -23,6 +23,7 @@ import duckdb
 from mad_prefect_core.addresses import binding
 from mad_prefect_core.contracts.formats import Schema
 from mad_prefect_core.contracts.session import Parameters, Session
+from mad_prefect_core.errors import MadPrefectError
 from mad_prefect_core.mounts import BaseKey, Location, Mount, default_mount, locate
 from mad_prefect_core.paths import is_url, unescape_glob
 from mad_prefect_core.redaction import shorten_duckdb
@@ -152,7 +153,8 @@ class DuckSession:
         for _, group in groupby(locations, key=lambda location: id(location.mount.fs)):
             alike = list(group)  # a storage that has to look each up can do so for all of them at once
             mount = alike[0].mount
-            found = mount.storage.duckdb_files(self, mount.fs, [location.path for location in alike])
+            with mount.call:
+                found = mount.storage.duckdb_files(self, mount.fs, [location.path for location in alike])
             self._locations.update(zip(found, alike, strict=True))
             files += found
         return files
@@ -225,7 +227,9 @@ class Relation:
         try:
             with binding(session.id):
                 yield
-        except duckdb.Error as error:
+        except MadPrefectError:
+            raise
+        except (duckdb.Error, OSError) as error:
             translated = self._translate(error)
             shorten_duckdb(error)
             if translated:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 __all__ = ["StillRunningError", "in_thread", "in_threads", "is_blocked", "run_sync", "run_within"]
 
@@ -36,10 +36,10 @@ async def in_thread(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> 
     except RuntimeError:  # the task was destroyed with its loop, and is cleaning up: nothing can be awaited any more
         return call(*args, **kwargs)
     # Not a task, which a loop that ends would cancel with all others while the thread goes on.
-    bound = partial(contextvars.copy_context().run, call, *args, **kwargs)
+    bound = partial(contextvars.copy_context().run, _kept, partial(call, *args, **kwargs))
     work = loop.run_in_executor(None, bound)
     try:
-        return await asyncio.shield(work)
+        outcome = await asyncio.shield(work)
     except BaseException:
         while not work.done():
             with suppress(asyncio.CancelledError):
@@ -47,6 +47,21 @@ async def in_thread(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> 
         if not work.cancelled():
             work.exception()  # seen: what the caller gets is the cancellation, or this
         raise
+    if isinstance(outcome, _TimedOut):
+        raise outcome.error
+    return outcome
+
+
+class _TimedOut(NamedTuple):
+    error: TimeoutError
+
+
+def _kept(call: Callable[[], T]) -> T | _TimedOut:
+    """What a call returns. asyncio would make another object of a TimeoutError, without its notes and cause."""
+    try:
+        return call()
+    except TimeoutError as error:
+        return _TimedOut(error)
 
 
 def in_threads(call: Callable[[S], T], items: Iterable[S]) -> list[T]:

@@ -8,12 +8,13 @@ from typing import Any
 from mad_prefect_core.artifacts.files import DataFile, FormatOptions, write_file
 from mad_prefect_core.artifacts.query import query_files
 from mad_prefect_core.contracts import Options, ReadOptions
-from mad_prefect_core.errors import ResultGoneError, located
+from mad_prefect_core.errors import ResultGoneError
 from mad_prefect_core.mounts import locate
 from mad_prefect_core.paths import split_url
 from mad_prefect_core.plugins import get_host
 from mad_prefect_core.session import DuckSession, Relation
 from mad_prefect_core.threads import in_thread
+from mad_prefect_core.translation import translated
 from mad_prefect_core.untrusted import Limits
 
 __all__ = ["DataArtifact"]
@@ -88,20 +89,25 @@ class DataArtifact:
 
         Raises `DataError` and `StorageError` with column, path and batch; what was at the path is untouched then.
         """
+        with translated(path=self.path, phase="write"):
+            return await self.write(session)
+
+    async def write(self, session: DuckSession | None = None) -> bool:
+        """As `persist`, within a call that says itself where an error came from."""
         if self.persisted or (self.data is None and self._file is not None):
             return True
-        with located(path=self.path, phase="write"):
-            self._file = await write_file(self.path, self.data, self.format, self.suffix, self.options, session)
+        self._file = await write_file(self.path, self.data, self.format, self.suffix, self.options, session)
         self.data = None
         self.persisted = self._file is not None
         return self.persisted
 
     async def exists(self) -> bool:
         """Whether the file is there."""
-        try:
-            self.persisted = await in_thread(self.file) is not None
-        except ResultGoneError:
-            self.persisted = False
+        with translated(path=self.path, phase="read"):
+            try:
+                self.persisted = await in_thread(self.file) is not None
+            except ResultGoneError:
+                self.persisted = False
         return self.persisted
 
     def file(self) -> DataFile | None:
@@ -143,7 +149,7 @@ class DataArtifact:
             QueryError: The query does not parse or bind.
             CorruptFileError: The file is not what its suffix says; names the file.
         """
-        with located(path=self.path, phase="query"):
+        with translated(path=self.path, phase="query"):
             return await query_files([self], self.options, query_str, params, tables, untrusted)
 
     def __repr__(self) -> str:

@@ -18,6 +18,7 @@ from mad_prefect_core.errors import UnsupportedDataError, located
 from mad_prefect_core.plugins import get_host
 from mad_prefect_core.session import DuckSession
 from mad_prefect_core.threads import in_thread
+from mad_prefect_core.translation import translated
 
 __all__ = ["DataArtifactCollector"]
 
@@ -70,6 +71,11 @@ class DataArtifactCollector:
 
     async def collect(self) -> list[DataArtifact]:
         """Persist every item, in order. Raises what the function raises, and `DataError` naming the batch."""
+        with translated(path=self.dir, phase="collect"):
+            return await self.gather()
+
+    async def gather(self) -> list[DataArtifact]:
+        """As `collect`, within a call of an asset, which says where it was."""
         items = yield_data_batches(self.collector)
         if self.fragment_rows:
             items = together(items, self.fragment_rows, self.options.declared(self._format("rows")))
@@ -94,7 +100,8 @@ class DataArtifactCollector:
         if artifact is None:
             return True
         fresh = artifact.data is not None and not artifact.persisted
-        if await artifact.persist(session) or (artifact.data is None and await artifact.exists()):
+        persist = artifact.persist if artifact is item else artifact.write
+        if await persist(session) or (artifact.data is None and await artifact.exists()):
             file = await self._as_fragment(artifact, fresh)
             artifact.become(file)
             self.artifacts.append(artifact)

@@ -19,6 +19,7 @@ from mad_prefect_core.mounts import Location, locate
 from mad_prefect_core.paths import hive_keys
 from mad_prefect_core.session import DuckSession
 from mad_prefect_core.threads import in_thread
+from mad_prefect_core.translation import WriteCall
 from mad_prefect_core.writing import duckdb_schema
 
 __all__ = ["DataFile", "FormatOptions", "checksum", "checksum_at", "hive_columns", "unified_schema", "write_file"]
@@ -256,13 +257,16 @@ class _OpenFile:
             self._declared = self._declared.checked(self.session)
             self._location = locate(self._path)
             self._staged = self._location.stage()
-            self._writer = self._format.writer(
-                self.session, self._staged, self._options.writing(self._format), suffix=self._suffix
-            )
+            with WriteCall(self._format.name):
+                self._writer = self._format.writer(
+                    self.session, self._staged, self._options.writing(self._format), suffix=self._suffix
+                )
         try:
-            self._writer.write(batch)
-        except duckdb.Error as error:
-            if problem := getattr(batch, "problem", None):  # DuckDB knows only the text of what a stream raised
+            with WriteCall(self._format.name):
+                self._writer.write(batch)
+        except Exception as error:
+            problem = getattr(batch, "problem", None)  # DuckDB and Arrow know only the text of what a stream raised
+            if problem is not None and problem is not error:
                 raise problem from error
             raise
 
@@ -270,7 +274,8 @@ class _OpenFile:
         if self._writer is None:
             return None
         assert self._staged is not None
-        self._writer.close()
+        with WriteCall(self._format.name):
+            self._writer.close()
         size, digest = self._staged.stat().st_size, checksum(self._staged)
         # A fragment that a power cut takes is made again by the next run. Those that are kept are synced together,
         # before the record that promises them.
@@ -342,5 +347,5 @@ def checksum(path: Path) -> str:
 
 def checksum_at(location: Location) -> str:
     """SHA-256 of a file, wherever it is."""
-    with location.mount.fs.open(location.path, "rb") as file:
+    with location.mount.call, location.mount.fs.open(location.path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -17,6 +17,7 @@ from mad_prefect_core.mounts import default_mount
 from mad_prefect_core.queries import select_from
 from mad_prefect_core.session import DuckSession, Relation, names_mad
 from mad_prefect_core.threads import in_thread
+from mad_prefect_core.translation import machine_fault, translated, typed
 from mad_prefect_core.untrusted import Limits, limits_of, run_untrusted
 
 if TYPE_CHECKING:
@@ -59,7 +60,8 @@ class DataArtifactQuery:
         untrusted: bool | Limits = False,
     ) -> Relation | None:
         """As `DataArtifact.query`, over all of them; None where none has a file."""
-        return await query_files(self.artifacts, self.options, query_str, params, tables, untrusted)
+        with translated(path=self.artifacts[0].path if self.artifacts else None, phase="query"):
+            return await query_files(self.artifacts, self.options, query_str, params, tables, untrusted)
 
 
 async def query_files(
@@ -149,7 +151,9 @@ def _explained(files: Sequence[DataFile], query_str: str | None) -> Callable[[Ex
                 phase="query",
                 hint="Query the asset again for its current rows.",
             )
-        shown = files[0].location.key
+        shown = (files[0].published or files[0].location).key
+        if not isinstance(error, duckdb.Error) or machine_fault(error):
+            return typed(error, path=shown, phase="query")
         if query_str:
             return QueryError(
                 f"The query failed: {error}", path=shown, phase="query", hint=f"It was: {query_str.strip()}"

@@ -14,6 +14,7 @@ from mad_prefect_core.contracts import Schema
 from mad_prefect_core.errors import CorruptFileError, MadPrefectError, ResultGoneError, SchemaError
 from mad_prefect_core.paths import escape_glob, hive_keys
 from mad_prefect_core.session import DuckSession, cast_to, quote, schema_of, union_all
+from mad_prefect_core.translation import ReadCall, machine_fault
 
 __all__ = ["scan_files"]
 
@@ -47,6 +48,8 @@ def scan_files(
     try:
         return session.sql(" UNION ALL BY NAME ".join(f"(FROM {view})" for view in views))
     except duckdb.Error as error:
+        if fault := machine_fault(error):
+            raise fault from error
         raise SchemaError(f"The files' columns can't be unified: {error}", path=files[0].location.key) from error
 
 
@@ -93,26 +96,42 @@ def _scan_alike(
     read = read.model_copy(update={**own_read, "hive_partitioning": hive})
     try:
         names = [escape_glob(str(joined))] if joined else session.files([file.location for file in files])
-        relation = format.scan(session, names, read, suffix=first.suffix, schema=typed)
     except FileNotFoundError as error:
-        raise ResultGoneError(
-            f"A file is gone: {error}",
-            path=first.location.key,
-            phase="read",
-            hint="Query the asset again for its current rows.",
-        ) from error
+        raise _gone(error, first) from error
+    try:
+        with ReadCall(format.name):
+            relation = format.scan(session, names, read, suffix=first.suffix, schema=typed)
+    except FileNotFoundError as error:
+        raise _gone(error, first) from error
     except (duckdb.Error, OSError) as error:
         if isinstance(error, MadPrefectError):
             raise
+        # A library that finds a file broken may say so by an OSError, which has no number then.
+        if isinstance(error, OSError) and not (type(error) is OSError and error.errno is None):
+            raise
+        if fault := machine_fault(error):
+            raise fault from error
         shown = first.location.key if len(files) == 1 else f"{first.location.key} and {len(files) - 1} more"
         raise CorruptFileError(
-            f"A file can't be read as {format.name}: {error}", path=shown, phase="read", plugin=format.name
+            f"A file can't be read as {format.name}: {error}",
+            path=shown,
+            plugin=format.name,
+            hint="Make the file anew: an asset's own by calling the asset.",
         ) from error
     if hive:
         relation = _without_base_keys(session, relation, files)
     if schema is not None and first.columnar:
         _refuse_inexact(session, relation, schema, first.location.key)
     return _with_hive(session, relation, first.hive)
+
+
+def _gone(error: FileNotFoundError, file: DataFile) -> ResultGoneError:
+    return ResultGoneError(
+        f"A file is gone: {error}",
+        path=file.location.key,
+        phase="read",
+        hint="Query the asset again for its current rows.",
+    )
 
 
 def _without_base_keys(

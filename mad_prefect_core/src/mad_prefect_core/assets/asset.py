@@ -41,6 +41,7 @@ from mad_prefect_core.runs.retention import Retention
 from mad_prefect_core.runs.stored import reaching
 from mad_prefect_core.session import Relation
 from mad_prefect_core.threads import in_thread, run_sync
+from mad_prefect_core.translation import translated
 from mad_prefect_core.untrusted import Limits, limits_of
 
 __all__ = ["CACHE_FIRST_CACHE_EXPIRATION", "DataAsset"]
@@ -212,7 +213,7 @@ class DataAsset(WithHistory, Generic[P, R]):
         """Whether a call with these arguments would run or be answered from the cache, and why. Nothing is run."""
         asset = self.with_arguments(*args, **kwargs) if args or kwargs else self
         plan = asset.plan()
-        with located(asset=plan.name, path=plan.paths[0]), reaching(plan.folders()):
+        with translated(asset=plan.name, path=plan.paths[0], phase="explain"), reaching(plan.folders()):
             return await in_thread(lambda: explained(plan, read_manifest(plan.name, plan.id)[0])[0])
 
     async def query(
@@ -240,8 +241,8 @@ class DataAsset(WithHistory, Generic[P, R]):
         Returns a lazy relation over the rows of that run; None where it has no result file.
         Raises `QueryError`, and what a call raises.
         """
-        artifact = await self._latest() if self._missing else await self()
-        with located(asset=self.name, path=artifact.path, phase="query"):
+        with translated(asset=self.name, path=self.path, phase="query"):
+            artifact = await self._latest() if self._missing else await self()
             file = artifact.stored
             if file is None:
                 return None
@@ -281,6 +282,9 @@ class DataAsset(WithHistory, Generic[P, R]):
 
     def _folders(self) -> list[str]:
         return [self.path.rpartition("/")[0], self.artifacts_dir]
+
+    def _during(self, phase: str) -> translated:
+        return translated(asset=self.name, path=self.path, phase=phase)
 
     def _retention(self) -> Retention | None:
         return self.options.retention

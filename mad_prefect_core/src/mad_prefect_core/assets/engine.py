@@ -38,6 +38,7 @@ from mad_prefect_core.runs.sweep import sweep_left
 from mad_prefect_core.runs.targets import ResultTarget, address, lease_on
 from mad_prefect_core.runs.union import store_results
 from mad_prefect_core.threads import in_thread, is_blocked
+from mad_prefect_core.translation import translated, user_code
 
 __all__ = ["execute", "note_read"]
 
@@ -49,7 +50,7 @@ _LONG = 30.0  # s, after which a wait for a run of this process is worth a warni
 
 async def execute(plan: Plan) -> DataArtifact:
     """Answer a call: from the cache where it holds, else by a run, of which there is one at a time."""
-    with located(asset=plan.name, path=plan.paths[0]), reaching(plan.folders()):
+    with translated(asset=plan.name, path=plan.paths[0]), reaching(plan.folders()):
         with located(phase="cache"):
             artifact = await in_thread(_cached, plan)
         artifact = _hit(plan, artifact) if artifact else await _run_alone(plan)
@@ -96,10 +97,13 @@ _reads: ContextVar[list[UpstreamRun] | None] = ContextVar("mad_prefect_reads", d
 
 async def _run_alone(plan: Plan) -> DataArtifact:
     """Run as soon as no other run writes to the asset's paths; or take what such a run has made meanwhile."""
-    run = await in_thread(_Run, plan)
-    lease = lease_on(run.targets)
-    if (around := _around(lease, plan)) is not None:
-        return await _run_under(around.lease, around.holder, run, await in_thread(_manifest, plan))
+    with located(phase="begin"):
+        run = await in_thread(_Run, plan)
+        lease = lease_on(run.targets)
+        around = _around(lease, plan)
+        manifest = await in_thread(_manifest, plan) if around else None
+    if around is not None and manifest is not None:
+        return await _run_under(around.lease, around.holder, run, manifest)
     try:
         waited_for: set[str] = set()
         before: StoredManifest | None = None
@@ -295,10 +299,11 @@ class _Run(Lifecycle):
         """Under the lease, and with the manifest as it was when that had been taken."""
         logger.info("Asset %r: run %s starts.", self.plan.name, self.record.id)
         try:
-            with located(phase="begin"):
-                await in_thread(self.begin, lease, manifest)
-            await self._produce()
-            await in_thread(self.publish)
+            with translated(asset=self.plan.name, path=self.plan.paths[0]):  # as it is told, it is recorded
+                with located(phase="begin"):
+                    await in_thread(self.begin, lease, manifest)
+                await self._produce()
+                await in_thread(self.publish)
         except BaseException as error:
             # A cancellation that came while the result was being published leaves it published.
             text = recorded_error(error, self.plan.arguments)
@@ -336,8 +341,10 @@ class _Run(Lifecycle):
     async def _collect_and_unite(self, formats: FormatOptions, ahead: UnionAhead) -> None:
         self.phase = "collect"
         with located(phase="collect"):
+            with user_code():
+                returned = self.plan.call()
             collector = DataArtifactCollector(
-                self.plan.call(),
+                returned,
                 self.fragments_dir,
                 self.plan.options.artifact_filetype,
                 read_options=formats.read,
@@ -346,7 +353,7 @@ class _Run(Lifecycle):
                 fragment_rows=self.plan.options.fragment_rows,
                 on_fragment=ahead.add,
             )
-            artifacts = await collector.collect()
+            artifacts = await collector.gather()
         found = [(artifact.path, file) for artifact in artifacts if (file := artifact.stored) is not None]
         self.record.fragments = [fragment_record(path, file) for path, file in found]
         files = [file for _, file in found]

@@ -13,6 +13,7 @@ from mad_prefect_core.batch.infer import infer_rows
 from mad_prefect_core.batch.numbers import Numbers
 from mad_prefect_core.batch.values import Path
 from mad_prefect_core.errors import UnsupportedDataError, UnsupportedValueError
+from mad_prefect_core.translation import user_code
 
 __all__ = ["ColumnBatch", "RowBatch"]
 
@@ -161,7 +162,8 @@ def _watched(reader: pa.RecordBatchReader, raised: list[Exception]) -> Iterator[
         yield from reader
     except Exception as error:
         raised.append(error)
-        raise
+        with user_code():
+            raise
 
 
 def _imported(read: Callable[[Any], Any], source: Any) -> Any:

@@ -18,6 +18,7 @@ from mad_prefect_core.contracts import Artifact, Asset, Batch
 from mad_prefect_core.errors import SchemaError, UnsupportedDataError, located
 from mad_prefect_core.plugins import get_host
 from mad_prefect_core.session import Relation
+from mad_prefect_core.translation import BatchesCall, user_code
 
 __all__ = ["iter_batches", "only_batch", "together", "yield_data_batches"]
 
@@ -28,19 +29,22 @@ _BARE = "json"  # the column that DuckDB's JSON reader puts bare scalars into, a
 async def yield_data_batches(data: object) -> AsyncGenerator[Any, None]:
     """What a coroutine returns, or each item that a generator or async generator yields; else the object itself."""
     if inspect.isawaitable(data) and not isinstance(data, Asset):
-        data = await data
+        with user_code():
+            data = await data
     if inspect.isasyncgen(data):
-        try:
-            async for item in data:
-                yield item
-        finally:
-            await data.aclose()
+        with user_code():
+            try:
+                async for item in data:
+                    yield item
+            finally:
+                await data.aclose()
     elif inspect.isgenerator(data):
-        try:
-            for item in data:
-                yield item
-        finally:
-            data.close()
+        with user_code():
+            try:
+                for item in data:
+                    yield item
+            finally:
+                data.close()
     else:
         yield data
 
@@ -139,7 +143,7 @@ async def iter_batches(data: object, declared: Collection[str] = ()) -> AsyncGen
     elif isinstance(data, Artifact):
         async for batch in iter_batches(await data.query()):
             yield batch
-    elif (row := as_row(data)) is not None:
+    elif (row := _row(data)) is not None:
         if row:
             yield RowBatch([row], declared)
     elif _is_response(data):
@@ -150,8 +154,14 @@ async def iter_batches(data: object, declared: Collection[str] = ()) -> AsyncGen
             yield batch
 
 
+def _row(value: object) -> dict[str, Any] | None:
+    with user_code():  # properties of his models
+        return as_row(value)
+
+
 def _columns(data: object) -> ColumnBatch | None:
-    batch = ColumnBatch(data)
+    with user_code():  # the data's own way to Arrow
+        batch = ColumnBatch(data)
     if batch.schema.names:
         return batch
     if batch.rows():
@@ -164,7 +174,7 @@ async def _of_sequence(items: list[Any], declared: Collection[str]) -> AsyncIter
     for item in items:
         if type(item) is dict:
             rows.append(item)
-        elif (row := as_row(item)) is not None:
+        elif (row := _row(item)) is not None:
             rows.append(row)
         elif _is_bare(item):
             rows.append({_BARE: item})
@@ -205,7 +215,8 @@ def _body(response: Any) -> Any:
             hint="Call response.raise_for_status() before returning it.",
         )
     try:
-        return response.json()
+        with user_code():  # a body may still be on its way
+            return response.json()
     except ValueError as error:
         raise UnsupportedDataError(f"The HTTP response from {url} is not JSON: {error}") from error
 
@@ -213,18 +224,26 @@ def _body(response: Any) -> Any:
 async def _of_plugin(data: object, declared: Collection[str]) -> AsyncIterator[Batch]:
     items: Any = get_host().batches(data)
     if items is None:
-        kind = type(data)
-        name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
         raise UnsupportedDataError(
-            f"A {name} can't be made rows of",
+            f"A {_kind(data)} can't be made rows of",
             hint="Return None, dicts, lists of them, dataclasses, pydantic models, an httpx.Response, "
             "anything that speaks Arrow (frames, tables, relations), or generators of these.",
         )
-    if hasattr(items, "__aiter__"):
-        async for item in items:
-            async for batch in iter_batches(item, declared):
-                yield batch
-    else:
-        for item in items:
-            async for batch in iter_batches(item, declared):
-                yield batch
+    async for item in _answers(items, _kind(data)):
+        async for batch in iter_batches(item, declared):
+            yield batch
+
+
+async def _answers(items: Any, kind: str) -> AsyncIterator[Any]:
+    with BatchesCall(kind):
+        if hasattr(items, "__aiter__"):
+            async for item in items:
+                yield item
+        else:
+            for item in items:
+                yield item
+
+
+def _kind(data: object) -> str:
+    kind = type(data)
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 from cyclopts import App, Parameter
@@ -21,6 +22,7 @@ from mad_prefect_core.runs.recovery import sweep as sweep_all
 from mad_prefect_core.runs.retention import Retention
 from mad_prefect_core.runs.stored import reaching
 from mad_prefect_core.session import quote
+from mad_prefect_core.translation import translated
 
 __all__ = ["add_to"]
 
@@ -69,7 +71,8 @@ def assets() -> Result:
 
 def history(name: Name, *, asset_id: Id = None) -> Result:
     """All runs of an asset, the newest first."""
-    runs = [_version(version) for version in _history(name, asset_id).versions()]
+    with _history(name, asset_id) as past:
+        runs = [_version(version) for version in past.versions()]
     heads = ("run", "time (UTC)", "status", "rows", "bytes", "data", "pins")
     rows = (
         (
@@ -99,27 +102,26 @@ def diff(
     storage: Storage = (),
 ) -> Result:
     """What is different between two versions of an asset: columns, and rows added, removed and, by key, changed."""
-    with reaching(storage):
-        past = _history(name, asset_id)
+    with reaching(storage), _history(name, asset_id) as past:
         newer = past.at(_which(after)) if after is not None else past.current()
         found = compare(past.at(_which(before)), newer, key)
-    sides = {side: getattr(found, side) for side in ("added", "removed", "changed")}
-    data: dict[str, Any] = {
-        "before": _version(found.before),
-        "after": _version(found.after),
-        "columns_added": found.columns_added,
-        "columns_removed": found.columns_removed,
-        "columns_changed": {name: list(kinds) for name, kinds in found.columns_changed.items()},
-        "counts": found.counts(),
-        "samples": {side: _sample(relation) for side, relation in sides.items() if relation is not None},
-    }
+        sides = {side: getattr(found, side) for side in ("added", "removed", "changed")}
+        data: dict[str, Any] = {
+            "before": _version(found.before),
+            "after": _version(found.after),
+            "columns_added": found.columns_added,
+            "columns_removed": found.columns_removed,
+            "columns_changed": {name: list(kinds) for name, kinds in found.columns_changed.items()},
+            "counts": found.counts(),
+            "samples": {side: _sample(relation) for side, relation in sides.items() if relation is not None},
+        }
     return Result(data, _diff_view(found, data))
 
 
 def rollback(name: Name, to: Version, *, asset_id: Id = None, storage: Storage = ()) -> Result:
     """Make an earlier result the current one at all its paths, by a run of its own."""
-    with reaching(storage):
-        run = _history(name, asset_id).rollback(_which(to))
+    with reaching(storage), _history(name, asset_id) as past:
+        run = past.rollback(_which(to))
     paths = [result.path for result in run.results]
     data = {"run": run.id, "rolled_back_to": run.rolled_back_to, "paths": paths}
     by = f", by the new run {str(run.id)[:8]}" if run.rolled_back_to else ""
@@ -135,8 +137,8 @@ def pin(
     storage: Storage = (),
 ) -> Result:
     """Keep a version of an asset, whatever its retention, until it is unpinned."""
-    with reaching(storage):
-        pinned = _history(name, asset_id).pin(under, None if version is None else _which(version))
+    with reaching(storage), _history(name, asset_id) as past:
+        pinned = past.pin(under, None if version is None else _which(version))
     return Result(_version(pinned), [f"Run {escape(str(pinned.run.id)[:8])} is pinned as {escape(under)}."])
 
 
@@ -148,8 +150,8 @@ def unpin(
     storage: Storage = (),
 ) -> Result:
     """Let go of a pin. What was kept for it alone is deleted."""
-    with reaching(storage):
-        _history(name, asset_id).unpin(under)
+    with reaching(storage), _history(name, asset_id) as past:
+        past.unpin(under)
     return Result({"unpinned": under}, [f"{escape(under)} is no pin any more."])
 
 
@@ -173,8 +175,8 @@ def prune(
         keep_monthly=keep_monthly,
         max_age=None if max_age_days is None else _days(max_age_days),
     )
-    with reaching(storage):
-        pruned = _history(name, asset_id).prune(retention, dry_run)
+    with reaching(storage), _history(name, asset_id) as past:
+        pruned = past.prune(retention, dry_run)
     data = [_pruned(entry) for entry in pruned]
     freed = sum(entry.size for entry in pruned)
     rows = ((p["run"][:8], _second(p["materialized"]), _number(p["rows"]), _number(p["bytes"])) for p in data)
@@ -211,9 +213,11 @@ def sweep(*, dry_run: DryRun = False, storage: Storage = ()) -> Result:
 # -- as data ---------------------------------------------------------------------------------------------------------
 
 
-def _history(name: str, asset_id: str | None) -> History:
+@contextmanager
+def _history(name: str, asset_id: str | None) -> Iterator[History]:
     manifest = find_asset(name, asset_id)
-    return History(manifest.asset_name, manifest.asset_id)
+    with translated(asset=manifest.asset_name, path=next(iter(manifest.last_artifacts), None)):
+        yield History(manifest.asset_name, manifest.asset_id)
 
 
 def _which(text: str) -> Which:

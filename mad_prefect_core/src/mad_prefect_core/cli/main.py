@@ -16,6 +16,7 @@ from mad_prefect_core.cli.assets import add_to
 from mad_prefect_core.cli.output import FINE, INTERRUPTED, PROBLEM, WRONG_USAGE, crash, fail, log_to_stderr, show
 from mad_prefect_core.cli.plugins import plugins_app
 from mad_prefect_core.errors import MadPrefectError
+from mad_prefect_core.translation import translated, typed
 
 __all__ = ["app", "main", "run"]
 
@@ -40,7 +41,10 @@ def _launch(
     if not command.__module__.startswith(__package__):  # a page of help, or the version
         command(*arguments.args, **arguments.kwargs)
         return FINE
-    with contextlib.redirect_stdout(sys.stderr):  # for a plugin that prints when it is imported
+    with (
+        contextlib.redirect_stdout(sys.stderr),  # for a plugin that prints when it is imported
+        translated(phase=command.__name__),
+    ):
         result = command(*arguments.args, **arguments.kwargs)
     return show(result, as_json=json)
 
@@ -55,15 +59,14 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return code or FINE  # None of a page of help
     except CycloptsError as error:
         return fail(f"{error} See --help.", WRONG_USAGE)
-    except MadPrefectError as error:
-        return fail(str(error), PROBLEM)
-    except Exception:
-        return crash()
     except KeyboardInterrupt:
         return fail("interrupted.", INTERRUPTED)
     except BrokenPipeError:  # whoever reads has seen enough, as `head` has
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return PROBLEM
+    except Exception as error:
+        told = typed(error)
+        return crash() if type(told) is MadPrefectError else fail(str(told), PROBLEM)
 
 
 def main() -> None:

@@ -22,7 +22,8 @@ _SOME = 4  # of many sets of arguments, as an error lists them
 def names_in(folder: Location) -> list[str]:
     """The names in a folder, sorted; none where there is no such folder."""
     try:
-        found = folder.mount.fs.ls(f"{folder.path}/", detail=False)
+        with folder.mount.call:
+            found = folder.mount.fs.ls(f"{folder.path}/", detail=False)
     except (FileNotFoundError, NotADirectoryError):
         return []
     return sorted(str(path).rstrip("/").rpartition("/")[2] for path in found)

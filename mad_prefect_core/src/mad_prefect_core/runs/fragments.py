@@ -15,6 +15,7 @@ from mad_prefect_core.runs.record import FragmentRecord
 from mad_prefect_core.runs.targets import ResultTarget
 from mad_prefect_core.session import DuckSession
 from mad_prefect_core.temporary_folders import process_folder
+from mad_prefect_core.translation import ReadCall
 
 __all__ = ["could_be_part", "fragment_record", "joined", "schema_of_all", "united"]
 
@@ -100,19 +101,20 @@ def joined(files: Sequence[DataFile], path: Path) -> bool:
     first = files[0]
     if not isinstance(first.format, JoiningFormat):
         return False
-    joiner = first.format.joiner(path, first.write, suffix=first.suffix)
-    if joiner is None:
-        return False
-    try:
-        whole = all(joiner.add(file.location.open) for file in files)
-    except BaseException:
-        joiner.abort()
-        raise
-    if whole:
-        joiner.close()
-    else:
-        joiner.abort()
-    return whole
+    with ReadCall(first.format.name):
+        joiner = first.format.joiner(path, first.write, suffix=first.suffix)
+        if joiner is None:
+            return False
+        try:
+            whole = all(joiner.add(file.location.open) for file in files)
+        except BaseException:
+            joiner.abort()
+            raise
+        if whole:
+            joiner.close()
+        else:
+            joiner.abort()
+        return whole
 
 
 def could_be_part(fragment: DataFile, target: ResultTarget, options: FormatOptions) -> bool:

@@ -33,6 +33,7 @@ from mad_prefect_core.runs.sweep import files_of, forget, not_kept, sweep_left
 from mad_prefect_core.runs.targets import ResultTarget, address, lease_on, result_file
 from mad_prefect_core.session import Relation
 from mad_prefect_core.threads import in_thread
+from mad_prefect_core.translation import translated
 from mad_prefect_core.untrusted import Limits
 
 __all__ = ["AssetVersion", "History", "PrunedRun", "Which"]
@@ -68,10 +69,10 @@ class AssetVersion:
     ) -> Relation | None:
         """As `DataAsset.query`, on the rows of this run; None where it stored no file. Raises `VersionError` if its
         data is not kept any more."""
-        file = self.file()
-        if file is None:
-            return None
-        with located(asset=self.run.asset_name, path=self.run.asset_path, phase="query"):
+        with translated(asset=self.run.asset_name, path=self.run.asset_path, phase="query"):
+            file = await in_thread(self.file)
+            if file is None:
+                return None
             return await in_thread(
                 relation_over, [file], self.options, file.schema, query_str, params, tables, untrusted
             )
@@ -328,22 +329,24 @@ class _Rollback(Lifecycle):
 
     def execute(self, lease: Lease, manifest: StoredManifest) -> None:
         try:
-            self.begin(lease, manifest)
-            results = []
-            for result, own in zip(self.to.results, self.own, strict=True):
-                locate_recorded(result.file).link_to(own)
-                if checksum_at(own) != result.sha256:
-                    raise CorruptFileError(
-                        f"What is kept of run {self.to.id} is not what it wrote", path=result.file, phase="rollback"
-                    )
-                results.append(result.model_copy(update={"file": address(result.path, own), "token": ""}))
-            self.record.results = results
-            self.publish()
+            with translated(asset=self.record.asset_name, path=self.record.asset_path, phase="rollback"):
+                self.begin(lease, manifest)
+                self._take_results()
+                self.publish()
         except BaseException as error:
             (self.end if self.published else partial(self.fail, error, recorded_text(error)))()
             raise
         self.end()
         logger.info("Asset %r: went back to run %s.", self.record.asset_name, self.to.id)
+
+    def _take_results(self) -> None:
+        results = []
+        for result, own in zip(self.to.results, self.own, strict=True):
+            locate_recorded(result.file).link_to(own)
+            if checksum_at(own) != result.sha256:
+                raise CorruptFileError(f"What is kept of run {self.to.id} is not what it wrote", path=result.file)
+            results.append(result.model_copy(update={"file": address(result.path, own), "token": ""}))
+        self.record.results = results
 
 
 def _as_now(read: UpstreamRun) -> UpstreamRun:

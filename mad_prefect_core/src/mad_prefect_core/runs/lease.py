@@ -20,7 +20,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from mad_prefect_core.errors import AssetRunningError, LeaseLostError, MadPrefectError, StorageConflictError
+from mad_prefect_core.errors import AssetRunningError, LeaseLostError, StorageConflictError
 from mad_prefect_core.mounts import Location, default_mount
 from mad_prefect_core.paths import relative_key
 from mad_prefect_core.process import Process
@@ -214,7 +214,7 @@ class Lease:
             try:
                 if not self._lost:
                     self._swap(holder, None)
-            except (OSError, MadPrefectError) as problem:
+            except Exception as problem:
                 logger.warning("The lease %s could not be released: %s", self.location.key, problem)
             finally:
                 _at_work.discard(holder.run)

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from functools import cache
 from importlib.metadata import version
 
-from mad_prefect_core.errors import MadPrefectError, OutcomeUnknownError, located
+from mad_prefect_core.errors import OutcomeUnknownError, located
 from mad_prefect_core.mounts import default_mount, locate, sync
 from mad_prefect_core.plugins import get_host
 from mad_prefect_core.process import Process
@@ -123,7 +123,7 @@ class Lifecycle:
         try:
             record.write()
             over = over and sweep_failed(record, self.folders)
-        except (OSError, MadPrefectError) as problem:
+        except Exception as problem:
             logger.warning(
                 "Asset %r: the failure of run %s could not be recorded: %s", record.asset_name, record.id, problem
             )

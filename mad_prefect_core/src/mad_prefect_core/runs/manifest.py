@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 
 from pydantic import BaseModel, Field, model_validator
 
-from mad_prefect_core.errors import StorageConflictError, StorageError
+from mad_prefect_core.errors import StorageConflictError
 from mad_prefect_core.mounts import Location, default_mount
 from mad_prefect_core.paths import relative_key
 from mad_prefect_core.runs.results import ResultRecord, run_in
@@ -27,6 +27,7 @@ from mad_prefect_core.runs.stored import (
 )
 from mad_prefect_core.settings import get_settings
 from mad_prefect_core.threads import in_thread
+from mad_prefect_core.translation import translated
 
 __all__ = [
     "AssetManifest",
@@ -202,13 +203,15 @@ def change_manifest(
 
 async def load_asset_manifest(asset_name: str, asset_id: str) -> AssetManifest | None:
     """The manifest of an asset; None where there is none, or none that can be read."""
-    return (await in_thread(read_manifest, asset_name, asset_id))[0]
+    with translated(asset=asset_name, path=manifest_location(asset_name, asset_id).key, phase="read"):
+        return (await in_thread(read_manifest, asset_name, asset_id))[0]
 
 
 async def persist_asset_manifest(manifest: AssetManifest) -> AssetManifest:
     """Write a manifest over whatever is there, whole or not at all."""
     location = manifest_location(manifest.asset_name, manifest.asset_id)
-    await in_thread(location.write, manifest.model_dump_json(indent=4).encode())
+    with translated(asset=manifest.asset_name, path=location.key, phase="record"):
+        await in_thread(location.write, manifest.model_dump_json(indent=4).encode())
     return manifest
 
 
@@ -234,8 +237,5 @@ async def upsert_asset_manifest_from_run(
             manifest = manifest.model_copy(update={"asset_signature": asset_signature})
         return manifest.with_run(run, status=status, error=error, artifacts=artifact_paths)
 
-    try:
+    with translated(asset=asset_name, path=manifest_location(asset_name, asset_id).key, phase="record"):
         return (await in_thread(change_manifest, asset_name, asset_id, change))[1]
-    except StorageError as failure:
-        failure.asset = failure.asset or asset_name
-        raise

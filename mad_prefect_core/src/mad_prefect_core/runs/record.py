@@ -29,6 +29,7 @@ from mad_prefect_core.runs.stored import (
 from mad_prefect_core.session import DuckSession, Relation
 from mad_prefect_core.settings import get_settings
 from mad_prefect_core.threads import in_thread
+from mad_prefect_core.translation import translated
 
 __all__ = [
     "DataAssetRun",
@@ -137,7 +138,8 @@ class DataAssetRun(BaseModel):
 
         The engine itself passes `update_manifest=False`: a manifest changes only when a run is published.
         """
-        await in_thread(self.write)
+        with translated(asset=self.asset_name, path=self.asset_path, phase="record"):
+            await in_thread(self.write)
         if not (update_manifest and self.asset_name and self.asset_id and self.id):
             return
         await upsert_asset_manifest_from_run(
@@ -211,7 +213,8 @@ async def get_asset_metadata(asset_name: str, asset_id: str) -> Relation | None:
         folder = metadata_location(asset_name, asset_id, "x").path.rpartition("/")[0]
         mount = default_mount()
         try:
-            runs = [str(path).rpartition("/")[2] for path in mount.fs.ls(folder, detail=False)]
+            with mount.call:
+                runs = [str(path).rpartition("/")[2] for path in mount.fs.ls(folder, detail=False)]
         except FileNotFoundError:
             return None
         ids = [run.removeprefix("asset_run_id=") for run in runs if run.startswith("asset_run_id=")]
@@ -228,4 +231,5 @@ async def get_asset_metadata(asset_name: str, asset_id: str) -> Relation | None:
 
         return Relation(recipe)
 
-    return await in_thread(find)
+    with translated(asset=asset_name, path=metadata_location(asset_name, asset_id).key, phase="history"):
+        return await in_thread(find)

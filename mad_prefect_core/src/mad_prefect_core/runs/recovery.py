@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from mad_prefect_core.errors import MadPrefectError
+from mad_prefect_core.errors import MadPrefectError, located
 from mad_prefect_core.process import Process
 from mad_prefect_core.runs.catalogue import names_in
 from mad_prefect_core.runs.lease import Holder, Lease
@@ -52,7 +52,8 @@ def sweep() -> list[LeftBehind]:
             swept.append(found)
         elif found.dead and lease.take(_sweeper(found.holder)) is None:
             try:
-                lease.left = sweep_left(lease.left)
+                with located(asset=found.holder.asset_name):
+                    lease.left = sweep_left(lease.left)
                 if all(holder.run != found.holder.run for holder in lease.left):
                     swept.append(found)
             finally:

@@ -119,7 +119,7 @@ def sweep_left(left: Iterable[Holder], *, published: str | None = None) -> tuple
             continue
         try:
             swept = _sweep_dead(holder)
-        except (OSError, MadPrefectError) as problem:
+        except Exception as problem:
             logger.warning("What run %s left behind can't be swept yet: %s", holder.run, problem)
             swept = False
         if not swept:
@@ -217,7 +217,7 @@ def _delete_staged(targets: Iterable[Location]) -> None:
     as long as it has the lease."""
     for target in targets:
         folder, _, name = target.path.rpartition("/")
-        with suppress(FileNotFoundError):
+        with suppress(FileNotFoundError), target.mount.call:
             for path in target.mount.fs.ls(folder, detail=False):
                 if is_temporary(found := str(path).rpartition("/")[2], name):
                     target.beside(f"{target.folder}/{found}".lstrip("/")).delete()
@@ -244,7 +244,8 @@ def _files_in(run_id: str, folder: str) -> list[str]:
         return []
     location = locate_recorded(folder)
     try:
-        paths = location.mount.fs.ls(location.path, detail=False)
+        with location.mount.call:
+            paths = location.mount.fs.ls(location.path, detail=False)
     except FileNotFoundError:
         return []
     names = [str(path).rpartition("/")[2] for path in paths]
@@ -261,14 +262,16 @@ def _is_removed_if_empty(folder: str) -> bool:
     location = locate_recorded(f"{folder}/x")
     path = location.path.rpartition("/")[0]
     try:
-        location.mount.fs.rmdir(path)
+        with location.mount.call:
+            location.mount.fs.rmdir(path)
     except FileNotFoundError:
         pass
     except OSError as error:
         if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
             return True
         try:
-            return bool(location.mount.fs.ls(path, detail=False))
+            with location.mount.call:
+                return bool(location.mount.fs.ls(path, detail=False))
         except FileNotFoundError:
             return True
         except OSError:

@@ -19,6 +19,7 @@ from mad_prefect_core.runs.record import DataAssetRun
 from mad_prefect_core.runs.results import ResultRecord
 from mad_prefect_core.runs.targets import ResultTarget, address
 from mad_prefect_core.session import DuckSession, quote, schema_of
+from mad_prefect_core.translation import ReadCall, WriteCall
 
 __all__ = ["store_results"]
 
@@ -84,7 +85,8 @@ def _store(
                     if not _joined(session, fragments, target, schema, options, local):
                         writing, view = rows_of_all()
                         write = options.writing(target.format)
-                        target.format.export(writing, view, schema, local, write, suffix=target.suffix)
+                        with WriteCall(target.format.name):
+                            target.format.export(writing, view, schema, local, write, suffix=target.suffix)
         rows, nulls = _counted(session, schema, targets, staged, options, only)
         records = []
         for target, own, written in zip(targets, files, staged, strict=True):
@@ -180,7 +182,7 @@ def _counted(
     target, local = next((pair for pair in written if pair[0].format.capabilities.schema_in_file), written[0])
     own = target.format.read_back(options.writing(target.format)).explicit()
     read = options.reading(target.format).model_copy(update={**own, "hive_partitioning": False})
-    with located(path=target.path, phase="union"):
+    with located(path=target.path, phase="union"), ReadCall(target.format.name):
         files = session.files([only.location]) if local is None and only else [escape_glob(str(local))]
         relation = target.format.scan(session, files, read, suffix=target.suffix, schema=schema)
         counts = ", ".join(("count(*)", *(f"count({quote(name)})" for name in schema)))
