@@ -7,6 +7,7 @@ members out as columns again, so the cost of a row is a few dozen nanoseconds a 
 from __future__ import annotations
 
 import datetime as dt
+import reprlib
 import uuid
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -19,12 +20,16 @@ import pyarrow as pa
 
 from mad_prefect_core.batch.numbers import MAX_DIGITS, Numbers
 from mad_prefect_core.batch.text import text_kind
-from mad_prefect_core.batch.values import PLAIN, Path, column_name, plain
+from mad_prefect_core.batch.values import PLAIN, Path, as_row, column_name, plain
 from mad_prefect_core.errors import SchemaError, UnsupportedDataError, UnsupportedValueError
 
 __all__ = ["Inferred", "infer_column", "infer_rows"]
 
+_MOST_DEPTH = 100  # of values in each other
+_CHECKED_DEPTH = 6  # where it is looked whether they contain themselves: few that do not are nested so deep
+_MANY = 1 << 20  # items of lists in lists, as a few that contain themselves soon have
 _NONE = type(None)
+_SCALARS = PLAIN - {list, dict}
 _FLOATS = Numbers(floats=64)
 
 
@@ -112,6 +117,8 @@ def _refuse_twins(names: Sequence[str], path: Path) -> None:
 
 def infer_column(values: list[Any], path: Path) -> Inferred:
     """One column, or the members of one."""
+    if len(path) > _MOST_DEPTH:
+        raise _too_deep(path)
     kinds = set(map(type, values))
     if not kinds <= PLAIN:
         inferred = infer_column([plain(value, path) for value in values], path)
@@ -133,12 +140,58 @@ def infer_column(values: list[Any], path: Path) -> Inferred:
         values = [dt.datetime.combine(v, midnight) if type(v) is dt.date else v for v in values]
         return _datetimes(values, [value for value in values if value is not None], path, changed=True)
     examples = {kind.__name__: next(v for v in values if type(v) is kind) for kind in kinds}
-    shown = " and ".join(f"{name} ({str(example)[:40]!r})" for name, example in sorted(examples.items()))
+    shown = " and ".join(f"{name} ({_shown(example)!r})" for name, example in sorted(examples.items()))
     raise SchemaError(
         f"One column holds {shown} in one batch, which no type keeps apart",
         column=column_name(path),
         hint="Make them one type before yielding, or name the column's type in the read options (`columns`).",
     )
+
+
+def _shown(value: Any) -> str:
+    # Of what is nested without end, `str` has none either.
+    return (reprlib.repr(value) if isinstance(value, list | dict) else str(value))[:40]
+
+
+def _too_deep(path: Path) -> UnsupportedDataError:
+    return UnsupportedDataError(
+        f"A value is nested more than {_MOST_DEPTH} deep, or contains itself",
+        column=path[0],
+        hint="Store it as text, for example as JSON.",
+    )
+
+
+def _refuse_cycles(values: list[Any], path: Path) -> None:
+    """Raise `UnsupportedDataError` if one of these contains itself: laid out as columns, it would have no end."""
+    open_ids: set[int] = set()
+    seen: set[int] = set()
+    stack = [iter(values)]
+    entered: list[int] = []
+    while stack:
+        value = next(stack[-1], stack)
+        if value is stack:
+            stack.pop()
+            if entered:
+                open_ids.discard(entered.pop())
+            continue
+        members = _members(value)
+        if members is None or (id(value) in seen and id(value) not in open_ids):
+            continue
+        if id(value) in open_ids or len(stack) > _MOST_DEPTH:
+            raise _too_deep(path)
+        seen.add(id(value))
+        open_ids.add(id(value))
+        entered.append(id(value))
+        stack.append(iter(members))
+
+
+def _members(value: Any) -> Iterable[Any] | None:
+    if type(value) in _SCALARS:
+        return None
+    if isinstance(value, list | tuple):
+        return value
+    row = as_row(value)
+    return None if row is None else row.values()
 
 
 def _same(arrow_type: pa.DataType) -> _Infer:
@@ -256,6 +309,8 @@ def _times(values: list[Any], present: list[Any], path: Path) -> Inferred:
 
 
 def _lists(values: list[Any], present: list[Any], path: Path) -> Inferred:
+    if len(path) == _CHECKED_DEPTH or (len(path) > 2 and sum(map(len, present)) > _MANY):
+        _refuse_cycles(present, path)
     members = infer_column(list(chain.from_iterable(present)), (*path, "[]"))
     if members.changed:
         following = iter(members.values)
@@ -264,6 +319,8 @@ def _lists(values: list[Any], present: list[Any], path: Path) -> Inferred:
 
 
 def _dicts(values: list[Any], present: list[Any], path: Path) -> Inferred:
+    if len(path) == _CHECKED_DEPTH:
+        _refuse_cycles(present, path)
     members = {name: infer_column(column, (*path, name)) for name, column in _pivot(present, path).items()}
     changed = any(member.changed for member in members.values())
     if changed:
