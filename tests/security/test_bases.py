@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import os
 import random
 import subprocess
 import sys
@@ -274,6 +275,17 @@ def test_what_is_copied_goes_to_the_base_in_force(
             connection.execute(f"COPY (SELECT '{mine.name}' AS who, range % 3 AS k FROM range(10)) TO {to}")
     assert any((mine.folder / "out").rglob("*.*"))
     assert not (other.folder / "out").exists()
+
+
+def test_a_script_copies_without_a_function_around_it(tmp_path: Path) -> None:
+    script = (
+        "import duckdb\nfrom mad_prefect_core.duckdb_files import register_mad\nregister_mad()\n"
+        "duckdb.execute(\"COPY (SELECT 1) TO 'mad://x.csv'\")"
+    )
+    subprocess.run(
+        [sys.executable, "-c", script], env={**os.environ, "FILESYSTEM_URL": f"file://{tmp_path}"}, check=True
+    )
+    assert (tmp_path / "x.csv").is_file()
 
 
 def test_threads_that_copy_to_one_name_below_two_bases_never_mix(

@@ -226,7 +226,7 @@ class SharedMad(AbstractFileSystem):  # type: ignore[misc]  # fsspec is not type
             base = self._claimed(name) or self._only_base()
         else:
             base = self._token(default_mount())
-            self._claim(name, base, sys._getframe(2).f_back)
+            self._claim(name, base, sys._getframe(1).f_back)
         return self._files[base], name
 
     def _claim(self, name: str, base: str, frame: FrameType | None) -> None:
