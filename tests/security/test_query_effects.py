@@ -141,3 +141,9 @@ def test_a_query_never_downloads_or_loads_an_extension(query: str) -> None:
 )
 def test_ordinary_queries_go_on_working(query: str) -> None:
     assert run(query)
+
+
+@pytest.mark.parametrize("query", ["SELECT '\ud800'", "SELECT 1 \0", "SELECT 1 AS \udfff", "PIVOT data ON '\0'"])
+def test_a_text_that_could_be_read_in_two_ways_is_refused_by_an_error_of_ours(query: str) -> None:
+    with pytest.raises(QueryError, match="holds a NUL or half a character"):
+        run(query)

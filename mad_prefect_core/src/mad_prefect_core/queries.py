@@ -163,6 +163,8 @@ def _words_called(text: str) -> frozenset[str]:
 
 
 def _one_query(session: DuckSession, query: str, main: str) -> str:
+    if re.search("[\0\ud800-\udfff]", query):
+        raise QueryError("The query holds a NUL or half a character", hint="Give the value as a parameter.")
     text = query.strip().rstrip(";").rstrip()
     clause = f"FROM {quote(main)}\n{text}"
     problems = []
