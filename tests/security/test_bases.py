@@ -320,7 +320,7 @@ def test_threads_that_copy_to_one_name_below_two_bases_never_mix(
         "ATTACH 'mad://exported/a.duckdb' AS a (READ_ONLY)",
     ],
 )
-def test_a_statement_whose_base_can_not_be_known_is_an_error(
+def test_a_statement_whose_base_can_not_be_known_touches_no_other_base(
     bases: tuple[Base, Base], connection: duckdb.DuckDBPyConnection, statement: str
 ) -> None:
     (bases[0].folder / "exported").mkdir()
