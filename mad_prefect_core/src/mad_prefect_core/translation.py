@@ -335,9 +335,9 @@ def _is_about_bytes(error: Exception) -> bool:
 
 
 def _is_of_a_library(error: Exception) -> bool:
-    """Whether its class is neither Python's nor ours."""
+    """Whether its class is neither Python's, nor ours, nor of what our own records are checked with."""
     module = type(error).__module__.partition(".")[0]
-    return module not in _STANDARD and not module.startswith("mad_prefect")
+    return module not in _STANDARD and not module.startswith(("mad_prefect", "pydantic"))
 
 
 def _named(error: BaseException | None) -> str:
