@@ -129,8 +129,6 @@ def test_a_row_of_a_file_outside_is_in_no_result_and_no_error(stored_runs: Make,
         ("manifest", "results.0.path", lambda m, out: m["results"][0].update(path=out)),
         ("manifest", "last_run.metadata_path", lambda m, out: m["last_run"].update(metadata_path=out)),
         ("manifest", "results.0.columns.n", lambda m, out: m["results"][0]["columns"].update(n="(SELECT 1)")),
-        ("manifest", "asset_id", lambda m, out: m.update(asset_id="0" * 32)),
-        ("manifest", "asset_name", lambda m, out: m.update(asset_name="y")),
         ("manifest", "superseded.0", lambda m, out: m.update(superseded=[out])),
         ("metadata", "results.0.file", lambda m, out: m["results"][0].update(file=out)),
         ("metadata", "fragments", lambda m, out: m["fragments"][0].update(path=out)),
@@ -157,6 +155,26 @@ def test_a_forged_record_is_an_error_that_names_it_and_the_field(
     assert repr(field) in str(raised.value)
     assert str(stored.record(kind).relative_to(stored.base)) in str(raised.value)
     assert kind == "lease" or raised.value.asset == "x"
+
+
+@pytest.mark.parametrize("other", [{"asset_id": "0" * 32}, {"asset_name": "y"}, {"asset_name": "../x"}])
+def test_a_manifest_of_another_asset_counts_as_none(stored_runs: Make, other: dict[str, str]) -> None:
+    stored = stored_runs("json")
+    stored.forge("manifest", lambda m: m.update(other))
+    assert stored.x.query_sync().fetchall() == [(1, "one")]  # type: ignore[union-attr]
+    assert len(run_sync(stored.x.history)) == 5, "the function ran"
+
+
+def test_a_run_in_the_base_itself_goes_on_as_before(base: Path) -> None:
+    from mad_prefect_core import asset
+
+    @asset("x.json", artifacts_dir=".", name="x")
+    def x() -> Any:
+        return [{"n": 1}]
+
+    for _ in range(3):
+        x.call_sync()
+    assert len(list(base.glob("*/fragment=0.json"))) == 1, "those of earlier runs are swept"
 
 
 def test_a_file_of_another_asset_in_the_same_base_is_not_read_as_this_ones_result(stored_runs: Make) -> None:

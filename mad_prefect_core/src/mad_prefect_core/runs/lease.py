@@ -60,7 +60,7 @@ class Holder(BaseModel):
     @model_validator(mode="after")
     def _has_its_own_folders(self) -> Holder:
         for folder in self.folders:
-            if not folder.rstrip("/").endswith(f"/{self.run}"):
+            if not f"/{folder.rstrip('/')}".endswith(f"/{self.run}"):
                 raise foreign(f"the folder {folder[:200]!r} is not that of run {self.run!r}")
         return self
 

@@ -19,7 +19,6 @@ from mad_prefect_core.runs.stored import (
     RecordedPath,
     Segment,
     Torn,
-    check_place,
     foreign_error,
     in_utc,
     parse,
@@ -168,7 +167,14 @@ def read_manifest(asset_name: str, asset_id: str) -> StoredManifest:
             manifest.problem,
         )
         return StoredManifest(None, stored.token)
-    check_place(location, (manifest.asset_name, asset_name), (manifest.asset_id, asset_id))
+    if (manifest.asset_name, manifest.asset_id) != (asset_name, asset_id):
+        logger.warning(
+            "The manifest %s is that of asset %r with id %s; it is not used.",
+            location.key,
+            manifest.asset_name,
+            manifest.asset_id,
+        )
+        return StoredManifest(None, stored.token)
     for number, result in enumerate(manifest.results):
         # Of the last run, unless code of 2.x has named another one since.
         if not result.is_own(asset_name, run_in(result.file)):

@@ -62,7 +62,7 @@ _RUN = re.compile(r"/([0-9a-f]{32})/[^/]*\Z")
 
 def run_in(path: str) -> str:
     """The id of the run whose folder a path is in, by the path alone; "" where that is no run's."""
-    found = _RUN.search(path)
+    found = _RUN.search(f"/{path}")
     return found[1] if found else ""
 
 

@@ -234,8 +234,7 @@ def _is_held(run: DataAssetRun) -> bool:
 
 def _is_own(run: DataAssetRun, path: str) -> bool:
     """Whether it is in a folder of that run's own: else it is somebody else's file, whatever the record says."""
-    folder, _, name = path.rpartition("/")
-    return run_in(path) == run.id and folder.endswith(f"/{run.id}") and _OURS.fullmatch(name) is not None
+    return run_in(path) == run.id and _OURS.fullmatch(path.rpartition("/")[2]) is not None
 
 
 def _files_in(run_id: str, folder: str) -> list[str]:
