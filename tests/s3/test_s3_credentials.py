@@ -164,7 +164,7 @@ def test_the_policies_of_the_page_are_enough_for_those_who_write_and_those_who_r
     any_strict: Any, new_bucket: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bucket, server, another = any_strict, any_strict.server, new_bucket(any_strict.server)
-    [policy] = re.findall(r"```json\n(.*?)```", PAGE.read_text("utf-8"), re.S)
+    policy, denied = re.findall(r"```json\n(.*?)```", PAGE.read_text("utf-8"), re.S)
     monkeypatch.setattr("mad_prefect_s3.transfers._SINGLE", 5 * 2**20)  # what is larger goes up in parts
     size = 6 * 2**20
 
@@ -191,8 +191,14 @@ def test_the_policies_of_the_page_are_enough_for_those_who_write_and_those_who_r
         assert isinstance(raised.value, PermissionError)
     assert bucket.get("elsewhere") == b"old"
 
-    reader = User(server, "s3:GetObject", "s3:ListBucket").new_key()
+    bucket.put("lake/_asset_metadata/_secret_key", b"k" * 32)
+    may_read = {"Effect": "Allow", "Action": ["s3:GetObject", "s3:ListBucket"], "Resource": "*"}
+    reading = json.dumps({"Version": "2012-10-17", "Statement": [may_read, json.loads(denied)]})
+    reader = User(server, policy=reading.replace("my-bucket", bucket.name)).new_key()
     asks_as(reader, bucket, monkeypatch)
+    fs, _ = STORAGE.filesystem(bucket.url, S3Options(**reader.options))
+    with pytest.raises(PermissionError):
+        STORAGE.read(fs, bucket.path("lake/_asset_metadata/_secret_key"))
     assert x.cache_first().query_sync("SELECT n, len(text)").fetchall() == [(1, size)]
     with pytest.raises(StorageError, match="The credentials need"):
         x.call_sync()
