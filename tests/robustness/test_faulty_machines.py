@@ -16,7 +16,7 @@ import pytest
 
 from mad_prefect_core import asset
 from mad_prefect_core.errors import StorageError
-from mad_prefect_local import storage as local
+from mad_prefect_local import lock as locks
 
 _SCRIPT = Path(__file__).with_name("faulty_machine.py")
 
@@ -118,7 +118,7 @@ async def test_a_stopped_process_that_holds_a_lock_is_told_with_its_pid_rather_t
         assert holder.stdout is not None
         assert holder.stdout.readline() == "held\n"
         holder.send_signal(signal.SIGSTOP)
-        monkeypatch.setattr(local, "_LOCK_SECONDS", 0.05)
+        monkeypatch.setattr(locks, "_SECONDS", 0.05)
         with pytest.raises(StorageError) as caught:
             await x()
     finally:

@@ -252,8 +252,8 @@ def _storage_error(error: OSError, text: str = "", *, temporary: bool = False) -
     """`text` is what is to be said of it, if not its own."""
     text = text or _os_text(error)
     if (lock := getattr(error, "lock_file", None)) is not None:  # as filelock's Timeout has it
-        what = f"Another process{_holder_of(lock)} holds the lock {lock}, and did not let go of it in time"
-        hint = "It may be stopped: end it or let it go on, and call again."
+        what = f"Another process{_holder_of(lock)} has held the lock {lock} for too long"
+        hint = "It may be stopped: continue it or end it, and call again."
     elif error.errno == errno.ENOSPC:
         what, hint = _full(error, text, temporary)
     elif isinstance(error, TimeoutError | ConnectionError) and error.errno not in _HINTS:

@@ -14,6 +14,7 @@ from stat import S_ISREG
 
 from mad_prefect_core.errors import StorageError
 from mad_prefect_core.paths import is_temporary, temporary_name
+from mad_prefect_core.translation import typed
 
 __all__ = ["locked", "temporary_file"]
 
@@ -31,12 +32,8 @@ def locked(target: Path) -> Iterator[Path]:
     lock = FileLock(path, timeout=_SECONDS, poll_interval=0.01)
     try:
         lock.acquire()
-    except Timeout:
-        raise StorageError(
-            f"Another process has held the lock on the file for {_SECONDS} seconds",
-            path=str(target),
-            hint=f"It may be stopped: continue it or end it. It has the file {path} open.",
-        ) from None
+    except Timeout as error:
+        raise typed(error) from error  # it tells which process has it
     except OSError as error:
         if not os.path.lexists(path):
             raise  # the folder's fault
