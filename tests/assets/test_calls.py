@@ -12,7 +12,7 @@ import pytest
 
 from mad_prefect_core import DataArtifact, asset
 from mad_prefect_core.errors import OptionError, UnknownFormatError
-from mad_prefect_core.session import Relation
+from mad_prefect_core.relations import Relation
 from mad_prefect_core.settings import Settings, use_settings
 
 calls: list[Any] = []

@@ -13,7 +13,8 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 from mad_prefect_core.duckdb_files import serve
 from mad_prefect_core.objects import PinnedFiles, Tail
-from mad_prefect_core.session import DuckSession, Relation
+from mad_prefect_core.relations import Relation
+from mad_prefect_core.session import DuckSession
 
 SECRET = b"n\n4711\n"
 

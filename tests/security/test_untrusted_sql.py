@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from mad_prefect_core import DataArtifactQuery, Limits, asset, untrusted
 from mad_prefect_core.errors import OptionError, QueryError
 from mad_prefect_core.queries import parse_query
-from mad_prefect_core.session import DuckSession, Relation
+from mad_prefect_core.relations import Relation
+from mad_prefect_core.session import DuckSession
 from mad_prefect_core.sql_functions import BOUNDED, PURE, PURE_TABLES
 from mad_prefect_core.untrusted import run_untrusted
 

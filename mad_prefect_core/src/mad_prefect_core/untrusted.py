@@ -25,7 +25,8 @@ from mad_prefect_core.errors import MadPrefectError, OptionError, QueryError, St
 from mad_prefect_core.paths import unescape_glob
 from mad_prefect_core.queries import functions_of, parse_query, query_tree
 from mad_prefect_core.redaction import shorten_duckdb
-from mad_prefect_core.session import DuckSession, Relation, cast_to, quote, schema_of
+from mad_prefect_core.relations import Relation
+from mad_prefect_core.session import DuckSession, cast_to, quote, schema_of
 from mad_prefect_core.settings import get_settings
 from mad_prefect_core.sql_functions import BOUNDED, GROWING, PURE, PURE_TABLES
 from mad_prefect_core.temporary_folders import process_folder

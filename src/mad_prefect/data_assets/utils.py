@@ -5,7 +5,7 @@ from __future__ import annotations
 import duckdb
 
 from mad_prefect_core.batch.sources import yield_data_batches
-from mad_prefect_core.session import Relation
+from mad_prefect_core.relations import Relation
 
 __all__ = ["safe_truthy", "yield_data_batches"]
 

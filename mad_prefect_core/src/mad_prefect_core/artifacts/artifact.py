@@ -12,7 +12,8 @@ from mad_prefect_core.errors import ResultGoneError
 from mad_prefect_core.mounts import locate
 from mad_prefect_core.paths import split_url
 from mad_prefect_core.plugins import get_host
-from mad_prefect_core.session import DuckSession, Relation
+from mad_prefect_core.relations import Relation
+from mad_prefect_core.session import DuckSession
 from mad_prefect_core.threads import in_thread
 from mad_prefect_core.translation import translated
 from mad_prefect_core.untrusted import Limits

@@ -15,7 +15,8 @@ from mad_prefect_core.duckdb_files import register_base
 from mad_prefect_core.errors import CorruptFileError, QueryError, ResultGoneError
 from mad_prefect_core.mounts import default_mount
 from mad_prefect_core.queries import select_from
-from mad_prefect_core.session import DuckSession, Relation, names_mad
+from mad_prefect_core.relations import Relation, names_mad
+from mad_prefect_core.session import DuckSession
 from mad_prefect_core.threads import in_thread
 from mad_prefect_core.translation import machine_fault, translated, typed
 from mad_prefect_core.untrusted import Limits, limits_of, run_untrusted

@@ -35,11 +35,11 @@ from mad_prefect_core.paths import relative_key, split_url
 from mad_prefect_core.plugins import get_host
 from mad_prefect_core.queries import table_names
 from mad_prefect_core.redaction import mask_urls
+from mad_prefect_core.relations import Relation
 from mad_prefect_core.runs.history import History
 from mad_prefect_core.runs.manifest import read_manifest
 from mad_prefect_core.runs.retention import Retention
 from mad_prefect_core.runs.stored import reaching
-from mad_prefect_core.session import Relation
 from mad_prefect_core.threads import in_thread, run_sync
 from mad_prefect_core.translation import translated
 from mad_prefect_core.untrusted import Limits, limits_of

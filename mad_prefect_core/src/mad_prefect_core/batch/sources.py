@@ -17,7 +17,7 @@ from mad_prefect_core.batch.values import as_row
 from mad_prefect_core.contracts import Artifact, Asset, Batch
 from mad_prefect_core.errors import SchemaError, UnsupportedDataError, located
 from mad_prefect_core.plugins import get_host
-from mad_prefect_core.session import Relation
+from mad_prefect_core.relations import Relation
 from mad_prefect_core.translation import BatchesCall, user_code
 
 __all__ = ["iter_batches", "only_batch", "together", "yield_data_batches"]

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from mad_prefect_core.artifacts.files import DataFile, FormatOptions
 from mad_prefect_core.artifacts.query import relation_over
 from mad_prefect_core.errors import VersionError
+from mad_prefect_core.relations import Relation
 from mad_prefect_core.runs.history import AssetVersion
-from mad_prefect_core.session import Relation, quote
+from mad_prefect_core.session import quote
 
 __all__ = ["AssetDiff", "diff"]
 

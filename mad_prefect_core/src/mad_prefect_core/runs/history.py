@@ -15,6 +15,7 @@ from mad_prefect_core.artifacts.files import DataFile, FormatOptions, checksum_a
 from mad_prefect_core.artifacts.query import relation_over
 from mad_prefect_core.errors import CorruptFileError, VersionError, located
 from mad_prefect_core.redaction import recorded_text
+from mad_prefect_core.relations import Relation
 from mad_prefect_core.runs.kept import change_kept, read_kept, records_of
 from mad_prefect_core.runs.lease import Lease
 from mad_prefect_core.runs.lifecycle import Lifecycle
@@ -31,7 +32,6 @@ from mad_prefect_core.runs.retention import Retention
 from mad_prefect_core.runs.stored import locate_recorded, reach, reaching
 from mad_prefect_core.runs.sweep import files_of, forget, not_kept, sweep_left
 from mad_prefect_core.runs.targets import ResultTarget, address, lease_on, result_file
-from mad_prefect_core.session import Relation
 from mad_prefect_core.threads import in_thread
 from mad_prefect_core.translation import translated
 from mad_prefect_core.untrusted import Limits

@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from mad_prefect_core.errors import ManifestError
 from mad_prefect_core.mounts import Location, default_mount, paths_of
 from mad_prefect_core.paths import relative_key
+from mad_prefect_core.relations import Relation
 from mad_prefect_core.runs.manifest import AssetManifestRun, ManifestRunStatus, upsert_asset_manifest_from_run
 from mad_prefect_core.runs.results import ResultRecord
 from mad_prefect_core.runs.stored import (
@@ -26,7 +27,7 @@ from mad_prefect_core.runs.stored import (
     parse,
     read,
 )
-from mad_prefect_core.session import DuckSession, Relation
+from mad_prefect_core.session import DuckSession
 from mad_prefect_core.settings import get_settings
 from mad_prefect_core.threads import in_thread
 from mad_prefect_core.translation import translated

@@ -1,0 +1,204 @@
+"""The relations that users get: lazy, for any thread and connection."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeAlias
+
+import duckdb
+
+from mad_prefect_core.addresses import binding
+from mad_prefect_core.errors import MadPrefectError
+from mad_prefect_core.mounts import Mount, default_mount
+from mad_prefect_core.redaction import shorten_duckdb
+from mad_prefect_core.session import DuckSession, quote
+
+__all__ = ["Recipe", "Relation", "names_mad"]
+
+Recipe: TypeAlias = "Callable[[DuckSession], duckdb.DuckDBPyRelation]"  # as text: see _close_databases
+"""Makes the same relation on any session."""
+
+_READERS = {"fetch_arrow_reader", "fetch_record_batch", "to_arrow_reader"}
+
+
+class Relation:
+    """A lazy DuckDB relation that may be used anywhere: its own methods, user SQL on any connection, any thread.
+
+    It has every method of `duckdb.DuckDBPyRelation`, and those that give relations give this class again. Since it
+    also speaks the Arrow PyCapsule interface, `duckdb.sql("FROM orders")`, polars, pandas and pyarrow take it as it
+    is, on whatever connection or thread. Each such scan runs on a connection of its own.
+
+    `fetchone`, `fetchmany` and `execute`, which DuckDB 2.0 took away from relations, are here still. `create_view` and
+    `create` name it on DuckDB's default connection, where the user's own SQL runs.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        *,
+        base: Mount | None = None,
+        translate: Callable[[Exception], Exception | None] = lambda error: None,
+    ) -> None:
+        self._recipe = recipe
+        self._base = base
+        self._translate = translate
+        self._session = DuckSession(base=base)
+        self._lock = threading.RLock()
+        self._rows: Iterator[tuple[Any, ...]] | None = None
+        with self._bound(self._session):
+            self._relation = recipe(self._session)
+
+    def on(self, session: DuckSession) -> duckdb.DuckDBPyRelation:
+        """The same relation on another session: DuckDB combines only those of one connection.
+
+        Behind a view, since two relations whose parameters have the same names can't be combined. Where the other one
+        is not of the base that this one reads `mad://` of, it is given the rows.
+        """
+        if self._base is not None and (session.base is None or session.base.key != self._base.key):
+            return session.sql(f"FROM {session.view(self)}").set_alias(self.alias)
+        with self._bound(session):
+            relation = self._recipe(session)
+            return session.sql(f"FROM {session.view(relation)}").set_alias(relation.alias)
+
+    @contextlib.contextmanager
+    def _bound(self, session: DuckSession) -> Iterator[None]:
+        """What DuckDB does in the block is for a session; its errors are translated."""
+        try:
+            with binding(session.id):
+                yield
+        except MadPrefectError:
+            raise
+        except (duckdb.Error, OSError) as error:
+            translated = self._translate(error)
+            shorten_duckdb(error)
+            if translated:
+                raise translated from error
+            raise
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        with self._bound(self._session):
+            value = getattr(self._relation, name)
+        if not callable(value) or isinstance(value, type):
+            return value
+
+        def method(*args: Any, **kwargs: Any) -> Any:
+            if name in _READERS:
+                return self._scan(name, *args, **kwargs)
+            if self._base is None and names_mad((args, kwargs)):
+                here = Relation(self._recipe, base=default_mount(), translate=self._translate)
+                return getattr(here, name)(*args, **kwargs)
+            with self._lock, self._bound(self._session):
+                result = value(*_rebuilt(args, self._session), **_rebuilt(kwargs, self._session))
+            if not isinstance(result, duckdb.DuckDBPyRelation):
+                return result
+
+            def derived(session: DuckSession) -> duckdb.DuckDBPyRelation:
+                method: Callable[..., duckdb.DuckDBPyRelation] = getattr(self._recipe(session), name)
+                return method(*_rebuilt(args, session), **_rebuilt(kwargs, session))
+
+            return Relation(derived, base=self._base, translate=self._translate)
+
+        method.__name__ = name
+        return method
+
+    def create_view(self, view_name: str, replace: bool = True) -> Relation:
+        """Give the relation a name on DuckDB's default connection, for `duckdb.sql("FROM name")`."""
+        connection = duckdb.default_connection()
+        if not replace:
+            query = "FROM information_schema.tables WHERE lower(table_name) = lower($1)"
+            if connection.execute(query, [view_name]).fetchall():
+                raise duckdb.CatalogException(f'Catalog Error: View with name "{view_name}" already exists!')
+        with self._bound(self._session):
+            connection.register(view_name, self)
+        return self
+
+    def to_view(self, view_name: str, replace: bool = True) -> Relation:
+        """As `create_view`."""
+        return self.create_view(view_name, replace)
+
+    def create(self, table_name: str) -> None:
+        """Make a table of the rows on DuckDB's default connection."""
+        connection = duckdb.default_connection()
+        source = f"mad_relation_{id(self)}"
+        with self._bound(self._session):
+            connection.register(source, self)
+            try:
+                connection.view(source).create(table_name)  # by DuckDB's own rules for names: schema.table is one
+            finally:
+                connection.unregister(source)
+
+    def to_table(self, table_name: str) -> None:
+        """As `create`."""
+        self.create(table_name)
+
+    def fetchone(self) -> tuple[Any, ...] | None:
+        """The next row as a tuple; None after the last."""
+        return next(self._cursor(), None)
+
+    def fetchmany(self, size: int = 1) -> list[tuple[Any, ...]]:
+        """The next rows, at most `size`."""
+        return list(itertools.islice(self._cursor(), size))
+
+    def execute(self) -> Relation:
+        """Start over: the next `fetchone` gives the first row."""
+        self._rows = None
+        return self
+
+    def _cursor(self) -> Iterator[tuple[Any, ...]]:
+        if self._rows is None:
+            self._rows = iter(self.fetchall())
+        return self._rows
+
+    def _scan(self, method: str, *args: Any, **kwargs: Any) -> Any:
+        """What a method gives that leaves its connection blocked: on one to itself."""
+        session = DuckSession(base=self._base)
+        with self._bound(session):
+            return getattr(self._recipe(session), method)(*args, **kwargs)
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        return self._scan("__arrow_c_stream__", requested_schema)
+
+    def __arrow_c_schema__(self) -> object:
+        # DuckDB asks for the schema first, and then scans as often as the query needs to.
+        session = DuckSession(base=self._base)
+        with self._bound(session):
+            return self._recipe(session).limit(0).to_arrow_table().schema.__arrow_c_schema__()
+
+    def __bool__(self) -> bool:
+        return True  # as any object; __len__ would run the query
+
+    def __len__(self) -> int:
+        with self._lock, self._bound(self._session):
+            return len(self._relation)
+
+    def __getitem__(self, name: str) -> Any:
+        return self.__getattr__("project")(quote(name))
+
+    def __repr__(self) -> str:
+        with self._lock, self._bound(self._session):
+            return repr(self._relation)
+
+
+def names_mad(texts: Any) -> bool:
+    """Whether a text, or one in collections of any, names a file by `mad://`."""
+    if isinstance(texts, str):
+        return "mad:" in texts.lower()
+    if isinstance(texts, Mapping):
+        texts = list(texts.values())
+    return isinstance(texts, list | tuple) and any(map(names_mad, texts))
+
+
+def _rebuilt(arguments: Any, session: DuckSession) -> Any:
+    """The same arguments, each relation of ours made again on `session`."""
+    if isinstance(arguments, Relation):
+        return arguments.on(session)
+    if isinstance(arguments, tuple | list):
+        return type(arguments)(_rebuilt(value, session) for value in arguments)
+    if isinstance(arguments, dict):
+        return {key: _rebuilt(value, session) for key, value in arguments.items()}
+    return arguments
