@@ -24,7 +24,10 @@ PUBLIC = {
     CORE,
     *(
         f"{CORE}.{name}"
-        for name in ("contracts", "errors", "objects", "paths", "probe", "retries", "session", "testing", "writing")
+        for name in (
+            *("contracts", "duckdb_files", "errors", "objects", "paths", "prefect_support", "probe", "retries"),
+            *("session", "testing", "writing"),
+        )
     ),
 }
 

@@ -9,6 +9,7 @@ from prefect.settings import PREFECT_API_KEY, PREFECT_API_URL, temporary_setting
 from pydantic import Secret, SecretStr
 
 from mad_prefect_core.contracts import Options
+from mad_prefect_core.prefect_support import saved_block_account
 from mad_prefect_gcs import GCSOptions, GCSStorage
 from mad_prefect_s3 import S3Options, S3Storage
 
@@ -85,18 +86,13 @@ def test_a_fingerprint_tells_a_secret_from_text_and_one_shape_from_another() -> 
 
 
 def test_the_name_of_a_block_means_another_one_on_another_prefect_server() -> None:
-    from mad_prefect_gcs.storage import _account as of_gcs
-    from mad_prefect_s3.storage import _account as of_s3
-
-    accounts: list[dict[Any, Any]] = [
+    told = set()
+    for settings in (
         {PREFECT_API_URL: "http://one/api", PREFECT_API_KEY: "a"},
         {PREFECT_API_URL: "http://one/api", PREFECT_API_KEY: "b"},
         {PREFECT_API_URL: "http://two/api", PREFECT_API_KEY: "a"},
-    ]
-    for account in (of_s3, of_gcs):
-        told = set()
-        for settings in accounts:
-            with temporary_settings(settings):
-                told.add(account("aws-credentials/production"))
-        assert len(told) == 3
-        assert account(Block()) is None
+    ):
+        with temporary_settings(settings):
+            told.add(saved_block_account("aws-credentials/production"))
+    assert len(told) == 3
+    assert saved_block_account(Block()) is None

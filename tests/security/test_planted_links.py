@@ -91,12 +91,18 @@ def test_a_victims_file_that_is_linked_as_a_lock_keeps_its_bytes(base: Path, vic
 def test_a_lock_that_somebody_holds_on_and_on_is_an_error_that_says_what_to_do(
     base: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    @asset("x.json", name="x")
+    def x() -> Any:
+        return [{"n": 1}]
+
+    x.call_sync()
+    manifest = next(base.rglob("manifest.json"))
     monkeypatch.setattr("mad_prefect_local.lock._SECONDS", 0)
     with (
-        filelock.FileLock(base / ".manifest.json.lock"),
+        filelock.FileLock(manifest.with_name(".manifest.json.lock")),
         pytest.raises(StorageError, match=r"has held the lock .* continue it or end it"),
     ):
-        locate("manifest.json").replace(b"1", None)
+        x.call_sync()
 
 
 def test_what_a_killed_writer_left_is_gone_after_the_next_write(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:

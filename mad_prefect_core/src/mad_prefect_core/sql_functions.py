@@ -1,7 +1,7 @@
 """Functions of DuckDB by what a call of them can do.
 
 The lists say what is harmless, so a function that a later DuckDB brings is refused until somebody has read what it
-does. `tests/security/test_function_lists.py` compares them with `duckdb_functions()` of the running version.
+does. `tests/security/test_query_effects.py` and `test_untrusted_sql.py` call all others that `duckdb_functions()` lists.
 """
 
 from __future__ import annotations

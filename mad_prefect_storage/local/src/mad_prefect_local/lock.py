@@ -14,7 +14,6 @@ from stat import S_ISREG
 
 from mad_prefect_core.errors import StorageError
 from mad_prefect_core.paths import is_temporary, temporary_name
-from mad_prefect_core.translation import typed
 
 __all__ = ["locked", "temporary_file"]
 
@@ -25,15 +24,15 @@ _LONGEST = 512  # bytes of a temporary name
 @contextlib.contextmanager
 def locked(target: Path) -> Iterator[Path]:
     """Hold the lock on a file, for threads and processes alike. Gives the lock's own file, which stays there: removing
-    it would break the lock. Raises `StorageError` where it can't be had."""
+    it would break the lock. Raises `OSError` where it can't be had."""
     from filelock import FileLock, Timeout  # noqa: PLC0415  reading, which most processes do alone, must not cost it
 
     path = target.with_name(f".{target.name}.lock")
     lock = FileLock(path, timeout=_SECONDS, poll_interval=0.01)
     try:
         lock.acquire()
-    except Timeout as error:
-        raise typed(error) from error  # it tells which process has it
+    except Timeout:
+        raise  # the core tells which process has it
     except OSError as error:
         if not os.path.lexists(path):
             raise  # the folder's fault

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from mad_prefect_core.contracts import FileStat, Options, Session, StorageCapabilities, Versioned
 from mad_prefect_core.objects import staged_file
 from mad_prefect_core.paths import split_url
+from mad_prefect_core.prefect_support import saved_block_account
 from mad_prefect_s3.native import native_urls
 from mad_prefect_s3.options import S3Options
 
@@ -95,7 +96,7 @@ def _client(options: S3Options) -> S3Files:
     from mad_prefect_s3.client import S3Files  # noqa: PLC0415  half a second, which listing plugins must not cost
 
     environment = sorted((name, value) for name, value in os.environ.items() if name.startswith("AWS_"))
-    said = repr((options.fingerprint(), environment, _account(options.credentials)))
+    said = repr((options.fingerprint(), environment, saved_block_account(options.credentials)))
     key = os.getpid(), hashlib.sha256(said.encode()).hexdigest()
     with _lock:
         if key not in _clients:
@@ -104,12 +105,3 @@ def _client(options: S3Options) -> S3Files:
         while len(_clients) > _CLIENTS:
             _clients.popitem(last=False)
         return _clients[key]
-
-
-def _account(credentials: Any) -> str | None:
-    """Where a block that is known by its name is loaded from: the name means another one elsewhere."""
-    if not isinstance(credentials, str):
-        return None
-    from mad_prefect_core.prefect_support.saved import prefect_account  # noqa: PLC0415  Prefect takes a second to import
-
-    return prefect_account()
