@@ -1,7 +1,8 @@
 """Functions of DuckDB by what a call of them can do.
 
 The lists say what is harmless, so a function that a later DuckDB brings is refused until somebody has read what it
-does. `tests/security/test_query_effects.py` and `test_untrusted_sql.py` call all others that `duckdb_functions()` lists.
+does. `test_query_effects.py` and `test_untrusted_sql.py` in `tests/security/` try all others that `duckdb_functions()`
+of the running version has.
 """
 
 from __future__ import annotations
