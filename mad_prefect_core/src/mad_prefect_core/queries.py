@@ -1,4 +1,4 @@
-"""SQL that users give: parsed, checked, and run over named relations.
+"""SQL that users give: parsed, checked, and run over named relations; also what they give to methods of relations.
 
 A query is code of the process that runs it: it may read any file that the process may read. What it may not do is
 change the process for other queries. `untrusted` is the module for queries of people who may not read everything.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -22,9 +22,23 @@ from mad_prefect_core.session import DuckSession, quote
 from mad_prefect_core.sql_functions import EVALUATING, PURE, PURE_TABLES, READING_TABLES
 from mad_prefect_core.translation import machine_fault
 
-__all__ = ["ParsedQuery", "functions_of", "nodes_of", "parse_query", "query_tree", "select_from", "table_names"]
+__all__ = [
+    "ParsedQuery",
+    "functions_of",
+    "nodes_of",
+    "parse_query",
+    "query_tree",
+    "refuse_effects",
+    "select_from",
+    "table_names",
+]
 
 _HARMLESS = PURE | EVALUATING | PURE_TABLES | READING_TABLES
+_KEYWORDS = frozenset(
+    {"all", "and", "any", "as", "between", "by", "exists", "filter", "from", "in", "is", "like", "not", "on", "or"}
+    | {"over", "then", "using", "values", "when", "where"}
+)
+"""Words that a bracket follows in SQL, and that name no function."""
 _READING_NODES = {"SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE", "CTE_NODE"}
 
 
@@ -59,7 +73,7 @@ def select_from(
     Raises `QueryError` if it does not parse or bind, or calls a function that changes the process.
     """
     parsed = parse_query(query, main)
-    _refuse_functions(parsed.unknown & _with_effects(session, parsed.unknown))
+    _refuse_functions(_effectful(parsed.unknown))
     text = parsed.text
     if (
         len(tables) == 1 and parameters is None and "$" not in text and not parsed.expands
@@ -89,7 +103,7 @@ def parse_query(query: str, main: str = "data") -> ParsedQuery:
         text = _one_query(session, query, main)
         tree = query_tree(session, f"FROM (\n{text}\n)")
         if tree is None:
-            _refuse_functions(_words_called(text) & _with_effects(session))
+            _refuse_functions(_effectful(_words_called(text)))
             return ParsedQuery(text, frozenset(), expands=True)
     writing = {node["type"] for node in nodes_of(tree) if str(node.get("type")).endswith("_NODE")} - _READING_NODES
     if writing:
@@ -133,6 +147,15 @@ def _tables(tree: Any) -> frozenset[str]:
     return frozenset(tables - named)
 
 
+def refuse_effects(texts: Iterable[str]) -> None:
+    """Raise `QueryError` if one of these parts of a query calls a function that changes the process.
+
+    They need not parse alone, so a word before a bracket counts as a call, also in a literal or a comment.
+    """
+    words = frozenset[str]().union(*map(_words_called, texts))
+    _refuse_functions(_effectful(words))
+
+
 def _refuse_functions(names: frozenset[str]) -> None:
     if names:
         raise QueryError(
@@ -141,25 +164,30 @@ def _refuse_functions(names: frozenset[str]) -> None:
         )
 
 
-def _with_effects(session: DuckSession, names: frozenset[str] | None = None) -> frozenset[str]:
-    """DuckDB's own functions that may have effects, among `names` if given.
+def _effectful(names: frozenset[str]) -> frozenset[str]:
+    """Those of these names that are functions of DuckDB's own which may have effects."""
+    unknown = names - _HARMLESS - _KEYWORDS
+    return unknown & _functions_with_effects() if unknown else frozenset()
+
+
+@lru_cache(maxsize=1)
+def _functions_with_effects() -> frozenset[str]:
+    """DuckDB's own functions that may have effects.
 
     Of a newer DuckDB these are all table functions that are not listed, and all functions that DuckDB calls volatile.
     """
-    if names is not None and not names:
-        return frozenset()
-    rows = session.sql(
-        "SELECT DISTINCT lower(function_name) FROM duckdb_functions() WHERE internal AND function_type <> 'pragma' "
-        "AND (function_type IN ('table', 'table_macro') OR stability = 'VOLATILE' OR starts_with(function_name, '__') "
-        "OR function_name = 'json_serialize_plan') AND ($1 IS NULL OR list_contains($1, lower(function_name)))",
-        [None if names is None else sorted(names)],
-    )
-    return frozenset(name for (name,) in rows.fetchall()) - _HARMLESS
+    with DuckSession() as session:
+        rows = session.sql(
+            "SELECT DISTINCT lower(function_name) FROM duckdb_functions() WHERE internal AND function_type <> 'pragma' "
+            "AND (function_type IN ('table', 'table_macro') OR stability = 'VOLATILE' "
+            "OR starts_with(function_name, '__') OR function_name = 'json_serialize_plan')"
+        ).fetchall()
+    return frozenset(name for (name,) in rows) - _HARMLESS
 
 
 def _words_called(text: str) -> frozenset[str]:
     """Each word of a text that a bracket or a comment follows: all names of functions are among them."""
-    return frozenset(re.findall(r"(\w+)(?=[\"\s\x80-\U0010ffff]*[(/-])", text.lower()))
+    return frozenset(re.findall(r"(?<!\w)(\w++)(?=(?:[\"\s]|[^\w\x00-\x7f])*+[(/-])", text.lower()))
 
 
 def _one_query(session: DuckSession, query: str, main: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -13,6 +14,7 @@ import duckdb
 from mad_prefect_core.addresses import binding
 from mad_prefect_core.errors import MadPrefectError
 from mad_prefect_core.mounts import Mount, default_mount
+from mad_prefect_core.queries import refuse_effects, select_from
 from mad_prefect_core.redaction import shorten_duckdb
 from mad_prefect_core.session import DuckSession, quote
 
@@ -21,6 +23,8 @@ __all__ = ["Recipe", "Relation", "names_mad"]
 Recipe: TypeAlias = "Callable[[DuckSession], duckdb.DuckDBPyRelation]"  # as text: see _close_databases
 """Makes the same relation on any session."""
 
+_WRITERS = {"to_csv", "to_parquet", "write_csv", "write_parquet"}
+"""Methods whose texts are names of files and values of options."""
 _READERS = {"fetch_arrow_reader", "fetch_record_batch", "to_arrow_reader"}
 
 
@@ -89,22 +93,41 @@ class Relation:
         def method(*args: Any, **kwargs: Any) -> Any:
             if name in _READERS:
                 return self._scan(name, *args, **kwargs)
+            if name not in _WRITERS:
+                args, kwargs = _guarded(args), _guarded(kwargs)
+            if name == "apply":  # the first argument is the name of a function
+                refuse_effects(f"{argument}(" for argument in (*args[:1], kwargs.get("function_name")))
             if self._base is None and names_mad((args, kwargs)):
                 here = Relation(self._recipe, base=default_mount(), translate=self._translate)
                 return getattr(here, name)(*args, **kwargs)
             with self._lock, self._bound(self._session):
                 result = value(*_rebuilt(args, self._session), **_rebuilt(kwargs, self._session))
             if not isinstance(result, duckdb.DuckDBPyRelation):
-                return result
+                return _Grouped(self, args) if name == "group_by" else result
 
-            def derived(session: DuckSession) -> duckdb.DuckDBPyRelation:
-                method: Callable[..., duckdb.DuckDBPyRelation] = getattr(self._recipe(session), name)
-                return method(*_rebuilt(args, session), **_rebuilt(kwargs, session))
-
-            return Relation(derived, base=self._base, translate=self._translate)
+            return self._derived(
+                lambda relation, session: getattr(relation, name)(*_rebuilt(args, session), **_rebuilt(kwargs, session))
+            )
 
         method.__name__ = name
         return method
+
+    def query(self, virtual_table_name: str, sql_query: str) -> Relation:
+        """One statement that reads, over the relation by this name. Raises `QueryError` for anything else."""
+
+        base = self._base or (default_mount() if names_mad(sql_query) else None)
+        return self._derived(
+            lambda relation, session: select_from(
+                session, {virtual_table_name: relation}, sql_query, main=virtual_table_name
+            ),
+            base,
+        )
+
+    def _derived(self, step: Callable[[Any, DuckSession], Any], base: Mount | None = None) -> Relation:
+        """The relation after one more step, which is taken anew on each session."""
+        return Relation(
+            lambda session: step(self._recipe(session), session), base=base or self._base, translate=self._translate
+        )
 
     def create_view(self, view_name: str, replace: bool = True) -> Relation:
         """Give the relation a name on DuckDB's default connection, for `duckdb.sql("FROM name")`."""
@@ -177,11 +200,46 @@ class Relation:
             return len(self._relation)
 
     def __getitem__(self, name: str) -> Any:
-        return self.__getattr__("project")(quote(name))
+        return self._derived(lambda relation, _: relation.project(quote(name)))
 
     def __repr__(self) -> str:
         with self._lock, self._bound(self._session):
             return repr(self._relation)
+
+
+class _Grouped:
+    """What `group_by` gives: a relation that waits for its aggregates."""
+
+    def __init__(self, relation: Relation, keys: tuple[Any, ...]) -> None:
+        self._relation = relation
+        self._keys = keys
+
+    def agg(self, *aggregates: Any) -> Relation:
+        """The aggregates of each group, after its keys."""
+        aggregates = _guarded(aggregates)
+        return self._relation._derived(lambda relation, _: relation.group_by(*self._keys).agg(*aggregates))
+
+
+def _guarded(arguments: Any) -> Any:
+    """Arguments of a method, or a part of them, in which no SQL calls a function that changes the process.
+
+    Raises `QueryError` for such a call, also later: when a function among them gives it.
+    """
+    if isinstance(arguments, str | bytes | duckdb.Expression):
+        text = arguments.decode(errors="replace") if isinstance(arguments, bytes) else str(arguments)
+        refuse_effects([text])
+    elif isinstance(arguments, Mapping):
+        return {key: _guarded(value) for key, value in arguments.items()}
+    elif isinstance(arguments, list | tuple | set | Iterator):
+        kind = list if isinstance(arguments, Iterator) else type(arguments)
+        return kind(map(_guarded, arguments))
+    elif callable(arguments) and not isinstance(arguments, type):
+        return functools.wraps(arguments)(lambda *args, **kwargs: _if_expression(arguments(*args, **kwargs)))
+    return arguments
+
+
+def _if_expression(result: Any) -> Any:
+    return _guarded(result) if isinstance(result, duckdb.Expression) else result  # else it is data
 
 
 def names_mad(texts: Any) -> bool:
