@@ -230,13 +230,19 @@ def locate_recorded(path: str) -> Location:
 def _within_reach(url: str) -> Location | None:
     storage = get_host().storage_for(split_url(url)[0])
     base = default_mount()
-    roots = [(base.storage, base.fs, base.root)]
+    if base.storage is storage:
+        location = locate(url)
+        # By identity: options of the base, such as its server, are in no URL.
+        if location.mount.fs is base.fs and _is_below(location.path, base.root):
+            return location
     for folder in _reach.get():
         inside = locate(f"{folder}/x")
-        roots.append((inside.mount.storage, inside.mount.fs, inside.path.rpartition("/")[0]))
-    for own, fs, root in roots:
-        if own is storage:
-            found = locate(url)
-            if found.mount.fs is fs and found.path.startswith(f"{root.rstrip('/')}/" if root else ""):
-                return found
+        if inside.mount.storage is storage:
+            location = locate(url)
+            if location.mount.fs == inside.mount.fs and _is_below(location.path, inside.path.rpartition("/")[0]):
+                return location
     return None
+
+
+def _is_below(path: str, root: str) -> bool:
+    return path.startswith(f"{root.rstrip('/')}/" if root else "")
