@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from forgery import MARK, SUFFIXES, Canary, Stored
 from pydantic_core import PydanticCustomError
 
+from mad_prefect_core import asset
 from mad_prefect_core.cli.main import run
 from mad_prefect_core.errors import MadPrefectError, ManifestError, VersionError
 from mad_prefect_core.runs.column_type import column_type
@@ -166,8 +168,6 @@ def test_a_manifest_of_another_asset_counts_as_none(stored_runs: Make, other: di
 
 
 def test_a_run_in_the_base_itself_goes_on_as_before(base: Path) -> None:
-    from mad_prefect_core import asset
-
     @asset("x.json", artifacts_dir=".", name="x")
     def x() -> Any:
         return [{"n": 1}]
@@ -198,6 +198,44 @@ def test_files_of_another_run_are_not_swept_for_a_lease_that_names_them(stored_r
     assert run(["sweep"]) == 0
     stored.x.with_options(cache_expiration=None).call_sync()
     assert (other / "fragment=0.json").exists(), "no such run of this asset was ever recorded"
+
+
+@pytest.mark.parametrize("part", ["", "..", "../.."])
+def test_files_behind_a_link_in_the_place_of_a_runs_folder_are_not_deleted(
+    stored_runs: Make, canary: Canary, part: str
+) -> None:
+    stored = stored_runs("csv")
+    for run_id in (*stored.runs, stored.dead):
+        folder = stored.base / f"gold/_artifacts/asset=x/{run_id}"
+        behind = canary.folder / f"_artifacts/asset=x/{run_id}"
+        shutil.copytree(folder, behind)
+    link = Path(os.path.normpath(folder / part))
+    shutil.rmtree(link)
+    link.symlink_to(Path(os.path.normpath(behind / part)))
+    before = sorted(canary.folder.rglob("*"))
+    for name in ("sweep", "prune"):
+        outcome(uses(stored)[name])
+    assert sorted(canary.folder.rglob("*")) == before
+
+
+def test_files_of_another_asset_are_not_swept_for_a_record_that_names_them(stored_runs: Make) -> None:
+    stored = stored_runs("csv")
+
+    @asset("gold/y.csv", name="y")
+    def y() -> Any:
+        return [{"n": 1}]
+
+    other = str(y.call_sync().run.id)
+    [result] = (stored.base / f"gold/_artifacts/asset=y/{other}").glob("*.run")
+    record = json.loads(stored.record("metadata").read_text())
+    record["data"] |= {"id": other, "results": [], "keeps_fragments": False, "keeps_results": False, "pins": []}
+    record["data"]["fragments"] = [{"path": str(result.relative_to(stored.base))}]
+    path = stored.record("metadata", other)
+    path.parent.mkdir()
+    path.write_text(json.dumps(record))
+    stored.forge("manifest", lambda m: m.update(superseded=[other], unswept=[other]))
+    stored.x.with_options(cache_expiration=None).call_sync()
+    assert result.exists()
 
 
 def test_what_a_dead_run_left_is_swept_still(stored_runs: Make) -> None:
@@ -305,8 +343,6 @@ def test_a_run_of_another_storage_is_swept_only_where_that_is_named(
 def test_an_asset_whose_own_path_is_a_url_goes_on_as_before_and_the_command_line_asks_for_its_storage(
     base: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from mad_prefect_core import asset
-
     other = base.parent / "other"
     n = 0
 

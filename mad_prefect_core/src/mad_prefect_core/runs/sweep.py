@@ -11,7 +11,7 @@ from contextlib import suppress
 
 from mad_prefect_core.errors import MadPrefectError, ManifestError, PathError
 from mad_prefect_core.mounts import Location
-from mad_prefect_core.paths import is_temporary
+from mad_prefect_core.paths import is_temporary, safe_segment
 from mad_prefect_core.runs.holds import is_held
 from mad_prefect_core.runs.kept import change_kept, read_kept
 from mad_prefect_core.runs.lease import Holder
@@ -101,8 +101,8 @@ def files_of(run: DataAssetRun) -> list[str]:
 
 def sweep_failed(run: DataAssetRun, folders: Iterable[str]) -> bool:
     """What a failed run wrote: nobody was shown it. Whether nothing of it is left."""
-    own = [folder.rstrip("/") for folder in folders if _is_folder_of(str(run.id), folder)]
-    return _delete(run, [path for folder in own for path in _files_in(str(run.id), folder)], own)
+    own = [folder.rstrip("/") for folder in folders if _is_folder_of(run, folder)]
+    return _delete(run, [path for folder in own for path in _files_in(run, folder)], own)
 
 
 def sweep_left(left: Iterable[Holder], *, published: str | None = None) -> tuple[Holder, ...]:
@@ -134,9 +134,10 @@ def files_left(holder: Holder) -> list[str]:
         return []
     if manifest and holder.run in (*manifest.superseded, manifest.last_run.id if manifest.last_run else None):
         return []
-    if not _run_of(holder).location().exists():
+    run = _run_of(holder)
+    if not run.location().exists():
         return []
-    return [path for folder in holder.folders for path in _files_in(holder.run, folder)]
+    return [path for folder in holder.folders for path in _files_in(run, folder)]
 
 
 def _run_of(holder: Holder) -> DataAssetRun:
@@ -198,8 +199,9 @@ def _record(asset_name: str, asset_id: str, run_id: str) -> DataAssetRun | None:
 def _delete(run: DataAssetRun, paths: Iterable[str], folders: Iterable[str] = ()) -> bool:
     """Delete what is that run's own, and the folders of that, and these, once they are empty. Whether all is gone."""
     own = [path for path in paths if _is_own(run, path)]
-    gone = in_threads(_is_deleted, own)
-    emptied = in_threads(_is_removed_if_empty, {*folders, *(path.rpartition("/")[0] for path in own)})
+    real = {folder for folder in {*folders, *map(_folder, own)} if not _is_behind_link(folder)}
+    gone = in_threads(_is_deleted, [path for path in own if _folder(path) in real])
+    emptied = in_threads(_is_removed_if_empty, real)
     return all(gone) and all(emptied)
 
 
@@ -234,12 +236,12 @@ def _is_held(run: DataAssetRun) -> bool:
 
 def _is_own(run: DataAssetRun, path: str) -> bool:
     """Whether it is in a folder of that run's own: else it is somebody else's file, whatever the record says."""
-    return run_in(path) == run.id and _OURS.fullmatch(path.rpartition("/")[2]) is not None
+    return _is_folder_of(run, _folder(path)) and _OURS.fullmatch(path.rpartition("/")[2]) is not None
 
 
-def _files_in(run_id: str, folder: str) -> list[str]:
+def _files_in(run: DataAssetRun, folder: str) -> list[str]:
     """The files in a folder that is that run's own, with names that runs give."""
-    if not _is_folder_of(run_id, folder):
+    if not _is_folder_of(run, folder) or _is_behind_link(folder):
         return []
     location = locate_recorded(folder)
     try:
@@ -251,8 +253,32 @@ def _files_in(run_id: str, folder: str) -> list[str]:
     return [f"{folder.rstrip('/')}/{name}" for name in names if _OURS.fullmatch(name)]
 
 
-def _is_folder_of(run_id: str, folder: str) -> bool:
-    return run_id != "" and run_in(f"{folder.rstrip('/')}/x") == run_id
+def _is_folder_of(run: DataAssetRun, folder: str) -> bool:
+    """Whether the name is that of a folder of the run, and says of no other asset that it is that one's."""
+    path = f"/{folder.rstrip('/')}/"
+    assets = set(re.findall(r"(?<=/_artifacts/asset=)[^/]+", path))
+    return bool(run.id) and run_in(f"{path}x") == run.id and assets <= {safe_segment(run.asset_name)}
+
+
+def _is_behind_link(folder: str) -> bool:
+    """Whether the run's folder, or one above it that runs make, is a link: no run makes those, and what is behind it
+    may be anybody's."""
+    location = locate_recorded(folder)
+    is_link = getattr(location.mount.fs, "islink", None)
+    if is_link is None:
+        return False
+    parts = location.key.rstrip("/").split("/")
+    first = parts.index("_artifacts") if "_artifacts" in parts else len(parts) - 1
+    made = ["/".join(parts[: n + 1]) for n in range(first, len(parts))]
+    with location.mount.call:
+        linked = any(is_link(location.mount.path(key)) for key in made)
+    if linked:
+        logger.warning("The folder %s is behind a link, which no run makes: nothing in it is deleted.", folder)
+    return linked
+
+
+def _folder(path: str) -> str:
+    return path.rpartition("/")[0]
 
 
 def _is_removed_if_empty(folder: str) -> bool:
