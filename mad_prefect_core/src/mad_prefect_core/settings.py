@@ -12,8 +12,9 @@ from contextvars import ContextVar
 from functools import lru_cache
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from mad_prefect_core.errors import OptionError
 from mad_prefect_core.redaction import without_secrets
 
 __all__ = ["Settings", "all_settings", "get_settings", "use_settings"]
@@ -21,7 +22,7 @@ __all__ = ["Settings", "all_settings", "get_settings", "use_settings"]
 
 class Settings(BaseModel):
     """Everything the environment can say. Each field's alias is the name of its variable, which counts where the field
-    is not given by name or alias."""
+    is not given by name or alias. Raises `OptionError` for a value that it can't have."""
 
     model_config = ConfigDict(extra="ignore", frozen=True, populate_by_name=True)
 
@@ -74,7 +75,6 @@ class Settings(BaseModel):
         ge=1,
         description="DuckDB's number of threads for this process; DuckDB's own default otherwise.",
     )
-
     untrusted_sql: bool = Field(
         False,
         alias="MAD_PREFECT_UNTRUSTED_SQL",
@@ -89,7 +89,20 @@ class Settings(BaseModel):
         # As pydantic-settings does it, whose import every process would pay for.
         fields = ((name, str(field.alias)) for name, field in type(self).model_fields.items())
         found = {alias: os.environ[alias] for name, alias in fields if alias in os.environ and name not in given}
-        super().__init__(**found | given)
+        try:
+            super().__init__(**found | given)
+        except ValidationError as error:
+            raise _refused(error) from None
+
+
+def _refused(error: ValidationError) -> OptionError:
+    problem = error.errors(include_url=False)[0]
+    name = str(problem["loc"][0])
+    field = Settings.model_fields.get(name)
+    return OptionError(
+        f"The setting {field.alias if field else name} can't be {problem['input']!r}: {problem['msg']}",
+        hint="The reference of settings says what it may be.",
+    )
 
 
 _NAMES = tuple(str(field.alias) for field in Settings.model_fields.values())

@@ -68,10 +68,12 @@ class Limits:
     disk: str = "1GB"
 
     def __post_init__(self) -> None:
-        if self.rows < 1 or not 0 < self.seconds < threading.TIMEOUT_MAX:
-            raise OptionError("The limits rows and seconds must be positive numbers")
+        if not isinstance(self.rows, int) or self.rows < 1:
+            raise OptionError(f"The limit rows is {self.rows!r}, and must be a whole number above 0")
+        if not isinstance(self.seconds, int | float) or not 0 < self.seconds < threading.TIMEOUT_MAX:
+            raise OptionError(f"The limit seconds is {self.seconds!r}, and must be a number above 0")
         for size in (self.memory, self.disk):
-            if not _SIZE.fullmatch(size):
+            if not isinstance(size, str) or not _SIZE.fullmatch(size):
                 raise OptionError(f"{size!r} is not a size", hint='Write a number and a unit: "512MB".')
 
 
