@@ -165,3 +165,30 @@ def test_two_databases_of_a_process_do_not_spill_into_one_folder() -> None:
             folders.add(row[0])
     assert len(folders) == 2
     assert all(Path(folder).is_relative_to(tempfile.gettempdir()) for folder in folders)
+
+
+@pytest.mark.parametrize("planted", [False, True])
+def test_a_process_whose_folder_was_deleted_goes_on_in_one_of_its_own(tmp_path: Path, planted: bool) -> None:
+    """As cleaners of old temporary files do it with those of a process that lives for weeks."""
+    code = f"""
+import os, shutil
+from mad_prefect_core.objects import StagedUpload
+from mad_prefect_core.session import DuckSession
+from mad_prefect_core.temporary_folders import process_folder
+first = process_folder()
+for _ in range(2):
+    with DuckSession() as session:
+        session.execute("SET memory_limit = '16MB'")
+        session.execute("CREATE TEMP TABLE t AS SELECT range AS a, md5(range::VARCHAR) AS b FROM range(800000)")
+        assert session.sql("FROM t").count("*").fetchall() == [(800000,)]
+    with StagedUpload("x", lambda path: None) as file:
+        file.write(b"x")
+    shutil.rmtree(first, ignore_errors=True)
+    if {planted}:
+        os.makedirs(first, mode=0o777, exist_ok=True)
+        os.chmod(first, 0o777)
+assert process_folder() != first
+assert os.stat(process_folder()).st_mode & 0o777 == 0o700
+assert not os.path.exists(first) or os.listdir(first) == []
+"""
+    finish(code, tmp_path)

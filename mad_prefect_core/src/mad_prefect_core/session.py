@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import atexit
 import itertools
-import os
 import secrets
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import groupby
+from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 import duckdb
@@ -36,7 +36,7 @@ __all__ = [
 ]
 
 _lock = threading.Lock()
-_databases: OrderedDict[tuple[int, int | None, BaseKey | None], duckdb.DuckDBPyConnection] = OrderedDict()
+_databases: OrderedDict[tuple[Path, int | None, BaseKey | None], duckdb.DuckDBPyConnection] = OrderedDict()
 _BASES = 16
 """Databases of bases that are kept; of one that goes, the sessions that have it go on."""
 
@@ -49,9 +49,9 @@ def quote(identifier: str) -> str:
 def _database(threads: int | None = None, base: Mount | None = None) -> duckdb.DuckDBPyConnection:
     """A connection to this process's database, or to that of a base, in which no other base's `mad://` can be read.
 
-    Keyed by process, since DuckDB does not survive a fork.
+    Keyed by the process's folder: DuckDB survives neither a fork nor the loss of the folder that it spills to.
     """
-    key = os.getpid(), threads, base.key if base else None
+    key = process_folder(), threads, base.key if base else None
     with _lock:
         if key not in _databases:
             _databases[key] = _new_database(threads)

@@ -27,15 +27,20 @@ _folders: dict[int, Path] = {}  # by process id: a forked child has a folder of 
 
 
 def process_folder() -> Path:
-    """This process's folder, which no other user can enter. The first call removes those of processes that are gone."""
+    """Return this process's folder, which no other user can enter. The first call removes those of dead processes.
+
+    The folder changes if something else, such as a cleaner of old temporary files, has deleted it: somebody could have
+    made one of that name since.
+    """
     process = os.getpid()
-    if (folder := _folders.get(process)) is not None:
+    if (folder := _folders.get(process)) is not None and _is_private(folder):
         return folder
     with _lock:
-        if process not in _folders:
+        folder = _folders.get(process)
+        if folder is None or not _is_private(folder):
             _remove_those_of_dead_processes()
-            _folders[process] = Path(tempfile.mkdtemp(prefix=_prefix(Process.this())))
-        return _folders[process]
+            folder = _folders[process] = Path(tempfile.mkdtemp(prefix=_prefix(Process.this())))
+        return folder
 
 
 def _prefix(process: Process) -> str:
@@ -49,7 +54,7 @@ def _digest(place: str) -> str:
 def _remove_those_of_dead_processes() -> None:
     with suppress(OSError), os.scandir(tempfile.gettempdir()) as entries:
         for entry in entries:
-            if (match := _NAME.fullmatch(entry.name)) and _is_gone(match) and _is_our_folder(entry):
+            if (match := _NAME.fullmatch(entry.name)) and _is_gone(match) and _is_private(entry):
                 shutil.rmtree(entry.path, ignore_errors=True)
 
 
@@ -60,10 +65,10 @@ def _is_gone(match: re.Match[str]) -> bool:
     return here.model_copy(update={"pid": int(match["pid"]), "born": match["born"]}).is_gone()
 
 
-def _is_our_folder(entry: os.DirEntry[str]) -> bool:
+def _is_private(path: str | os.PathLike[str]) -> bool:
     """Whether it is a folder, not a link to one, as this user's processes make it."""
     with suppress(OSError):
-        found = entry.stat(follow_symlinks=False)
+        found = os.lstat(path)
         return stat.S_ISDIR(found.st_mode) and stat.S_IMODE(found.st_mode) == 0o700 and found.st_uid == os.geteuid()
     return False
 
@@ -72,5 +77,5 @@ def _is_our_folder(entry: os.DirEntry[str]) -> bool:
 def _remove_own() -> None:
     """At the end of the process, after the functions that modules above this one have registered."""
     with _lock:
-        if (folder := _folders.pop(os.getpid(), None)) is not None:
+        if (folder := _folders.pop(os.getpid(), None)) is not None and _is_private(folder):
             shutil.rmtree(folder, ignore_errors=True)
