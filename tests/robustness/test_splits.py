@@ -215,3 +215,36 @@ def test_the_result_does_not_depend_on_how_rows_are_split(
     together = results([one], str(tmp_path_factory.mktemp("one")), filetype, "x.parquet", None)
     split = results(batches, str(tmp_path_factory.mktemp("many")), filetype, "x.parquet", rows)
     assert split == together
+
+
+_NESTS: list[tuple[Any, Any]] = [
+    (lambda kind: kind, lambda number: number),
+    (pa.list_, lambda number: [None, number]),
+    (lambda kind: pa.list_(pa.list_(kind)), lambda number: [None, [], [number]]),
+    (lambda kind: pa.list_(kind, 2), lambda number: [None, number]),
+    (lambda kind: pa.struct([("p 'q\" r", kind)]), lambda number: {"p 'q\" r": number}),
+    (lambda kind: pa.map_(pa.string(), kind), lambda number: [("k", number)]),
+    (lambda kind: pa.map_(kind, pa.string()), lambda number: [(number, "v")]),
+    (lambda kind: pa.list_(pa.struct([("p", pa.list_(kind))])), lambda number: [None, {"p": [number]}]),
+]
+
+
+@pytest.mark.parametrize(
+    ("nest", "filetype"), [*((nest, "parquet") for nest in _NESTS), *((_NESTS[-1], kind) for kind in ("json", "avro"))]
+)
+def test_integers_that_no_float_holds_are_refused_beside_floats_however_deep(
+    nest: tuple[Any, Any], filetype: str, base: Any
+) -> None:
+    kind_of, value_of = nest
+    number, kind = 2**53, pa.int64()
+
+    @asset("x.parquet", artifact_filetype=filetype)
+    def x() -> Iterator[Any]:
+        for each, what in ((number, kind), (0.5, pa.float64())):
+            yield pa.table({'a "b"': pa.array([value_of(each), None], kind_of(what))})
+
+    x.call_sync()
+    for number, kind in ((-(2**53) - 1, pa.int64()), (2**64 - 1, pa.uint64())):  # noqa: B007  read by the function
+        with pytest.raises(SchemaError, match=r"beyond 2\*\*53") as caught:
+            x.call_sync()
+        assert caught.value.column == 'a "b"'

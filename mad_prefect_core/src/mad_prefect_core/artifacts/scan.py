@@ -6,14 +6,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
 from mad_prefect_core.artifacts.files import DataFile, FormatOptions, hive_columns
+from mad_prefect_core.batch.numbers import EXACT_IN_DOUBLE
 from mad_prefect_core.contracts import Schema
 from mad_prefect_core.errors import CorruptFileError, MadPrefectError, ResultGoneError, SchemaError
 from mad_prefect_core.paths import escape_glob, hive_keys
-from mad_prefect_core.session import DuckSession, cast_to, quote, schema_of, union_all
+from mad_prefect_core.session import DuckSession, cast_to, quote, union_all
 from mad_prefect_core.translation import ReadCall, machine_fault
 
 __all__ = ["scan_files"]
@@ -157,14 +159,36 @@ def _with_hive(session: DuckSession, relation: duckdb.DuckDBPyRelation, hive: Sc
 
 def _refuse_inexact(session: DuckSession, relation: duckdb.DuckDBPyRelation, schema: Schema, path: str) -> None:
     """Whether integers meet floats without loss depends on the values; of columns nobody has looked at them yet."""
-    for name, kind in schema_of(relation).items():
-        if schema.get(name) == "DOUBLE" and kind in ("BIGINT", "UBIGINT", "HUGEINT"):
-            view, column = session.view(relation), quote(name)
-            query = f"SELECT {column} FROM {view} WHERE abs({column}::HUGEINT) > 9007199254740992 LIMIT 1"  # noqa: S608
-            if found := session.sql(query).fetchall():
-                raise SchemaError(
-                    f"One batch holds floats, another the integer {found[0][0]}, which a float can't hold exactly",
-                    column=name,
-                    path=path,
-                    hint="Cast the column to DECIMAL before yielding.",
-                )
+    for name, kind in zip(relation.columns, relation.types, strict=True):
+        if name not in schema or schema[name] == str(kind):
+            continue
+        beyond = _beyond_doubles(quote(name), kind, session.connection.type(schema[name]))
+        if beyond and session.sql(f"SELECT 1 FROM {session.view(relation)} WHERE {beyond} LIMIT 1").fetchall():  # noqa: S608
+            raise SchemaError(
+                "One batch holds floats, another an integer beyond 2**53, which a float can't hold exactly",
+                column=name,
+                path=path,
+                hint="Cast the column to DECIMAL before yielding.",
+            )
+
+
+def _beyond_doubles(value: str, have: Any, wanted: Any, depth: int = 0) -> str:
+    """A condition in SQL: an integer in `value` can't be the DOUBLE that it is to be. Empty where none is to be one."""
+    if wanted.id == "double":
+        return f"abs({value}::HUGEINT) > {EXACT_IN_DOUBLE}" if have.id in ("bigint", "ubigint", "hugeint") else ""
+    parts: list[str] = []
+    if have.id == wanted.id == "struct":
+        kinds = dict(wanted.children)
+        parts = [_beyond_doubles(f"({value}).{quote(name)}", kind, kinds[name], depth) for name, kind in have.children]
+    elif have.id == wanted.id == "map":
+        members = zip(("map_keys", "map_values"), have.children, wanted.children, strict=True)
+        parts = [_any_beyond(f"{items}({value})", of[1], to[1], depth) for items, of, to in members]
+    elif {have.id, wanted.id} <= {"list", "array"}:
+        parts = [_any_beyond(value, have.children[0][1], wanted.children[0][1], depth)]
+    return " OR ".join(filter(None, parts))
+
+
+def _any_beyond(items: str, have: Any, wanted: Any, depth: int) -> str:
+    item = f"m{depth}"
+    inner = _beyond_doubles(item, have, wanted, depth + 1)
+    return inner and f"len(list_filter({items}, lambda {item}: {inner})) > 0"

@@ -20,12 +20,13 @@ import pyarrow as pa
 from mad_prefect_core.batch.values import Path, column_name
 from mad_prefect_core.errors import SchemaError
 
-__all__ = ["MAX_DIGITS", "Numbers"]
+__all__ = ["EXACT_IN_DOUBLE", "MAX_DIGITS", "Numbers"]
 
 MAX_DIGITS = 38
 """Of DuckDB's widest DECIMAL."""
+EXACT_IN_DOUBLE = 2**53
+"""A DOUBLE holds each integer up to it, and not all beyond."""
 
-_EXACT_IN_DOUBLE = 2**53
 _NO_DECIMALS = -1
 _UINT64_MAX = 2**64 - 1
 _SIGNED = ((8, pa.int8()), (16, pa.int16()), (32, pa.int32()), (64, pa.int64()))
@@ -63,7 +64,7 @@ class Numbers(NamedTuple):
             high=_bound(high) if high > 0 else 0,
             bits=64,
             signed=True,
-            wide=high > _EXACT_IN_DOUBLE or low < -_EXACT_IN_DOUBLE,
+            wide=high > EXACT_IN_DOUBLE or low < -EXACT_IN_DOUBLE,
         )
 
     @classmethod
