@@ -32,6 +32,7 @@ from mad_prefect_core.errors import (
     MadPrefectError,
     OutOfMemoryError,
     QueryError,
+    ResultGoneError,
     StorageError,
     UnsupportedValueError,
 )
@@ -314,6 +315,37 @@ def test_the_command_line_tells_any_error_in_one_line(
         assert "Traceback" not in told
 
 
+_READ: list[Callable[[Any], Any]] = [
+    lambda rows: rows.fetchall(),
+    lambda rows: rows.filter("n >= 0").fetchall(),
+    lambda rows: list(rows.to_arrow_reader(100)),
+    lambda rows: rows.to_arrow_reader(100).read_all(),
+]
+
+
+@pytest.mark.parametrize("suffix", ["json", "csv", "parquet", "avro"])
+def test_what_a_relation_finds_only_when_it_is_read_is_typed_by_whatever_method(suffix: str, base: Path) -> None:
+    @asset(f"x.{suffix}", name="lake.x")
+    def x() -> Any:
+        return [{"n": n, "text": f"t{n}"} for n in range(20_000)]
+
+    for read in _READ:
+        x.call_sync()
+        gone, damaged = (x.cache_first().query_sync("WHERE n >= 0") for _ in range(2))
+        for file in base.rglob(f"x.{suffix}*"):
+            size = file.stat().st_size
+            with file.open("r+b") as opened:
+                opened.seek(size // 2)
+                opened.write(b"\xff" * (size // 4))
+        with pytest.raises(MadPrefectError) as caught:
+            read(damaged)
+        assert isinstance(caught.value, QueryError | CorruptFileError)
+        for file in base.rglob(f"x.{suffix}*"):
+            file.unlink()
+        with pytest.raises(ResultGoneError):
+            read(gone)
+
+
 # -- what is the user's own ------------------------------------------------------------------------------------------
 
 
@@ -327,6 +359,10 @@ class _Frozen(Exception):
 
 
 async def _returns(error: Exception) -> Any:
+    raise error
+
+
+def _raises(error: Exception) -> Any:
     raise error
 
 
@@ -391,6 +427,15 @@ async def test_a_plain_function_that_raises_at_once_is_not_wrapped(base: Path) -
     with pytest.raises(OSError, match="No space left") as caught:
         await x()
     assert type(caught.value) is OSError
+
+
+@pytest.mark.parametrize("kind", [StopIteration, StopAsyncIteration])
+@pytest.mark.parametrize("function", [*_FUNCTIONS, _raises])
+async def test_a_next_without_a_next_one_is_told_as_the_functions_own_fault(
+    function: Callable[[Exception], Any], kind: type[Exception], base: Path
+) -> None:
+    with pytest.raises(RuntimeError, match=f"raised {kind.__name__}"):  # what Python itself makes of it in a generator
+        await _failing(function, kind(), None)()
 
 
 async def test_an_error_of_ours_that_a_function_passes_on_stays_that_of_the_asset_it_called(

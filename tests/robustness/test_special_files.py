@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from mad_prefect_core import DataArtifact, asset
-from mad_prefect_core.errors import MadPrefectError, StorageError
+from mad_prefect_core.errors import MadPrefectError, QueryError, StorageError
 from mad_prefect_core.mounts import default_mount, locate
 from mad_prefect_core.prefect_support.blocks import FsspecFileSystem
 from mad_prefect_core.session import DuckSession
@@ -91,16 +91,30 @@ def test_no_door_to_a_file_waits_for_what_is_none(base: Path, make: Callable[[Pa
 
 @special
 async def test_a_result_does_not_take_the_place_of_what_is_no_file(base: Path, make: Callable[[Path], None]) -> None:
-    if make is loop or make is device:
-        pytest.skip("a link is replaced, and what it leads to stays as it was")
     make(base / "x.parquet")
 
     @asset("x.parquet")
     def x() -> Any:
+        pytest.fail("it is told before the function runs")
+
+    with pytest.raises(StorageError, match=r"x\.parquet") as caught:
+        await x()
+    assert type(caught.value) is StorageError
+
+
+@special
+async def test_a_query_that_names_what_is_no_file_is_an_error_that_says_so(
+    base: Path, make: Callable[[Path], None]
+) -> None:
+    make(base / "x.csv")
+
+    @asset("y.parquet")
+    def y() -> Any:
         return [{"n": 1}]
 
-    with pytest.raises(StorageError, match=r"x\.parquet"):
-        await x()
+    with pytest.raises(QueryError, match=r"x\.csv") as caught:
+        await y.query("SELECT * FROM read_csv('mad://x.csv', columns = {n: 'VARCHAR'})")
+    assert "Traceback" not in str(caught.value)
 
 
 @special

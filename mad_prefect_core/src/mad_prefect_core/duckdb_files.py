@@ -147,12 +147,10 @@ class SharedFile(io.RawIOBase):
 
 
 def _open_shared(fs: Any, path: str) -> SharedFile:
-    if isinstance(fs, LocalFileSystem) and hasattr(os, "pread"):
-        file = open(fs._strip_protocol(path), "rb", buffering=0)  # noqa: SIM115  the SharedFile closes it
-        return SharedFile(
-            lambda start, end: _pread(file, start, end), os.fstat(file.fileno()).st_size, release=file.close
-        )
     handle = fs.open(path, "rb")
+    if isinstance(fs, LocalFileSystem) and hasattr(os, "pread"):
+        size = os.fstat(handle.fileno()).st_size
+        return SharedFile(lambda start, end: _pread(handle, start, end), size, release=handle.close)
     if isinstance(handle, SharedFile):
         return handle
     if isinstance(handle, AbstractBufferedFile):
@@ -163,7 +161,7 @@ def _open_shared(fs: Any, path: str) -> SharedFile:
     return SharedFile(lambda start, end: fs.cat_file(path, start=start, end=end), fs.size(path), ahead=_AHEAD)
 
 
-def _pread(file: io.FileIO, start: int, end: int) -> bytes:
+def _pread(file: Any, start: int, end: int) -> bytes:
     parts = []
     while start < end and (part := os.pread(file.fileno(), end - start, start)):  # one call gives at most 2 GiB
         parts.append(part)

@@ -38,6 +38,7 @@ __all__ = [
     "shown_text",
     "url_secrets",
     "without_secrets",
+    "without_traceback",
 ]
 
 MASK = "**********"
@@ -368,6 +369,7 @@ def _masked(text: str, spans: Iterable[tuple[int, int]]) -> str:
 _LONGEST = 2000  # characters of a message
 _LONGEST_OF_DUCKDB = 400
 _LONGEST_RECORDED = 1000
+_TRACEBACK = "Traceback (most recent call last):\n"
 _EXCERPT = re.compile(r"\s*\n+LINE \d+:.*", re.DOTALL)
 _ROW = re.compile(r"Original Line:.*?(?=\n(?:Expected Number of Columns|Error when|Possible fixes)|\Z)", re.DOTALL)
 _PARSED_ROW = re.compile(r'(according to format specifier "[^"\n]*")\n.*?\n *\^\n', re.DOTALL)
@@ -405,8 +407,15 @@ def _without_excerpts(text: str) -> str:
 
 def duckdb_text(error: BaseException | str) -> str:
     """What an error of DuckDB says, for its user: without the excerpt of the query or of the row, and not long."""
-    text = _without_excerpts(str(error))
+    text = _without_excerpts(without_traceback(str(error)))
     return text if len(text) <= _LONGEST_OF_DUCKDB else f"{text[: _LONGEST_OF_DUCKDB - 3]}..."
+
+
+def without_traceback(text: str) -> str:
+    """What DuckDB says of Python code that it called, such as a filesystem: the error alone."""
+    before, _, tracebacks = text.partition(_TRACEBACK)
+    last = tracebacks.rpartition(_TRACEBACK)[2]
+    return before + "\n".join(line for line in last.split("\n") if not line.startswith(" "))
 
 
 def shorten_duckdb(error: BaseException) -> None:

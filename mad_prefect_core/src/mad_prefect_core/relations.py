@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeAlias
 
 import duckdb
+import pyarrow as pa
 
 from mad_prefect_core.addresses import binding
 from mad_prefect_core.errors import MadPrefectError
@@ -92,7 +93,7 @@ class Relation:
 
         def method(*args: Any, **kwargs: Any) -> Any:
             if name in _READERS:
-                return self._scan(name, *args, **kwargs)
+                return self._reader(name, *args, **kwargs)
             if name not in _WRITERS:
                 args, kwargs = _guarded(args), _guarded(kwargs)
             if name == "apply":  # the first argument is the name of a function
@@ -182,6 +183,25 @@ class Relation:
         session = DuckSession(base=self._base)
         with self._bound(session):
             return getattr(self._recipe(session), method)(*args, **kwargs)
+
+    def _reader(self, method: str, *args: Any, **kwargs: Any) -> pa.RecordBatchReader:
+        """An Arrow reader whose later batches, too, raise what `_bound` makes of DuckDB's errors."""
+        reader = self._scan(method, *args, **kwargs)
+
+        def batches() -> Iterator[pa.RecordBatch]:
+            while (batch := self._next_batch(reader)) is not None:
+                yield batch
+
+        return pa.RecordBatchReader.from_batches(reader.schema, batches())
+
+    def _next_batch(self, reader: pa.RecordBatchReader) -> pa.RecordBatch | None:
+        with self._bound(self._session):
+            try:
+                return next(reader, None)
+            except OSError as error:
+                if error.errno is not None:
+                    raise
+                raise duckdb.Error(str(error)) from error  # Arrow knows no class of DuckDB's
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
         return self._scan("__arrow_c_stream__", requested_schema)

@@ -30,6 +30,7 @@ from mad_prefect_core.errors import (
     located,
     places_of,
 )
+from mad_prefect_core.redaction import without_traceback
 
 __all__ = [
     "BatchesCall",
@@ -81,8 +82,13 @@ class user_code:
     def __enter__(self) -> None: ...
 
     def __exit__(self, kind: object, error: BaseException | None, trace: TracebackType | None) -> None:
-        if isinstance(error, Exception) and not isinstance(error, MadPrefectError):
-            error.__dict__[_USERS] = True  # past any `__setattr__` of the class
+        if not isinstance(error, Exception) or isinstance(error, MadPrefectError):
+            return
+        if isinstance(error, StopIteration | StopAsyncIteration):  # which no coroutine can let through
+            ended = RuntimeError(f"The asset's function raised {type(error).__name__}")
+            ended.__dict__[_USERS] = True
+            raise ended from error
+        error.__dict__[_USERS] = True  # past any `__setattr__` of the class
 
 
 class translated(located):
@@ -316,9 +322,7 @@ def _duckdb_text(error: Exception) -> str:
     text = str(error).strip()
     if inner := re.search(r'"exception_message":"((?:[^"\\]|\\.)*)"', text):
         return re.sub(r"\\(.)", r"\1", inner[1])
-    if "Traceback (most recent call last)" in text:
-        return text.rsplit("\n", 1)[-1]
-    return text.partition("\n\n")[0]
+    return without_traceback(text).partition("\n\n")[0]
 
 
 def _number_in(text: str) -> int | None:

@@ -113,6 +113,9 @@ def _scan_alike(
             raise
         if fault := machine_fault(error):
             raise fault from error
+        for file in files:
+            if not file.location.exists():  # DuckDB has no class of error for that
+                raise _gone(error, file) from error
         shown = first.location.key if len(files) == 1 else f"{first.location.key} and {len(files) - 1} more"
         raise CorruptFileError(
             f"A file can't be read as {format.name}: {error}",
@@ -127,7 +130,7 @@ def _scan_alike(
     return _with_hive(session, relation, first.hive)
 
 
-def _gone(error: FileNotFoundError, file: DataFile) -> ResultGoneError:
+def _gone(error: Exception, file: DataFile) -> ResultGoneError:
     return ResultGoneError(
         f"A file is gone: {error}",
         path=file.location.key,

@@ -159,11 +159,11 @@ def _watched(reader: pa.RecordBatchReader, raised: list[Exception]) -> Iterator[
     """Keeps what a stream raises while somebody reads it who knows only the text of that. Not a method: Python can't
     find a batch again that a stream of its own holds."""
     try:
-        yield from reader
+        with user_code():
+            yield from reader
     except Exception as error:
         raised.append(error)
-        with user_code():
-            raise
+        raise
 
 
 def _imported(read: Callable[[Any], Any], source: Any) -> Any:

@@ -72,7 +72,7 @@ class LocalStorage:
         folder, name = os.path.dirname(path) or os.curdir, os.path.basename(path)
         if not name:
             raise StorageError("The file's path is a folder", path=path, hint="Name a file.")
-        if not os.path.islink(path):  # which is replaced, and what it leads to stays as it is
+        if not (os.path.islink(path) and os.path.isdir(path)):  # that is replaced, and the folder stays as it is
             _refuse_special(path)
         with _writing_into(folder):
             inside = os.path.join(folder, ".")
