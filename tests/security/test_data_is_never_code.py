@@ -200,6 +200,8 @@ def test_members_of_a_set_that_were_chosen_to_have_one_hash_cost_no_hours() -> N
     for kind in ("builtins.set", "builtins.frozenset"):
         mark = {"__class__": kind, "data": [(2**61 - 1) * factor for factor in range(200_000)]}
         assert from_bytes("x.json", json.dumps(mark).encode(), encoding="utf-8") == mark
+        mark["data"] += list(range(1, 250_000))  # most have hashes of their own
+        assert from_bytes("x.json", json.dumps(mark).encode(), encoding="utf-8") == mark
     large = set(range(5000))
     assert from_bytes("x.json", to_bytes("x.json", large, indent=False), encoding="utf-8") == large
 
@@ -215,6 +217,8 @@ def test_secrets_and_open_files_are_refused_by_name(block: FsspecFileSystem, tmp
     round_.append(round_)
     with pytest.raises(UnsupportedDataError, match="nested"):
         block.write_data("x.json", round_)
+    with pytest.raises(UnsupportedDataError, match=r"digits.*x\.json"):
+        block.write_data("x.json", [10**5000])
     assert not block.exists("x.json")
 
 

@@ -75,3 +75,13 @@ async def test_what_is_missing_or_wrong_is_named_and_never_shown() -> None:
         await Strict.from_env({"STRICT_TOKEN": "t", "STRICT_PIN": "s3cr3t"})
     assert "s3cr3t" not in str(raised.value)
     assert raised.value.__context__ is None
+
+
+async def test_a_value_that_a_field_refuses_is_not_shown() -> None:
+    class Short(EnvBlock):
+        token: str = Field(min_length=10)
+
+    with pytest.raises(ValueError, match=r"SHORT_\*.*token.*string_too_short") as raised:
+        await Short.from_env({"SHORT_TOKEN": "hunter2"})
+    assert "hunter2" not in repr(raised.value)
+    assert raised.value.__cause__ is raised.value.__context__ is None

@@ -51,7 +51,13 @@ class EnvBlock(Block):
         prefix = cls.resolve_prefix()
         if name := variables.get(f"{prefix}_CREDENTIAL_BLOCK_NAME"):
             return await asyncio.to_thread(saved_block, cls, name)
-        return cls(**_values(cls, prefix, variables))
+        values = _values(cls, prefix, variables)
+        try:
+            return cls(**values)
+        except ValidationError as error:
+            refused = [f"{place['loc'][0]} ({place['type']})" for place in error.errors() if place["loc"]]
+        # Without its cause: a validation error shows the value, which may be a secret.
+        raise ValueError(f"The environment variables {prefix}_* can't be the fields of {cls.__name__}: {refused}")
 
 
 def _values(block: type[EnvBlock], prefix: str, variables: Mapping[str, str]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import ipaddress
 import json
 import pathlib
 import uuid
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
@@ -36,9 +36,12 @@ class _Kind:
     written: type = str
 
 
+_SAME_HASH = 100  # members of a set; by chance there are two or three
+
+
 def _without_collisions(data: list[Any]) -> list[Any]:
     """Raise `ValueError` for members chosen to have one hash, which a set takes hours for."""
-    if len(data) > 1000 and len(set(map(hash, data))) < len(data) // 2:
+    if len(data) > _SAME_HASH and max(Counter(map(hash, data)).values()) > _SAME_HASH:
         raise ValueError("The members of a set have the same hashes")
     return data
 
@@ -85,6 +88,8 @@ def dump_json(data: Any, *, indent: bool) -> bytes:
         return json.dumps(_marked(data, ()), indent=4 if indent else None).encode()
     except RecursionError:
         raise UnsupportedDataError("The data is nested too deeply for JSON, or contains itself") from None
+    except ValueError as error:  # an integer of thousands of digits
+        raise UnsupportedDataError(f"The data can't be written as JSON: {error}") from error
 
 
 def load_json(text: str) -> Any:
