@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 import uuid
 from collections.abc import Iterator
 from decimal import Decimal
@@ -19,6 +20,8 @@ from mad_prefect_core.errors import DataError, SchemaError, UnsupportedValueErro
 from mad_prefect_core.settings import Settings, use_settings
 
 Rows = list[dict[str, Any]]
+
+_MANY, _FEW = (1500, 60) if os.environ.get("MAD_PREFECT_FAULTS") == "long" else (400, 20)
 
 _INTEGERS = st.one_of(
     st.integers(-9, 9),
@@ -95,7 +98,7 @@ def grown(batches: list[Rows]) -> pa.Schema | type[DataError]:
     return growth.result({"DATE", "TIMESTAMP", "BIGINT", "DOUBLE", "BOOLEAN"})
 
 
-@settings(max_examples=1500)
+@settings(max_examples=_MANY)
 @given(batches=rows_in_batches())
 def test_types_do_not_depend_on_how_rows_are_split_into_batches(batches: list[Rows]) -> None:
     together, split = grown([[row for rows in batches for row in rows]]), grown(batches)
@@ -160,7 +163,7 @@ _ARROW = [
 ]  # fmt: skip
 
 
-@settings(max_examples=1500)
+@settings(max_examples=_MANY)
 @given(
     kinds=st.lists(st.sampled_from(_ARROW), min_size=2, max_size=4),
     order=st.randoms(use_true_random=False),
@@ -206,7 +209,7 @@ def results(batches: list[Rows], base: str, filetype: str, path: str, rows: int 
         return list(zip(relation.columns, map(str, relation.types), strict=True)), repr(relation.fetchall())
 
 
-@settings(max_examples=60)
+@settings(max_examples=_FEW)
 @given(batches=rows_in_batches(), filetype=st.sampled_from(["json", "parquet"]), rows=st.sampled_from([None, 2, 4]))
 def test_the_result_does_not_depend_on_how_rows_are_split(
     batches: list[Rows], filetype: str, rows: int | None, tmp_path_factory: pytest.TempPathFactory
