@@ -36,6 +36,8 @@ __all__ = ["Limits", "limits_of", "run_untrusted"]
 _SIZE = re.compile(r"\d+(\.\d+)?\s*[KMGT]i?B", re.IGNORECASE)
 _LONGEST = 20_000  # characters of a query
 _BRACKETS = 500  # DuckDB's parser takes minutes for some texts with thousands
+_WIDEST = {"select_list": 1000, "column_names": 20}
+"""Columns of a SELECT, and parts of a name: DuckDB binds them in time that grows with the square, and does not stop."""
 _WEIGHT = 10_000
 _BATCH = 2048
 
@@ -160,6 +162,7 @@ def _check(node: Any, scope: Mapping[str, int]) -> int:
     if not isinstance(node, dict):
         return 1
     _check_kind(node)
+    _check_width(node)
     scope = _with_ctes(node, scope)
     if node.get("type") == "BASE_TABLE":
         return _check_table(node, scope)
@@ -222,6 +225,13 @@ def _check_kind(node: dict[str, Any]) -> None:
     known = _EXPRESSIONS if "class" in node else _PARTS
     if isinstance(kind, str) and kind not in known and not kind.endswith("_TYPE_INFO"):
         raise QueryError(f"An untrusted query may not contain {kind.removesuffix('_NODE')}", hint="Leave it out.")
+
+
+def _check_width(node: dict[str, Any]) -> None:
+    for key, widest in _WIDEST.items():
+        if len(node.get(key) or ()) > widest:
+            part = "columns in one SELECT" if key == "select_list" else "parts in one name"
+            raise QueryError(f"An untrusted query may have {widest} {part}")
 
 
 def _check_table(node: dict[str, Any], scope: Mapping[str, int]) -> int:
