@@ -62,7 +62,7 @@ def small_disk(base: Path) -> Iterator[Path]:
     subprocess.run(["umount", "-l", str(base)], check=True)
 
 
-def test_a_full_disk_is_told_and_the_next_run_recovers(small_disk: Path) -> None:
+def test_s52_a_full_disk_is_told_and_the_next_run_recovers(small_disk: Path) -> None:
     failed, again, rows = _run("full", small_disk)
     _assert_typed(failed, errno.ENOSPC, {"collect", "union"})
     assert "Free space" in failed["hint"]
@@ -93,7 +93,7 @@ def test_a_folder_of_another_user_is_told(fault: str, base: Path) -> None:
     assert failed["hint"]
 
 
-async def test_a_stopped_process_that_holds_a_lock_is_told_with_its_pid_rather_than_waited_for_without_a_word(
+async def test_s52_a_stopped_process_that_holds_a_lock_is_told_with_its_pid_rather_than_waited_for_without_a_word(
     base: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     @asset("x.parquet", name="lake.x")

@@ -86,7 +86,7 @@ MARKS += [
 
 
 @pytest.mark.parametrize("indent", [True, False])
-def test_a_value_in_a_json_file_never_runs_a_function(block: FsspecFileSystem, indent: bool) -> None:
+def test_s48_a_value_in_a_json_file_never_runs_a_function(block: FsspecFileSystem, indent: bool) -> None:
     for rows in (MARKS, [{"a": MARKS, "b": [[MARKS]]}], *MARKS):
         assert from_bytes("x.json", json.dumps(rows).encode(), encoding="utf-8") == rows
         assert from_bytes("x.json", to_bytes("x.json", rows, indent=indent), encoding="utf-8") == rows

@@ -70,8 +70,9 @@ def encode(value: object, name: str = "") -> bytes:
 
 def _encode_named(field: object, value: object, name: str) -> bytes:
     """A value as bytes; of one whose name is that of a secret, a digest with the key."""
-    nothing = value is None or isinstance(value, bool) or value == "" or is_secret_value(value)  # the last has its own
-    if nothing or not (isinstance(field, str) and is_secret_name(field)):
+    named = isinstance(field, str) and is_secret_name(field)
+    nothing = value is None or isinstance(value, bool) or (isinstance(value, str) and not value)
+    if nothing or not named or is_secret_value(value):  # which is keyed by itself
         return encode(value, name)
     return _keyed(encode(value, name))
 
