@@ -423,6 +423,7 @@ BOMBS = {
     "a deep tree": ("SELECT " + "1 + " * 900 + "1", Limits(), "nested too deeply"),
     "a name of thousands of parts": (f"SELECT {'a.' * 9000}b", Limits(), "parts in one name"),
     "thousands of columns": (f"SELECT 1{',1' * 9000}", Limits(), "columns in one SELECT"),
+    "thousands of columns of VALUES": (f"VALUES (1{',1' * 9000})", Limits(), "columns in one SELECT or VALUES"),
     "a word of thousands of letters before PIVOT": (f"PIVOT data ON {'é' * 15_000}", Limits(), "can't be checked"),
     "a long text": ("SELECT '" + "x" * 30000 + "'", Limits(), "characters"),
 }

@@ -36,8 +36,8 @@ __all__ = ["Limits", "limits_of", "run_untrusted"]
 _SIZE = re.compile(r"\d+(\.\d+)?\s*[KMGT]i?B", re.IGNORECASE)
 _LONGEST = 20_000  # characters of a query
 _BRACKETS = 500  # DuckDB's parser takes minutes for some texts with thousands
-_WIDEST = {"select_list": 1000, "column_names": 20}
-"""Columns of a SELECT, and parts of a name: DuckDB binds them in time that grows with the square, and does not stop."""
+_WIDEST = {"select_list": (1000, "columns in one SELECT or VALUES"), "column_names": (20, "parts in one name")}
+"""DuckDB binds them in time that grows with the square, and does not stop."""
 _WEIGHT = 10_000
 _BATCH = 2048
 
@@ -228,10 +228,11 @@ def _check_kind(node: dict[str, Any]) -> None:
 
 
 def _check_width(node: dict[str, Any]) -> None:
-    for key, widest in _WIDEST.items():
+    for key, (widest, part) in _WIDEST.items():
         if len(node.get(key) or ()) > widest:
-            part = "columns in one SELECT" if key == "select_list" else "parts in one name"
             raise QueryError(f"An untrusted query may have {widest} {part}")
+    for row in node["values"][:1] if node.get("type") == "EXPRESSION_LIST" else ():
+        _check_width({"select_list": row})
 
 
 def _check_table(node: dict[str, Any], scope: Mapping[str, int]) -> int:
