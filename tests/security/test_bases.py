@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import _thread
 import asyncio
 import contextlib
+import contextvars
 import datetime as dt
 import os
 import random
@@ -263,6 +265,21 @@ def test_a_forgotten_relation_is_an_error_rather_than_other_rows() -> None:
     assert fetch(made) == "mine"
     with pytest.raises(PathError, match="not known any more"):
         fetch(again)
+
+
+def test_a_thread_that_begins_in_duckdb_knows_its_base(
+    bases: tuple[Base, Base], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended: list[Any] = []
+    monkeypatch.setattr(sys, "unraisablehook", ended.append)
+    with use_settings(bases[0].settings), duckdb.connect() as connection:
+        register_mad(connection)
+        call = map(connection.cursor().sql, ["COPY (FROM 'mad://x.csv') TO 'mad://y.csv'"])  # no frame of Python
+        _thread.start_new_thread(contextvars.copy_context().run, (ended.extend, call))
+        while not ended:
+            threading.Event().wait(0.01)
+    assert not hasattr(ended[0], "exc_value")
+    assert (bases[0].folder / "y.csv").exists()
 
 
 @pytest.mark.parametrize("order", [1, -1])

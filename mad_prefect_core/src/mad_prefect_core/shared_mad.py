@@ -45,11 +45,10 @@ class _Claim(NamedTuple):
     at: int
 
     @classmethod
-    def of(cls, base: str, frame: FrameType | None) -> _Claim:
-        """For the call of DuckDB in this frame."""
-        while frame is not None and str(frame.f_globals.get("__name__")).partition(".")[0] == "duckdb":
+    def of(cls, base: str, frame: FrameType) -> _Claim:
+        """For the call of DuckDB in this frame, by the code that made it; a thread may have been started in DuckDB."""
+        while frame.f_back is not None and str(frame.f_globals.get("__name__")).partition(".")[0] == "duckdb":
             frame = frame.f_back
-        assert frame is not None  # DuckDB was called by Python code
         return cls(base, threading.get_ident(), id(frame), frame.f_lasti)
 
     def is_live(self) -> bool:
@@ -90,7 +89,7 @@ class SharedMad(AbstractFileSystem):  # type: ignore[misc]  # fsspec is not type
         if is_called_by_duckdb(1):
             base = self._listing_base(name)
         else:
-            base = self._base_of_statement(name, sys._getframe().f_back)
+            base = self._base_of_statement(name, sys._getframe(1))
         if given not in (None, base):
             raise PathError("A file was listed under another base", hint="Name it by its path below the base.")
         found: list[str] = self._files[base].glob(name, **kwargs)
@@ -178,7 +177,7 @@ class SharedMad(AbstractFileSystem):  # type: ignore[misc]  # fsspec is not type
                 self._tokens[base.key] = token
             return self._tokens[base.key]
 
-    def _base_of_statement(self, name: str, frame: FrameType | None) -> str:
+    def _base_of_statement(self, name: str, frame: FrameType) -> str:
         in_force = self._token(default_mount())
         with self._lock:
             base = self._relations.base(frame, in_force)
@@ -226,10 +225,10 @@ class SharedMad(AbstractFileSystem):  # type: ignore[misc]  # fsspec is not type
             base = self._claimed(name) or self._only_base()
         else:
             base = self._token(default_mount())
-            self._claim(name, base, sys._getframe(1).f_back)
+            self._claim(name, base, sys._getframe(2))
         return self._files[base], name
 
-    def _claim(self, name: str, base: str, frame: FrameType | None) -> None:
+    def _claim(self, name: str, base: str, frame: FrameType) -> None:
         claim = _Claim.of(base, frame)
         own = _written_as(name)
         with self._lock:
