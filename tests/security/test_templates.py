@@ -39,24 +39,23 @@ BOMBS: list[tuple[str, Any]] = [
 ]
 
 
+async def _call(base: Path, template: str, value: Any, kind: str) -> None:
+    if kind == "block":
+        await FsspecFileSystem(basepath=f"file://{base}").write_data(f"{template}.json", {"a": value})
+        return
+
+    @asset(**{"path": "x.json", "artifacts_dir": "", "name": "x", kind: f"{template}.json"})
+    def x(a: Any) -> Any:
+        return [{"n": 1}]
+
+    await x(value)
+
+
 @pytest.mark.parametrize("kind", ["path", "artifacts_dir", "name", "block"])
 @pytest.mark.parametrize(("template", "value"), BOMBS, ids=range(len(BOMBS)))
 async def test_a_format_that_makes_a_huge_text_is_refused(base: Path, template: str, value: Any, kind: str) -> None:
-    where = {"path": "x.json", "artifacts_dir": "", "name": "x"}
-
-    async def call() -> None:
-        if kind == "block":
-            await FsspecFileSystem(basepath=f"file://{base}").write_data(f"{template}.json", {"a": value})
-            return
-
-        @asset(**{**where, kind: f"{template}.json"})
-        def x(a: Any) -> Any:
-            return [{"n": 1}]
-
-        await x(value)
-
     with pytest.raises(TemplateError):
-        await call()
+        await _call(base, template, value, kind)
 
 
 async def test_a_width_that_data_bring_is_refused(base: Path) -> None:
@@ -150,21 +149,8 @@ SECRETS: list[tuple[str, Any]] = [
 @pytest.mark.parametrize("kind", ["path", "artifacts_dir", "name", "block"])
 @pytest.mark.parametrize(("template", "value"), SECRETS, ids=range(len(SECRETS)))
 async def test_two_secrets_never_share_a_file(base: Path, template: str, value: Any, kind: str) -> None:
-    where = {"path": "x.json", "artifacts_dir": "", "name": "x"}
-
-    async def call() -> None:
-        if kind == "block":
-            await FsspecFileSystem(basepath=f"file://{base}").write_data(f"{template}.json", {"a": value})
-            return
-
-        @asset(**{**where, kind: f"{template}.json"})
-        def x(a: Any) -> Any:
-            return [{"n": 1}]
-
-        await x(value)
-
     with pytest.raises(TemplateError, match="secret") as caught:
-        await call()
+        await _call(base, template, value, kind)
     assert "hunter2" not in str(caught.value)
     assert not any(path.is_file() for path in base.rglob("*"))
 
