@@ -99,9 +99,17 @@ def test_any_text_is_shown_as_text(text: str) -> None:
     assert _is_plain(captured.get())
 
 
+def test_no_column_of_data_is_shown_as_a_link() -> None:
+    console = Console(width=200, file=None, force_terminal=True)
+    with console.capture() as captured:
+        console.print(table(("[link=https://evil.test]id[/link]",), [("1",)]))
+    assert "[link=https://evil.test]id[/link]" in captured.get()
+    assert "\x1b]8" not in captured.get()
+
+
 @given(text=st.text(st.characters(), max_size=60))
 def test_any_text_in_a_result_is_shown_as_text(text: str, capsys: pytest.CaptureFixture[str]) -> None:
-    cells = table(("a",), [(escape(text),)])
+    cells = table((text,), [(escape(text),)])
     show(Result({"a": text}, [cells, problem(text, text, text), escape(text)]), as_json=False)
     show(Result({"a": text}, []), as_json=True)
     fail(text, 1)

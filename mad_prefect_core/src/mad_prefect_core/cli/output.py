@@ -117,10 +117,10 @@ class _Console(Console):
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str | None]]) -> Table:
-    """A table whose cells are markup. The last column takes what room there is."""
+    """A table whose heads are any text, and whose cells are markup. The last column takes what room there is."""
     made = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
     for head in heads:
-        made.add_column(head, overflow="fold")
+        made.add_column(escape(head), overflow="fold")
     for row in rows:
         made.add_row(*(cell or "" for cell in row))
     return made
