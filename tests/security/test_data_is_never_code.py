@@ -217,6 +217,8 @@ def test_secrets_and_open_files_are_refused_by_name(block: FsspecFileSystem, tmp
     round_.append(round_)
     with pytest.raises(UnsupportedDataError, match="nested"):
         block.write_data("x.json", round_)
+    with pytest.raises(UnsupportedDataError, match="Two keys are the same"):
+        block.write_data("x.json", [{1: "a", "1": "b"}])
     with pytest.raises(UnsupportedDataError, match=r"digits.*x\.json"):
         block.write_data("x.json", [10**5000])
     assert not block.exists("x.json")

@@ -123,6 +123,10 @@ def _marked_dict(value: dict[Any, Any], path: tuple[str, ...]) -> dict[Any, Any]
             raise UnsupportedDataError(
                 f"A value of type {type(key).__qualname__} can't be a key in JSON", column=column_name(path)
             )
+    if not all(isinstance(key, str) for key in value) and len(json.loads(json.dumps(dict.fromkeys(value)))) < len(
+        value
+    ):
+        raise UnsupportedDataError("Two keys are the same in JSON, such as 1 and '1'", column=column_name(path))
     fields = {key: _marked(item, (*path, str(key))) for key, item in value.items()}
     return {"__class__": _PAIRS, "data": list(map(list, fields.items()))} if fields.keys() == _MARK else fields
 
