@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from fsspec.implementations.local import LocalFileSystem
 from http_proxy import Fault, Request
-from lake import Effort, Lake, LocalFiles, Trials
+from lake import Effort, Lake, LocalFiles, Trials, make
 from test_object_stores import Store, store  # noqa: F401  a fixture
 
 from mad_prefect_core.plugins import get_host
@@ -23,8 +23,8 @@ from mad_prefect_core.testing.faults import Operation, When, faults, refuse
 pytestmark = pytest.mark.faults
 
 CHANGES = ("link", "publish", "replace", "stage", "sync")
-ATTEMPTS = 9  # more than are made of one request
 LASTING = {"once": 1, "a while": 3, "until after the run": 10**6}
+LOST = {"answers": Fault(reply_lost=True), "requests": Fault(), "requests that arrive later": Fault(late=True)}
 
 
 def left_behind(lake: Lake) -> Iterator[str]:
@@ -83,8 +83,28 @@ def test_s53_on_local_disk_an_outage_leaves_nothing_behind(
     trials.hold()
 
 
+class Outage:
+    """From the N-th call on that changes something, all attempts of some such calls are lost, and other calls fail."""
+
+    def __init__(self, first: int, calls: int, lost: Fault) -> None:
+        self.seen: list[tuple[str, ...]] = []
+        """The different calls so far that change something."""
+        self._first = first
+        self._end = first + calls
+        self._lost = lost
+
+    def __call__(self, request: Request) -> Fault | None:
+        changes = request.method in ("PUT", "POST", "DELETE")
+        call = (request.method, request.path, request.query, request.headers.get("x-amz-meta-mad-prefect-write", ""))
+        if changes and call not in self.seen:
+            self.seen.append(call)
+        if not self._first <= (self.seen.index(call) + 1 if changes else len(self.seen)) < self._end:
+            return None
+        return self._lost if changes else Fault()
+
+
 @pytest.mark.parametrize("lasting", LASTING)
-@pytest.mark.parametrize("lost", ["the answers", "the requests"])
+@pytest.mark.parametrize("lost", LOST)
 def test_s53_on_object_stores_an_outage_leaves_nothing_behind(
     store: Store,  # noqa: F811
     trials: Trials,
@@ -92,23 +112,45 @@ def test_s53_on_object_stores_an_outage_leaves_nothing_behind(
     lost: str,
     lasting: str,
 ) -> None:
-    first = 2 + 3 * list(LASTING).index(lasting) + 9 * (lost == "the answers")
+    first = 2 + list(LASTING).index(lasting) + 2 * list(LOST).index(lost)
     for number in itertools.count(effort.of(first, 1), effort.of(23, 1)):
         lake = store.new()
-
-        at = [0]
-
-        def befall(request: Request, at: list[int] = at, number: int = number) -> Fault | None:
-            changes = request.method in ("PUT", "POST", "DELETE")
-            at[0] += changes
-            if not number <= at[0] < number + ATTEMPTS * LASTING[lasting]:
-                return None
-            return Fault(reply_lost=changes and lost == "the answers")
-
-        store.proxy.faults = befall
+        store.proxy.faults = outage = Outage(number, LASTING[lasting], LOST[lost])
         attempt(lake)
         store.proxy.heal()
-        if at[0] < number:
+        store.proxy.deliver()
+        if len(outage.seen) < number:
             break
         trials.add(f"change {number}", left_behind(lake))
     trials.hold()
+
+
+def test_s53_a_request_that_arrives_late_leaves_nothing_behind(store: Store, trials: Trials) -> None:  # noqa: F811
+    lake = store.new()
+    for path in ("fragment=0", "x.csv.run", "manifest.json"):
+        store.proxy.fail(Fault(late=True), times=None, path=path)
+        attempt(lake)
+        store.proxy.heal()
+        store.proxy.deliver()
+        trials.add(path, left_behind(lake))
+    trials.hold()
+
+
+def test_s53_a_switch_that_arrives_after_the_sweep_is_refused(store: Store) -> None:  # noqa: F811
+    lake = store.new()
+    good = lake.value
+    # The manifest can be read, so that the run is known not to be current.
+    store.proxy.faults = lambda request: (
+        Fault(late=True) if request.method in ("PUT", "POST") and b'"last_run"' in request.start else None
+    )
+    attempt(lake)
+    store.proxy.heal()
+
+    def fail() -> int:
+        store.proxy.deliver()  # the next run has swept what the first one left
+        raise ValueError("no data")
+
+    with pytest.raises(ValueError, match="no data"):
+        make(fail).call_sync()
+    assert lake.read() == good
+    assert list(left_behind(lake)) == []

@@ -36,6 +36,8 @@ class Fault:
     """Answer with this status instead of asking the server."""
     reply_lost: bool = False
     """The server acts, and the connection breaks before its answer."""
+    late: bool = False
+    """The connection breaks at once, and the server acts when `Proxy.deliver` says so."""
     half_reply: bool = False
     """The connection breaks in the middle of the answer's body."""
     wait: float = 0
@@ -49,6 +51,7 @@ class Proxy:
         self.requests: list[Request] = []
         self.faults: Callable[[Request], Fault | None] = lambda request: None
         self._target = urlsplit(target)
+        self._late: list[tuple[str, str, bytes, Any]] = []
         self._lock = threading.Lock()
         self._listen()
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
@@ -81,6 +84,17 @@ class Proxy:
     def heal(self) -> None:
         """No more faults."""
         self.faults = lambda request: None
+
+    def deliver(self) -> None:
+        """Have the server act on all requests that are late, in order of arrival."""
+        with self._lock:
+            late, self._late = self._late, []
+        for request in late:
+            self.ask(*request)
+
+    def keep(self, method: str, path: str, body: bytes, headers: Any) -> None:
+        with self._lock:
+            self._late.append((method, path, body, headers))
 
     def seen(self, request: Request) -> Fault | None:
         with self._lock:
@@ -165,6 +179,10 @@ def _handler(proxy: Proxy) -> type[BaseHTTPRequestHandler]:
             fault = proxy.seen(Request(self.command, unquote(url.path), url.query, headers, body[:1000]))
             if fault is not None and fault.wait:
                 threading.Event().wait(fault.wait)
+            if fault is not None and fault.late:
+                proxy.keep(self.command, self.path, body, self.headers)
+                self._break()
+                return
             if fault is not None and fault.status is not None:
                 self._answer(fault.status, [], b"")
                 return

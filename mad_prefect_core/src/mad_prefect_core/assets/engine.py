@@ -125,7 +125,7 @@ async def _run_alone(plan: Plan) -> DataArtifact:
                 waited_for.add(other.run)
                 await asyncio.sleep(wait.pause(other.run))
         with located(phase="begin"):
-            lease.left = await in_thread(sweep_left, lease.left)  # a dead run may have made what is asked for
+            await in_thread(sweep_left, lease)  # a dead run may have made what is asked for
             manifest = await in_thread(_manifest, plan)
             artifact = await in_thread(_made_meanwhile, plan, before, manifest, waited_for)
         if artifact is not None:

@@ -299,7 +299,7 @@ class _Alone:
 
     def __exit__(self, *_: object) -> None:
         try:
-            self._lease.left = sweep_left(self._lease.left)
+            sweep_left(self._lease)
         finally:
             self._lease.release()
 

@@ -14,7 +14,7 @@ import hashlib
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 from typing import Annotated, Literal
 
@@ -64,6 +64,10 @@ class Holder(BaseModel):
                 raise foreign(f"the folder {folder[:200]!r} is not that of run {self.run!r}")
         return self
 
+    def over(self) -> Holder:
+        """It, as one that is certainly not at work any more."""
+        return self.model_copy(update={"process": None})
+
     def is_gone(self) -> bool:
         """Whether the run is certainly not at work any more."""
         if self.process is None or self.process.is_gone():
@@ -95,7 +99,9 @@ class Lease:
         folder = self.folder()
         self.location = folder.beside(f"{folder.key}/{name}.json")
         self.left: tuple[Holder, ...] = ()
-        """Runs that had it before and lost it, with what they may have left behind."""
+        """Runs that are over, or had it before and lost it, with what they may have left behind."""
+        self._runs: dict[str, Holder] = {}
+        """The runs that began under it and are not over."""
         self.renewed_by_other = False
         self._seconds = get_settings().lease_seconds
         self._holder: Holder | None = None
@@ -177,6 +183,30 @@ class Lease:
         here = other.process is not None and other.process.is_here()
         return here or self.renewed_by_other
 
+    def begin(self, run: Holder) -> None:
+        """Make a run known to the next run before it writes anything, and until `end`. Raises as `renew`."""
+        with self._lock:
+            self._runs[run.run] = run
+            is_known = self._holder is not None and self._holder.run == run.run
+        _at_work.add(run.run)
+        if not is_known:
+            self.renew()
+
+    def end(self, run: str, *, swept: bool) -> None:
+        """Forget a run that is over, if it is `swept`: nothing that it wrote is left, or can still arrive. Otherwise
+        leave it to the next run."""
+        with self._lock:
+            holder = self._runs.pop(run, None)
+            if holder is not None and not swept:
+                self.left += (holder.over(),)
+            if self._holder is None or self._holder.run != run:
+                _at_work.discard(run)
+
+    def forget(self, runs: Collection[Holder]) -> None:
+        """Forget runs that were swept."""
+        with self._lock:
+            self.left = tuple(holder for holder in self.left if holder not in runs)
+
     def renew(self) -> None:
         """Make sure that it is still held. Raises `LeaseLostError` if another run has taken it, `OSError` if that can't
         be told."""
@@ -211,6 +241,8 @@ class Lease:
             holder, self._holder = self._holder, None
             if holder is None:
                 return
+            if (unfinished := self._runs.pop(holder.run, None)) is not None:
+                self.left += (unfinished.over(),)
             try:
                 if not self._lost:
                     self._swap(holder, None)
@@ -232,13 +264,17 @@ class Lease:
     def _swap(self, held: Holder, then: Holder | None) -> None:
         """Write it, unless another run has. An earlier write of ours whose answer was lost is no other's."""
         try:
-            self._token = self._write(then, self.left, self._token)
+            self._token = self._write(then, self._known(then), self._token)
         except StorageConflictError:
             stored = self.location.read()
             body = self._parse(stored.data) if stored else None
             if stored is None or body is None or body.holder is None or body.holder.run != held.run:
                 raise
-            self._token = self._write(then, self.left, stored.token)
+            self._token = self._write(then, self._known(then), stored.token)
+
+    def _known(self, holder: Holder | None) -> tuple[Holder, ...]:
+        """All runs that the next one must know, beside the holder."""
+        return (*self.left, *(run for run in self._runs.values() if holder is None or run.run != holder.run))
 
     def _write(self, holder: Holder | None, left: tuple[Holder, ...], expected: str | None) -> str:
         self._beat += 1

@@ -73,7 +73,8 @@ class Lifecycle:
             # The manifest was lost, perhaps: the files of earlier runs are not.
             earlier = readable_runs(str(self.record.asset_name), str(self.record.asset_id))
             self._known = [str(run.id) for run in earlier]
-        lease.left = sweep_left(lease.left)
+        lease.begin(self.holder())
+        sweep_left(lease)
         self.record.status = RunStatus.RUNNING
         self.record.write()
 
@@ -90,22 +91,23 @@ class Lifecycle:
             self.record.write()  # before the switch: whoever follows it finds there what is ours to sweep
             self._lease.renew_if_due()
             self.published = publish(self.record, self._began, self._lease.check, self._known)
-            if not self.published.tidy:
-                self._leave()
 
     def end(self) -> None:
         """After `publish`: settle it, and sweep what it has superseded. It is published, so nothing is raised."""
         record, published = self.record, self.published
         assert published is not None
         record.status = RunStatus.SUCCESS
+        is_settled = False
         try:
             settle(record, sweep_superseded(published.manifest, self._retention), published)
             record.write()
-            self._lease.left = sweep_left(self._lease.left, published=record.asset_id)
+            is_settled = published.tidy
+            sweep_left(self._lease, published=record.asset_id)
         except Exception as problem:
             # An error now would say that the result is not published.
             logger.warning("Asset %r: run %s could not be wound up: %s", record.asset_name, record.id, problem)
-            self._leave()  # whoever runs next winds it up
+        finally:
+            self._lease.end(str(record.id), swept=is_settled)  # else the next run settles it
         get_host().notify("mad_prefect_run_finished", record)
 
     def fail(self, error: BaseException, text: str) -> None:
@@ -119,25 +121,26 @@ class Lifecycle:
         if not unknown:
             record.materialized = None
             record.results = []
-        over = not unknown
+        is_swept = False
         try:
             record.write()
-            over = over and sweep_failed(record, self.folders)
+            is_swept = not unknown and sweep_failed(record, self.folders) and self._is_answered(error)
         except Exception as problem:
             logger.warning(
                 "Asset %r: the failure of run %s could not be recorded: %s", record.asset_name, record.id, problem
             )
-            over = False
-        if not over:
-            self._leave()  # whoever runs next finishes it, or sweeps it
+        finally:
+            self._lease.end(str(record.id), swept=is_swept)  # else the next run finishes it, or sweeps it
         get_host().notify("mad_prefect_run_finished", record)
 
     def check_lease(self) -> None:
         """Raises `LeaseLostError` if another run may have taken its place: that one has swept its files."""
         self._lease.check()
 
-    def _leave(self) -> None:
-        self._lease.left += (self.holder().model_copy(update={"process": None}),)
+    def _is_answered(self, error: BaseException) -> bool:
+        """Whether the servers, if any, answered every request the first time. One whose answer was lost may be carried
+        out later, after the sweep."""
+        return self._retried is None or not (self.record.retries or _is_of_storage(error))
 
     def _measure(self) -> None:
         self.record.duration_miliseconds = int((time.monotonic() - self._started) * 1000)
@@ -159,3 +162,9 @@ class Lifecycle:
         used = [plugin for plugin in host.plugins() if formats & set(plugin.formats) or storages & set(plugin.storages)]
         core = {"mad-prefect-core": _version("mad-prefect-core")}
         return core | {plugin.distribution: plugin.version for plugin in used}
+
+
+def _is_of_storage(error: BaseException | None) -> bool:
+    while error is not None and not isinstance(error, OSError):
+        error = error.__cause__
+    return error is not None

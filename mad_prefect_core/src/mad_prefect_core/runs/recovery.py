@@ -53,7 +53,7 @@ def sweep() -> list[LeftBehind]:
         elif found.dead and lease.take(_sweeper(found.holder)) is None:
             try:
                 with located(asset=found.holder.asset_name):
-                    lease.left = sweep_left(lease.left)
+                    sweep_left(lease)
                 if all(holder.run != found.holder.run for holder in lease.left):
                     swept.append(found)
             finally:

@@ -14,8 +14,14 @@ from mad_prefect_core.mounts import Location
 from mad_prefect_core.paths import is_temporary, safe_segment
 from mad_prefect_core.runs.holds import is_held
 from mad_prefect_core.runs.kept import change_kept, read_kept
-from mad_prefect_core.runs.lease import Holder
-from mad_prefect_core.runs.manifest import AssetManifest, AssetManifestRun, read_manifest
+from mad_prefect_core.runs.lease import Holder, Lease
+from mad_prefect_core.runs.manifest import (
+    AssetManifest,
+    AssetManifestRun,
+    StoredManifest,
+    change_manifest,
+    read_manifest,
+)
 from mad_prefect_core.runs.publish import Swept, drop_foreign, settle, show
 from mad_prefect_core.runs.record import DataAssetRun, RunStatus
 from mad_prefect_core.runs.results import run_in
@@ -105,26 +111,23 @@ def sweep_failed(run: DataAssetRun, folders: Iterable[str]) -> bool:
     return _delete(run, [path for folder in own for path in _files_in(run, folder)], own)
 
 
-def sweep_left(left: Iterable[Holder], *, published: str | None = None) -> tuple[Holder, ...]:
-    """What runs left behind that lost their lease. Returns those whose files can't be swept yet.
+def sweep_left(lease: Lease, *, published: str | None = None) -> None:
+    """Sweep what runs left behind that are over, or lost this lease; it forgets those of which nothing is left.
 
     A run that is over, or whose process is gone, can do nothing any more. Neither can one of the asset with the id
     `published`, which has published a run since: the switch refuses every run that began before it. Others may be at
     work still.
     """
-    later = []
-    for holder in left:
+    swept = []
+    for holder in lease.left:
         if not holder.is_gone() and holder.asset_id != published:
-            later.append(holder)
             continue
         try:
-            swept = _sweep_dead(holder)
+            if _sweep_dead(holder):
+                swept.append(holder)
         except Exception as problem:
             logger.warning("What run %s left behind can't be swept yet: %s", holder.run, problem)
-            swept = False
-        if not swept:
-            later.append(holder)
-    return tuple(later)
+    lease.forget(swept)
 
 
 def files_left(holder: Holder) -> list[str]:
@@ -148,30 +151,58 @@ def _sweep_dead(holder: Holder) -> bool:
     run = _run_of(holder)
     record = _record(holder.asset_name, holder.asset_id, holder.run)
     _delete_staged([run.location(), *(locate_recorded(result.path) for result in (record.results if record else ()))])
-    if _finish(run):
+    manifest, token = _certain_manifest(run, record)
+    if manifest is None and token is not None:
+        return False  # one that can't be read may have named this run: the next good run writes it anew
+    if manifest is not None and _has_published(manifest, run):
+        _finish(run, record, manifest)
         return True
     if not run.location().exists():
         # It died before it wrote anything: its record comes first, and says that there was such a run.
-        return _is_removed_if_empty(run.location().folder)
+        is_empty = not any(_files_in(run, folder) for folder in holder.folders)
+        return is_empty and _is_removed_if_empty(run.location().folder)
     logger.info("Run %s of asset %r died; what it left behind is swept.", run.id, run.asset_name)
     _tell_dead(run)
     return sweep_failed(run, holder.folders)
 
 
-def _finish(run: DataAssetRun) -> bool:
-    """Finish a run that ended early after the switch had made it current. Whether it was such a run."""
-    manifest, token = read_manifest(str(run.asset_name), str(run.asset_id))
-    if manifest is None:
-        return token is not None  # one that can't be read may have named this run: nothing of it is deleted
-    current = manifest.last_run is not None and manifest.last_run.id == run.id
-    # One that was current once has its files swept as those of any run before.
-    if not current and run.id not in manifest.superseded and all(run.id != kept.id for kept in read_kept(manifest)):
-        return False
-    record = _record(str(run.asset_name), str(run.asset_id), str(run.id))
-    if record is None:
+def _certain_manifest(run: DataAssetRun, record: DataAssetRun | None) -> StoredManifest:
+    """The manifest, which a run that is over makes no other any more. Where it had come to the switch, its request may
+    still be on the way: changing the manifest has the storage refuse that."""
+    name, asset_id = str(run.asset_name), str(run.asset_id)
+    stored = read_manifest(name, asset_id)
+    is_torn = stored.manifest is None and stored.token is not None
+    if is_torn or record is None or record.materialized is None:
+        return stored
+    if stored.manifest is not None and _has_published(stored.manifest, run):
+        return stored
+
+    def touch(manifest: AssetManifest) -> AssetManifest:
+        if _has_published(manifest, run):
+            return manifest
+        return manifest.model_copy(update={"updated_at": dt.datetime.now(dt.UTC)})
+
+    _, manifest, token = change_manifest(name, asset_id, touch, stored)
+    return StoredManifest(manifest, token)
+
+
+def _is_current(manifest: AssetManifest, run: DataAssetRun) -> bool:
+    return manifest.last_run is not None and manifest.last_run.id == run.id
+
+
+def _has_published(manifest: AssetManifest, run: DataAssetRun) -> bool:
+    """Whether it is current, or was once: its files are swept as those of any run before."""
+    if _is_current(manifest, run) or run.id in manifest.superseded:
         return True
+    return any(run.id == kept.id for kept in read_kept(manifest))
+
+
+def _finish(run: DataAssetRun, record: DataAssetRun | None, manifest: AssetManifest) -> None:
+    """Finish a run that ended early after the switch had made it current."""
+    if record is None:
+        return
     logger.info("Run %s of asset %r ended after it had been published; it is finished.", run.id, run.asset_name)
-    if current:
+    if _is_current(manifest, run):
         show(str(run.asset_name), str(run.asset_id))
         drop_foreign(manifest.results)
         record.results = list(manifest.results)
@@ -179,7 +210,6 @@ def _finish(run: DataAssetRun) -> bool:
     # What its record says of a failure, if anything, turned out wrong: the manifest says what is current.
     record.status, record.error, record.phase = RunStatus.SUCCESS, None, None
     record.write()
-    return True
 
 
 def _tell_dead(run: DataAssetRun) -> None:
