@@ -88,6 +88,7 @@ def _store(
                         with WriteCall(target.format.name):
                             target.format.export(writing, view, schema, local, write, suffix=target.suffix)
         rows, nulls = _counted(session, schema, targets, staged, options, only)
+        _refuse_other_rows(fragments, rows)
         records = []
         for target, own, written in zip(targets, files, staged, strict=True):
             with located(path=target.path, phase="union"):
@@ -188,6 +189,17 @@ def _counted(
         counts = ", ".join(("count(*)", *(f"count({quote(name)})" for name in schema)))
         rows, *values = relation.aggregate(counts).fetchall()[0]
     return int(rows), {name: rows - count for name, count in zip(schema, values, strict=True)}
+
+
+def _refuse_other_rows(fragments: Sequence[DataFile], rows: int) -> None:
+    """Raise `CorruptFileError` if the result has more or fewer rows than were written to the fragments."""
+    written = [file.rows for file in fragments if file.rows is not None]
+    if len(written) == len(fragments) and sum(written) != rows:
+        raise CorruptFileError(
+            f"The fragments had {sum(written)} rows when they were written, and now have {rows}",
+            path=fragments[0].location.folder,
+            hint="Something else has changed them. Find out what writes to that folder, and call the asset again.",
+        )
 
 
 def _columns_before(session: DuckSession, run: DataAssetRun, targets: Sequence[ResultTarget]) -> dict[str, str] | None:
