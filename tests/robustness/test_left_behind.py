@@ -12,10 +12,13 @@ from typing import Any
 import pytest
 
 from mad_prefect_core import asset
+from mad_prefect_core.errors import OutcomeUnknownError
+from mad_prefect_core.mounts import Location
 from mad_prefect_core.process import Process
-from mad_prefect_core.runs import lifecycle, sweep
+from mad_prefect_core.runs import lifecycle, recovery, sweep
 from mad_prefect_core.runs.history import _Rollback
 from mad_prefect_core.runs.lease import Holder, Lease
+from mad_prefect_core.runs.manifest import read_manifest
 from mad_prefect_core.runs.record import DataAssetRun, RunStatus
 
 DAY = dt.datetime(2026, 11, 30, tzinfo=dt.UTC)
@@ -162,3 +165,31 @@ def _dead_run(base: Path, asset_id: str) -> Path:
     held.begin(holder.model_copy(update={"folders": (folder,)}))
     held.release()
     return fragment
+
+
+def test_the_only_copy_of_a_users_file_is_not_swept_where_it_could_not_be_put_back(
+    base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A publish replaces a file of somebody else's, fails, and so does putting that file back."""
+    (base / "x.parquet").write_bytes(b"of somebody else")
+    link_to = Location.link_to
+
+    def broken(self: Location, target: Location) -> str | None:
+        if target.key == "x.csv" or self.key.endswith(".before.run"):
+            raise OSError("the disk is gone")
+        return link_to(self, target)
+
+    @asset("x.parquet|csv", name="x")
+    def x() -> Any:
+        return [{"n": 1}]
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Location, "link_to", broken)
+        with pytest.raises(OutcomeUnknownError):
+            x.call_sync()
+    assert [path.read_bytes() for path in base.rglob("*.before.run")] == [b"of somebody else"]
+    recovery.sweep()  # finishes the run rather than delete what it keeps: the manifest still names it
+    current, _ = read_manifest("x", x.id)
+    assert current is not None
+    assert current.last_run is not None
+    assert (base / "x.csv").read_text() == "n\n1\n"

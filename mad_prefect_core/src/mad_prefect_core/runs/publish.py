@@ -214,6 +214,10 @@ def _undo(run: DataAssetRun, before: AssetManifest, foreign: Mapping[str, Locati
         undone = _current(manifest) == run.id
         return before if undone else manifest
 
+    if foreign and _current(read_manifest(name, asset_id).manifest) == run.id:
+        # First, since a run that is not current is swept, and its copies of these files are the only ones.
+        for path, kept in foreign.items():
+            kept.link_to(locate_recorded(path))
     was, _, _ = change_manifest(name, asset_id, back)
     if (was and was.last_run) == before.last_run:
         return  # the switch had not come about
@@ -223,9 +227,8 @@ def _undo(run: DataAssetRun, before: AssetManifest, foreign: Mapping[str, Locati
     earlier = {record.path for record in before.results}
     for record in run.results:
         location = locate_recorded(record.path)
-        if record.path in foreign:
-            foreign[record.path].link_to(location)
-        elif record.path not in earlier and location.exists() and checksum_at(location) == record.sha256:
+        ours = record.path not in earlier and record.path not in foreign
+        if ours and location.exists() and checksum_at(location) == record.sha256:
             location.delete()
 
 
