@@ -19,7 +19,7 @@ from mad_prefect_core import DataAsset, asset
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="processes can't be stopped there")
 
 WRITER = """
-import os, signal, sys
+import os, signal, sys, time
 from mad_prefect_core import asset
 from mad_prefect_core.plugins import get_host
 from mad_prefect_core.runs import lifecycle
@@ -31,6 +31,8 @@ def stops(fs, source, path):
     if path.endswith("/x.csv"):
         storage.link = link
         os.kill(os.getpid(), signal.SIGSTOP)
+        while not os.path.exists(sys.argv[2]):  # other threads may be stopped first
+            time.sleep(0.001)
     return link(fs, source, path)
 
 def dies(*args):
@@ -74,7 +76,7 @@ def read() -> int:
 def stopped(base: Path, request: pytest.FixtureRequest) -> Iterator[Any]:
     """A process that has replaced the first of the two paths by its own, over a result of 1."""
     make(1).call_sync()
-    command = [sys.executable, "-c", WRITER, getattr(request, "param", "goes on")]
+    command = [sys.executable, "-c", WRITER, getattr(request, "param", "goes on"), str(base.parent / "continued")]
     brief = {**os.environ, "MAD_PREFECT_LEASE_SECONDS": "2"}  # of its lease alone
     with subprocess.Popen(command, env=brief, stderr=subprocess.DEVNULL) as process:
         try:
@@ -84,7 +86,8 @@ def stopped(base: Path, request: pytest.FixtureRequest) -> Iterator[Any]:
             process.kill()
 
 
-def end(process: subprocess.Popen[bytes]) -> None:
+def end(process: subprocess.Popen[bytes], base: Path) -> None:
+    (base.parent / "continued").touch()
     os.kill(process.pid, signal.SIGCONT)
     process.wait()
 
@@ -92,7 +95,7 @@ def end(process: subprocess.Popen[bytes]) -> None:
 def test_a_stopped_publish_shows_plain_readers_two_runs_and_readers_of_ours_one(base: Path, stopped: Any) -> None:
     assert shown(base) == (2, 1)
     assert read() == 2
-    end(stopped)
+    end(stopped, base)
     assert shown(base) == (2, 2)
 
 
@@ -103,7 +106,7 @@ def test_a_writer_that_is_continued_does_not_leave_old_bytes_over_newer_ones(
     for value in range(3, 3 + newer):
         make(value).call_sync()
         assert shown(base) == (value, value)
-    end(stopped)
+    end(stopped, base)
     assert shown(base) == (2 + newer, 2 + newer)
     assert read() == 2 + newer
     make(9).call_sync()
@@ -113,7 +116,7 @@ def test_a_writer_that_is_continued_does_not_leave_old_bytes_over_newer_ones(
 @pytest.mark.parametrize("stopped", ["dies"], indirect=True)
 def test_a_continued_writer_that_dies_over_a_newer_run_is_noticed_by_the_next_call(base: Path, stopped: Any) -> None:
     make(3).call_sync()
-    end(stopped)
+    end(stopped, base)
     assert shown(base) == (3, 2)  # a plain reader sees this until the next call
     assert make(4).cache_first().query_sync("SELECT n FROM data").fetchall() in ([(3,)], [(4,)])
     assert len(set(shown(base))) == 1

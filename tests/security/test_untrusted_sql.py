@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mad_prefect_core import DataArtifactQuery, Limits, asset, untrusted
+from mad_prefect_core import DataArtifactQuery, Limits, asset, redaction, untrusted
 from mad_prefect_core.errors import OptionError, QueryError
 from mad_prefect_core.queries import parse_query
 from mad_prefect_core.relations import Relation
 from mad_prefect_core.session import DuckSession
 from mad_prefect_core.sql_functions import BOUNDED, PURE, PURE_TABLES
 from mad_prefect_core.untrusted import run_untrusted
+
+
+@pytest.fixture(autouse=True)
+def _no_secrets_of_other_tests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that begins as the name of a function does would be masked in what is told of that."""
+    monkeypatch.setattr(redaction, "_known", OrderedDict())
+
 
 SECRET = "the-canary-of-another-tenant"
 
