@@ -280,3 +280,9 @@ async def test_a_secret_of_the_arguments_is_in_no_form_in_the_record(base: Path)
         assert error.startswith("ValueError: 401: ")
         assert MASK in error
         assert len(error) < 45
+
+
+def test_a_word_that_a_secret_begins_with_stays_readable() -> None:
+    text = "a query may not call session_user()"
+    assert mask(text, ["session-Rv7kq2Lw0z"]) == text
+    assert "Rv7k" not in mask("it was session-Rv7k and more", ["session-Rv7kq2Lw0z"])
