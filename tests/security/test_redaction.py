@@ -286,3 +286,4 @@ def test_a_word_that_a_secret_begins_with_stays_readable() -> None:
     text = "a query may not call session_user()"
     assert mask(text, ["session-Rv7kq2Lw0z"]) == text
     assert "Rv7k" not in mask("it was session-Rv7k and more", ["session-Rv7kq2Lw0z"])
+    assert "sesame" not in mask("it was sesame…", ["sesameopensesameopen"])

@@ -279,7 +279,7 @@ def fields_of(value: object) -> Mapping[Any, Any]:
 
 _SHORT = 4  # characters; fewer are masked as whole words only, or nothing of a text would remain
 _LONG = 12  # characters, of which a beginning or an end is masked too
-_WORD = 10  # letters; fewer of a beginning or an end may be a word
+_WORD = 10  # letters
 _UNLIKELY = 8  # characters; what has fewer may be a word of any text
 _KNOWN = 200
 _known: OrderedDict[str, None] = OrderedDict()
@@ -345,7 +345,7 @@ def _occurrences(text: str, secret: str) -> Iterator[tuple[int, int]]:
         length = least
         while length < len(secret) and text[at + length : at + length + 1] == secret[length]:
             length += 1
-        if not _may_be_a_word(text[at : at + length], secret):
+        if not _is_word(secret[:length], secret[length : length + 1]):
             yield at, at + length
         at = text.find(start, at + 1)
     at = text.find(end)
@@ -353,14 +353,14 @@ def _occurrences(text: str, secret: str) -> Iterator[tuple[int, int]]:
         length = least
         while length < len(secret) and at + least - length > 0 and text[at + least - length - 1] == secret[-length - 1]:
             length += 1
-        if not _may_be_a_word(text[at + least - length : at + least], secret):
+        if not _is_word(secret[-length:], secret[:-length][-1:]):
             yield at + least - length, at + least
         at = text.find(end, at + 1)
 
 
-def _may_be_a_word(part: str, secret: str) -> bool:
-    """Whether a beginning or an end of a secret is as likely a word that the text would be unreadable without."""
-    return part.isalpha() and len(part) < min(_WORD, len(secret))
+def _is_word(part: str, beyond: str) -> bool:
+    """Whether a beginning or an end of a secret is a short word by itself, which many a text has."""
+    return part.isalpha() and len(part) < _WORD and beyond != "" and not beyond.isalnum()
 
 
 def _masked(text: str, spans: Iterable[tuple[int, int]]) -> str:
