@@ -28,6 +28,7 @@
         │   └── LeaseLostError                     a run was held up for so long that another took its place
         ├── OutcomeUnknownError                    a publish that failed and could not be undone: nothing was deleted
         ├── ManifestError                          a record that can't be read, or that no run has written so
+        ├── MissingFileError  (FileNotFoundError)  data was to come from a file that is not there
         └── ResultGoneError                        a result that a newer run has replaced and swept
 
 What DuckDB, pyarrow, the system and the libraries of plugins raise leaves every call as one of these, with the raw
@@ -53,6 +54,7 @@ __all__ = [
     "LeaseLostError",
     "MadPrefectError",
     "ManifestError",
+    "MissingFileError",
     "OptionError",
     "OutOfMemoryError",
     "OutcomeUnknownError",
@@ -261,6 +263,10 @@ class OutcomeUnknownError(StorageError):
 class ManifestError(StorageError):
     """A manifest, run record, lease or history that can't be read, or that leads where no run of its asset has been.
     Nothing of it was followed."""
+
+
+class MissingFileError(StorageError, FileNotFoundError):
+    """Data was to come from a file that is not there."""
 
 
 class ResultGoneError(StorageError):

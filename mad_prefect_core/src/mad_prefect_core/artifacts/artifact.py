@@ -7,6 +7,7 @@ from typing import Any
 
 from mad_prefect_core.artifacts.files import DataFile, FormatOptions, write_file
 from mad_prefect_core.artifacts.query import query_files
+from mad_prefect_core.batch.sources import missing_file
 from mad_prefect_core.contracts import Options, ReadOptions
 from mad_prefect_core.errors import ResultGoneError
 from mad_prefect_core.mounts import locate
@@ -30,6 +31,8 @@ class DataArtifact:
         read_json_options, read_csv_options: As in 2.x; short for two entries of `read_options`.
         read_options: Read options of any formats; the one of this file's format counts.
         write_options: Write options of any formats.
+        missing_ok: Take a file that is not there for one without rows, where the artifact is used as data: by an asset
+            function that returns or yields it, or in a query over several.
 
     Raises:
         PathError: The URL has a password or a secret parameter in it.
@@ -45,11 +48,13 @@ class DataArtifact:
         *,
         read_options: ReadOptions | list[ReadOptions] | tuple[ReadOptions, ...] | None = None,
         write_options: Options | list[Options] | tuple[Options, ...] | None = None,
+        missing_ok: bool = False,
     ) -> None:
         split_url(path)  # refuses secrets in a URL
         self.path = path
         self.data = data
         self.persisted = False
+        self.missing_ok = missing_ok
         self.read_json_options = read_json_options
         self.read_csv_options = read_csv_options
         self.options = FormatOptions.of(read_options, write_options, read_json_options, read_csv_options)
@@ -60,6 +65,7 @@ class DataArtifact:
         self.from_cache = False
         """Whether that call was answered without a run."""
         self._file: DataFile | None = None
+        self._has_no_rows = False
 
     @classmethod
     def of_file(cls, path: str, file: DataFile, options: FormatOptions) -> DataArtifact:
@@ -95,11 +101,12 @@ class DataArtifact:
 
     async def write(self, session: DuckSession | None = None) -> bool:
         """As `persist`, within a call that says itself where an error came from."""
-        if self.persisted or (self.data is None and self._file is not None):
-            return True
+        if self.data is None:
+            return self.persisted or self._file is not None
         self._file = await write_file(self.path, self.data, self.format, self.suffix, self.options, session)
         self.data = None
         self.persisted = self._file is not None
+        self._has_no_rows = not self.persisted
         return self.persisted
 
     async def exists(self) -> bool:
@@ -128,6 +135,20 @@ class DataArtifact:
             phase="read",
             hint="Call the asset again for its current result.",
         )
+
+    @property
+    def may_have_no_file(self) -> bool:
+        """Whether no file means no rows: its data had none, its run made no result, or it is `missing_ok`."""
+        return self.missing_ok or self._has_no_rows or (self.run is not None and not self.run.results)
+
+    def data_file(self) -> DataFile | None:
+        """As `file`, for a reader that counts on its rows; None where it has none. Raises `MissingFileError`."""
+        if self._has_no_rows:
+            return None
+        file = self.file()
+        if file is None and not self.may_have_no_file:
+            raise missing_file(self.path)
+        return file
 
     async def query(
         self,

@@ -27,7 +27,7 @@ class DataArtifactCollector:
     """Persists each item that a function yields as a fragment of its own, as it comes: it is durable at once.
 
     An item that gives no data makes no fragment and ends nothing. An item that is a `DataArtifact` is a fragment
-    itself, at its own path.
+    itself, at its own path; one without data whose file is not there is an error, unless it is `missing_ok`.
 
     Args:
         collector: What an asset function returned: data, a coroutine, a generator or an async generator.
@@ -100,9 +100,10 @@ class DataArtifactCollector:
         if artifact is None:
             return True
         fresh = artifact.data is not None and not artifact.persisted
-        persist = artifact.persist if artifact is item else artifact.write
-        if await persist(session) or (artifact.data is None and await artifact.exists()):
-            file = await self._as_fragment(artifact, fresh)
+        await (artifact.persist if artifact is item else artifact.write)(session)
+        file = artifact.stored if fresh else await in_thread(artifact.data_file)
+        if file is not None:
+            file = await self._as_fragment(file)
             artifact.become(file)
             self.artifacts.append(artifact)
             self._on_fragment(file)
@@ -145,11 +146,8 @@ class DataArtifactCollector:
             self._formats[kind] = host.format_named(self.filetype) if self.filetype else host.format_for(kind)
         return self._formats[kind]
 
-    async def _as_fragment(self, artifact: DataArtifact, fresh: bool) -> DataFile:
-        """The artifact's file with what a run has to know: a schema growth, and its folders' keys."""
-        file = artifact.stored if fresh and artifact.stored else await in_thread(artifact.file)
-        if file is None:
-            raise FileNotFoundError(f"{artifact.path} was written and is not there")
+    async def _as_fragment(self, file: DataFile) -> DataFile:
+        """A file with what a run has to know: a schema growth, and its folders' keys."""
         if file.growth is None:
             file = replace(file, growth=await in_thread(self._growth_of, file))
         return replace(file, hive=self.hive)

@@ -10,6 +10,7 @@ import duckdb
 
 from mad_prefect_core.artifacts.files import DataFile, FormatOptions, unified_schema
 from mad_prefect_core.artifacts.scan import scan_files
+from mad_prefect_core.batch.sources import missing_file
 from mad_prefect_core.contracts import Artifact, ReadOptions, Schema
 from mad_prefect_core.duckdb_files import register_base
 from mad_prefect_core.errors import CorruptFileError, QueryError, ResultGoneError
@@ -34,9 +35,10 @@ class DataArtifactQuery:
     """SQL over the files of several artifacts, united by column name, whatever their formats.
 
     Args:
-        artifacts: Those without a file are passed over.
+        artifacts: All of them have a file, or none; others have to be `missing_ok`.
         read_json_options, read_csv_options: As in 2.x; short for two entries of `read_options`.
         read_options: Read options of any formats.
+        missing_ok: Pass over artifacts without a file.
     """
 
     def __init__(
@@ -46,8 +48,10 @@ class DataArtifactQuery:
         read_csv_options: ReadOptions | None = None,
         *,
         read_options: ReadOptions | list[ReadOptions] | tuple[ReadOptions, ...] | None = None,
+        missing_ok: bool = False,
     ) -> None:
         self.artifacts = artifacts or []
+        self.missing_ok = missing_ok
         self.read_json_options = read_json_options
         self.read_csv_options = read_csv_options
         self.options = FormatOptions.of(read_options, None, read_json_options, read_csv_options)
@@ -60,9 +64,12 @@ class DataArtifactQuery:
         tables: Mapping[str, Any] | None = None,
         untrusted: bool | Limits = False,
     ) -> Relation | None:
-        """As `DataArtifact.query`, over all of them; None where none has a file."""
+        """As `DataArtifact.query`, over all of them; None where none has a file. Raises `MissingFileError` where only
+        some have one."""
         with translated(path=self.artifacts[0].path if self.artifacts else None, phase="query"):
-            return await query_files(self.artifacts, self.options, query_str, params, tables, untrusted)
+            return await query_files(
+                self.artifacts, self.options, query_str, params, tables, untrusted, missing_ok=self.missing_ok
+            )
 
 
 async def query_files(
@@ -72,18 +79,30 @@ async def query_files(
     params: Any,
     tables: Mapping[str, Any] | None,
     untrusted: bool | Limits = False,
+    *,
+    missing_ok: bool = False,
 ) -> Relation | None:
-    """A lazy relation over the artifacts' files; None where none has one."""
+    """A lazy relation over the artifacts' files; None where none has one. Data that is not written yet is written."""
+    for artifact in artifacts:
+        if artifact.data is not None:
+            await artifact.write()
     found = await in_thread(lambda: [artifact.file() for artifact in artifacts])
     files = [file for file in found if file is not None]
     if not files:
         return None
+    if len(files) < len(artifacts) and not missing_ok:
+        await in_thread(lambda: [artifact.data_file() for artifact in artifacts])
     named = {name: await _readable(table) for name, table in (tables or {}).items()}
     return await in_thread(relation_over, files, options, None, query_str, params, named, untrusted)
 
 
 async def _readable(table: Any) -> Any:
-    return await table.query() if isinstance(table, Artifact) else table
+    if not isinstance(table, Artifact):
+        return table
+    relation = await table.query()
+    if relation is None:
+        raise missing_file(table.path)
+    return relation
 
 
 def relation_over(

@@ -15,12 +15,12 @@ from mad_prefect_core.batch.batches import ColumnBatch, RowBatch
 from mad_prefect_core.batch.relations import RelationBatch
 from mad_prefect_core.batch.values import as_row
 from mad_prefect_core.contracts import Artifact, Asset, Batch
-from mad_prefect_core.errors import SchemaError, UnsupportedDataError, located
+from mad_prefect_core.errors import MissingFileError, SchemaError, UnsupportedDataError, located
 from mad_prefect_core.plugins import get_host
 from mad_prefect_core.relations import Relation
 from mad_prefect_core.translation import BatchesCall, user_code
 
-__all__ = ["iter_batches", "only_batch", "together", "yield_data_batches"]
+__all__ = ["iter_batches", "missing_file", "only_batch", "together", "yield_data_batches"]
 
 _END, _UNREAD = object(), object()
 _BARE = "json"  # the column that DuckDB's JSON reader puts bare scalars into, and 2.x with it
@@ -141,7 +141,10 @@ async def iter_batches(data: object, declared: Collection[str] = ()) -> AsyncGen
         async for batch in iter_batches(await data(), declared):
             yield batch
     elif isinstance(data, Artifact):
-        async for batch in iter_batches(await data.query()):
+        relation = await data.query()
+        if relation is None and not getattr(data, "may_have_no_file", True):
+            raise missing_file(data.path)
+        async for batch in iter_batches(relation):
             yield batch
     elif (row := _row(data)) is not None:
         if row:
@@ -152,6 +155,15 @@ async def iter_batches(data: object, declared: Collection[str] = ()) -> AsyncGen
     else:
         async for batch in _of_plugin(data, declared):
             yield batch
+
+
+def missing_file(path: str) -> MissingFileError:
+    """The error of an artifact that is used as data and has no file."""
+    return MissingFileError(
+        "There is no file at the path of an artifact",
+        path=path,
+        hint="Correct the path, or give the artifact missing_ok=True if no file means no rows.",
+    )
 
 
 def _row(value: object) -> dict[str, Any] | None:
