@@ -1,23 +1,34 @@
-"""What bare strings look like: the types that DuckDB's readers take text for.
+"""What bare text looks like: the one rule by which text of JSON, CSV and folder names is taken for a type.
 
-JSON and CSV hold dates and times as text, and 2.x let DuckDB's inference turn such text into dates. The same is
-done here, but decided while writing, from the values themselves: no file is read again for it, and only text that
-DuckDB's cast reads without loss and in one way alone counts. `01-02-2020` may be January or February, and a number
-with leading zeros is no number: both stay text.
+JSON and CSV hold dates and times as text, and 2.x let DuckDB's inference turn such text into dates. Here the values
+decide, and a type is taken only if every value has that type in one reading alone and gives the same text when it is
+written again, up to the `T` of a timestamp and trailing zeros. `01-02-2020` may be January or February, `007` is more
+than a number, `1e400` is no double, and nanoseconds are more than a TIMESTAMP holds: all of these stay text.
+
+Each kind has a pattern that means the same to Python and to DuckDB, and a condition for what a pattern can't say, in
+both languages. Python's form is for rows on their way to a file, SQL's for files that are read.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
 
-__all__ = ["TEXT", "text_kind"]
+__all__ = ["TEXT", "TEXT_KINDS", "looks_like", "text_kind", "text_kind_in_sql"]
 
 TEXT = "VARCHAR"
 
-_DATE = r"[0-9]{4}-[01][0-9]-[0-3][0-9]"
-_TIME = r"[0-2][0-9]:[0-5][0-9]:[0-5][0-9](?:\.[0-9]{1,6})?"
+_YEAR = r"(?:000[1-9]|00[1-9][0-9]|0[1-9][0-9]{2}|[1-9][0-9]{3})"
+_DATE = rf"{_YEAR}-[01][0-9]-[0-3][0-9]"
+_TIME = r"(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]{1,6})?"
+_ZONE = r"(?:Z|[+-][01][0-9](?::[0-5][0-9])?)"
+_FRACTION = r"-?(?:0|[1-9][0-9]*)\.[0-9]+"
+_EXPONENT = r"-?[1-9](?:\.[0-9]+)?e[+-][0-9]{2,3}"
+_EDGES = ("0001", "9999")  # years in which an instant may be beyond what Python holds
+_EXACT = 16  # characters with a point: at most 15 digits, which a double holds exactly
+_FIRST, _LAST = "0001-01-01 00:00:00+00", "9999-12-31 23:59:59.999999+00"
 
 
 def _is_date(value: str) -> bool:
@@ -30,25 +41,67 @@ def _is_timestamp(value: str) -> bool:
     return True
 
 
-def _is_time(value: str) -> bool:
-    dt.time.fromisoformat(value)
+def _is_instant(value: str) -> bool:
+    instant = dt.datetime.fromisoformat(value)
+    if value.startswith(_EDGES):
+        instant.astimezone(dt.UTC)
     return True
+
+
+def _is_bigint(value: str) -> bool:
+    return len(value) < 19 or -(1 << 63) <= int(value) < 1 << 63
+
+
+def _is_double(value: str) -> bool:
+    return (len(value) <= _EXACT and "e" not in value) or repr(float(value)).rstrip("0") == value.rstrip("0")
 
 
 def _always(value: str) -> bool:
     return True
 
 
-_KINDS: tuple[tuple[str, re.Pattern[str], Callable[[str], bool]], ...] = (
-    ("DATE", re.compile(_DATE), _is_date),
-    ("TIMESTAMP", re.compile(f"{_DATE}[ T]{_TIME}"), _is_timestamp),
-    ("TIMESTAMP WITH TIME ZONE", re.compile(f"{_DATE}[ T]{_TIME}(?:Z|[+-][01][0-9]:[0-5][0-9])"), _is_timestamp),
-    ("TIME", re.compile(_TIME), _is_time),
-    ("UUID", re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"), _always),
-    ("BIGINT", re.compile(r"-?(?:0|[1-9][0-9]{0,17})"), _always),
-    ("DOUBLE", re.compile(r"-?(?:0|[1-9][0-9]{0,14})\.[0-9]{1,15}"), _always),
-    ("BOOLEAN", re.compile(r"true|false"), _always),
-)
+@dataclass(frozen=True)
+class _Kind:
+    """A type, how its text is spelt, and what else must hold of a text that is spelt so."""
+
+    type: str
+    pattern: re.Pattern[str]
+    holds: Callable[[str], bool]
+    """May raise `ValueError` or `OverflowError` for no."""
+    condition: str
+    """The same in SQL, of `{0}`."""
+
+
+_KINDS = {
+    kind.type: kind
+    for kind in (
+        _Kind("DATE", re.compile(_DATE), _is_date, "TRY_CAST({0} AS DATE) IS NOT NULL"),
+        _Kind("TIMESTAMP", re.compile(f"{_DATE}[ T]{_TIME}"), _is_timestamp, "TRY_CAST({0} AS TIMESTAMP) IS NOT NULL"),
+        _Kind(
+            "TIMESTAMP WITH TIME ZONE",
+            re.compile(f"{_DATE}[ T]{_TIME}{_ZONE}"),
+            _is_instant,
+            f"TRY_CAST({{0}} AS TIMESTAMPTZ) BETWEEN TIMESTAMPTZ '{_FIRST}' AND TIMESTAMPTZ '{_LAST}'",
+        ),
+        _Kind("TIME", re.compile(_TIME), _always, "true"),
+        _Kind("UUID", re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"), _always, "true"),
+        _Kind("BIGINT", re.compile(r"0|-?[1-9][0-9]{0,18}"), _is_bigint, "TRY_CAST({0} AS BIGINT) IS NOT NULL"),
+        _Kind(
+            "DOUBLE",
+            re.compile(f"{_FRACTION}|{_EXPONENT}"),
+            _is_double,
+            f"((strlen({{0}}) <= {_EXACT} AND NOT contains({{0}}, 'e'))"
+            " OR rtrim(CAST(TRY_CAST({0} AS DOUBLE) AS VARCHAR), '0') = rtrim({0}, '0'))",
+        ),
+        _Kind("BOOLEAN", re.compile("true|false|True|False|TRUE|FALSE"), _always, "true"),
+    )
+}
+
+TEXT_KINDS = tuple(_KINDS)
+"""All types that text may be taken for."""
+
+_SMALL_INTEGER = r"0|-?[1-9][0-9]{0,14}"
+"""Integers that a double holds exactly."""
 
 
 def text_kind(values: Iterable[str]) -> str | None:
@@ -56,16 +109,48 @@ def text_kind(values: Iterable[str]) -> str | None:
 
     The first string usually decides that a column is plain text, so the rest of it costs nothing.
     """
-    kind: tuple[str, re.Pattern[str], Callable[[str], bool]] | None = None
+    kind: _Kind | None = None
     for value in values:
         if kind is None:
-            kind = next((k for k in _KINDS if k[1].fullmatch(value)), None)
+            kind = next((k for k in _KINDS.values() if k.pattern.fullmatch(value)), None)
             if kind is None:
                 return TEXT
-        elif not kind[1].fullmatch(value):
+        elif not kind.pattern.fullmatch(value):
             return TEXT
         try:
-            kind[2](value)
-        except ValueError:
+            if not kind.holds(value):
+                return TEXT
+        except (ValueError, OverflowError):
             return TEXT
-    return kind[0] if kind else None
+    return kind.type if kind else None
+
+
+def looks_like(kind: str, value: str) -> str:
+    """SQL for whether `value` (SQL of text) looks like the type `kind`, one of `TEXT_KINDS`. Not true for NULL.
+
+    The cast to `kind` of a text that does never fails, and changes nothing.
+    """
+    condition = _KINDS[kind].condition.format(value)
+    spelt = f"regexp_full_match({value}, '{_KINDS[kind].pattern.pattern}')"
+    return spelt if condition == "true" else f"({spelt} AND {condition})"
+
+
+def text_kind_in_sql(value: str, kinds: Collection[str] = TEXT_KINDS) -> str:
+    """SQL, an aggregate: the one of `kinds` (at least one) that all texts of `value` (SQL of text) look like, as text.
+    It is 'VARCHAR' if there is none, and NULL if all are NULL.
+
+    A file does not say whether `1` beside `2.5` is an integer, so integers that a double holds exactly look like DOUBLE
+    where others do, if that is one of `kinds`.
+    """
+    bits = {kind: 1 << place for place, kind in enumerate(kind for kind in TEXT_KINDS if kind in kinds)}
+    names = {bit: kind for kind, bit in bits.items()}
+    whens = [f"WHEN {looks_like(kind, value)} THEN {bit}" for kind, bit in bits.items()]
+    other = 1 << len(bits)
+    if {"BIGINT", "DOUBLE"} <= bits.keys():
+        small, other = other, other << 1
+        whens.insert(0, f"WHEN regexp_full_match({value}, '{_SMALL_INTEGER}') THEN {small}")
+        names |= {small: "BIGINT", small | bits["BIGINT"]: "BIGINT", small | bits["DOUBLE"]: "DOUBLE"}
+    each = f"CASE {' '.join(whens)} ELSE {other} END"
+    by_bits = ", ".join(f"{mask}: '{kind}'" for mask, kind in names.items())
+    seen = f"bit_or({each}) FILTER ({value} IS NOT NULL)"
+    return f"CASE WHEN count({value}) > 0 THEN coalesce(MAP {{{by_bits}}}[{seen}], '{TEXT}') END"
