@@ -17,7 +17,7 @@ import pytest
 from pydantic import BaseModel
 
 from mad_prefect_core import DataArtifact, asset
-from mad_prefect_core.errors import UnsupportedDataError, UnsupportedValueError
+from mad_prefect_core.errors import NoResultError, UnsupportedDataError, UnsupportedValueError
 
 ROWS = [{"id": 1, "name": "a"}, {"id": 2, "name": None}, {"id": 3, "name": "c"}]
 ANSWER = [(1, "a"), (2, None), (3, "c")]
@@ -167,8 +167,9 @@ async def test_a_single_dict_is_a_row_and_bare_values_are_a_column(base: Path) -
     assert (await x.with_arguments("dict").query()).fetchall() == [(1,)]
     assert (await x.with_arguments("ints").query()).fetchall() == [(1,), (2,)]
     assert (await x.with_arguments("strs").query()).fetchall() == [("a",), ("b",)]
-    assert await x.with_arguments("none").query() is None
-    assert await x.with_arguments("empty").query() is None
+    for nothing in ("none", "empty"):
+        with pytest.raises(NoResultError):
+            await x.with_arguments(nothing).query()
 
 
 REFUSED: dict[str, Callable[[], Any]] = {

@@ -19,6 +19,7 @@
     │   ├── SchemaError              (ValueError)  batches that can't be unified
     │   └── CorruptFileError                       a file that is not what its format says
     ├── QueryError                                 SQL that does not parse, bind or run
+    ├── NoResultError            (LookupError) a query of an asset that has no rows, and no columns from before
     ├── ArgumentError                (TypeError)   an argument that can't be part of an asset's identity
     ├── AssetRunningError                          another run of the asset is under way, and it was asked to fail then
     ├── VersionError                 (LookupError) an earlier run that is not there, or whose data is not kept
@@ -55,6 +56,7 @@ __all__ = [
     "MadPrefectError",
     "ManifestError",
     "MissingFileError",
+    "NoResultError",
     "OptionError",
     "OutOfMemoryError",
     "OutcomeUnknownError",
@@ -208,6 +210,10 @@ class QueryError(MadPrefectError):
 
     def recorded(self, without_values: Callable[[str], str]) -> str:
         return self._text(without_values(self.message), None)
+
+
+class NoResultError(MadPrefectError, LookupError):
+    """A query of an asset whose run gave no rows and no columns: there is nothing to query."""
 
 
 class ArgumentError(MadPrefectError, TypeError):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -39,6 +39,8 @@ _KEYWORDS = frozenset(
     | {"over", "then", "using", "values", "when", "where"}
 )
 """Words that a bracket follows in SQL, and that name no function."""
+_NEVER_SET = frozenset({"getvariable"})
+"""Functions that would answer NULL whatever the user set, since each query has a connection to itself."""
 _READING_NODES = {"SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE", "CTE_NODE"}
 
 
@@ -63,6 +65,7 @@ def select_from(
     parameters: Parameters = None,
     *,
     main: str = "data",
+    known: Callable[[], Collection[str]] = tuple,
 ) -> duckdb.DuckDBPyRelation:
     """Run a user's query over named relations.
 
@@ -88,7 +91,28 @@ def select_from(
         if fault := machine_fault(error):
             raise fault from error
         shorten_duckdb(error)
-        raise QueryError(f"The query failed: {error}", hint=f"It was: {query.strip()}") from error
+        raise _failed(error, query, {*tables, *known()}) from error
+
+
+def _failed(error: duckdb.Error, query: str, tables: Collection[str]) -> QueryError:
+    """DuckDB's error about a user's query that may read these tables, with what to do about the most common."""
+    hint = f"It was: {query.strip()}"
+    if missing := re.search(r"Table with name (.+?) does not exist", str(error)):
+        return QueryError(
+            f"The query reads a table {missing[1]!r} that it does not know; it knows {', '.join(sorted(tables))}",
+            hint=f"Give it by `tables={{{missing[1]!r}: …}}`: an asset, artifact, relation, frame or rows. {hint}",
+        )
+    if added := _ADDED_IN_2X.search(str(error)):
+        hint = (
+            f"mad-prefect 2.x added the column {added[1]!r} to results, and this version does not: see the guide "
+            f"migrate-from-2x. {hint}"
+        )
+    return QueryError(f"The query failed: {error}", hint=hint)
+
+
+_ADDED_IN_2X = re.compile(
+    r'(?:Column|Referenced column) "(asset|year|month|day|runtime)"(?: in \w+ list)? not found', re.IGNORECASE
+)
 
 
 def table_names(query: str, main: str = "data") -> frozenset[str]:
@@ -157,6 +181,11 @@ def refuse_effects(texts: Iterable[str]) -> None:
 
 
 def _refuse_functions(names: frozenset[str]) -> None:
+    if unset := names & _NEVER_SET:
+        raise QueryError(
+            f"The query calls {min(unset)}(), and no variable of another connection is known in it",
+            hint="Give the value as a parameter: `?` or `$name` in the SQL, and its value beside it.",
+        )
     if names:
         raise QueryError(
             f"The query calls {min(names)}(), which runs other SQL or has effects outside the query",
@@ -165,9 +194,9 @@ def _refuse_functions(names: frozenset[str]) -> None:
 
 
 def _effectful(names: frozenset[str]) -> frozenset[str]:
-    """Those of these names that are functions of DuckDB's own which may have effects."""
+    """Those of these names that are functions of DuckDB's own which may have effects, or never have a value."""
     unknown = names - _HARMLESS - _KEYWORDS
-    return unknown & _functions_with_effects() if unknown else frozenset()
+    return unknown & (_functions_with_effects() | _NEVER_SET) if unknown else frozenset()
 
 
 @lru_cache(maxsize=1)

@@ -7,13 +7,15 @@ import functools
 import itertools
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, TypeAlias
+from typing import Any, NoReturn, TypeAlias
 
 import duckdb
 import pyarrow as pa
 
 from mad_prefect_core.addresses import binding
-from mad_prefect_core.errors import MadPrefectError
+from mad_prefect_core.batch.relations import RelationStream
+from mad_prefect_core.contracts import PortableRelation
+from mad_prefect_core.errors import MadPrefectError, UnsupportedDataError
 from mad_prefect_core.mounts import Mount, default_mount
 from mad_prefect_core.queries import refuse_effects, select_from
 from mad_prefect_core.redaction import shorten_duckdb
@@ -29,15 +31,16 @@ _WRITERS = {"to_csv", "to_parquet", "write_csv", "write_parquet"}
 _READERS = {"fetch_arrow_reader", "fetch_record_batch", "to_arrow_reader"}
 
 
-class Relation:
+class Relation(PortableRelation):
     """A lazy DuckDB relation that may be used anywhere: its own methods, user SQL on any connection, any thread.
 
     It has every method of `duckdb.DuckDBPyRelation`, and those that give relations give this class again. Since it
     also speaks the Arrow PyCapsule interface, `duckdb.sql("FROM orders")`, polars, pandas and pyarrow take it as it
     is, on whatever connection or thread. Each such scan runs on a connection of its own.
 
-    `fetchone`, `fetchmany` and `execute`, which DuckDB 2.0 took away from relations, are here still. `create_view` and
-    `create` name it on DuckDB's default connection, where the user's own SQL runs.
+    Its methods take relations of other connections, which are read as they are needed, by the rules for data of an
+    asset. `fetchone`, `fetchmany` and `execute`, which DuckDB 2.0 took away from relations, are here still.
+    `create_view`, `create` and `insert_into` work on DuckDB's default connection, where the user's own SQL runs.
     """
 
     def __init__(
@@ -147,12 +150,23 @@ class Relation:
 
     def create(self, table_name: str) -> None:
         """Make a table of the rows on DuckDB's default connection."""
+        with self._on_default_connection() as relation:
+            relation.create(table_name)
+
+    def insert_into(self, table_name: str) -> None:
+        """Add the rows to a table on DuckDB's default connection."""
+        with self._on_default_connection() as relation:
+            relation.insert_into(table_name)
+
+    @contextlib.contextmanager
+    def _on_default_connection(self) -> Iterator[duckdb.DuckDBPyRelation]:
+        """The rows as a relation there, whose methods know DuckDB's own rules for names: `schema.table` is one."""
         connection = duckdb.default_connection()
         source = f"mad_relation_{id(self)}"
         with self._bound(self._session):
             connection.register(source, self)
             try:
-                connection.view(source).create(table_name)  # by DuckDB's own rules for names: schema.table is one
+                yield connection.view(source)
             finally:
                 connection.unregister(source)
 
@@ -168,6 +182,12 @@ class Relation:
         """The next rows, at most `size`."""
         return list(itertools.islice(self._cursor(), size))
 
+    def fetchall(self) -> list[tuple[Any, ...]]:
+        """All rows as tuples; those that are left, where `fetchone` or `fetchmany` gave some."""
+        if self._rows is None:
+            return self._all_rows()
+        return list(self._rows)
+
     def execute(self) -> Relation:
         """Start over: the next `fetchone` gives the first row."""
         self._rows = None
@@ -175,8 +195,25 @@ class Relation:
 
     def _cursor(self) -> Iterator[tuple[Any, ...]]:
         if self._rows is None:
-            self._rows = iter(self.fetchall())
+            self._rows = iter(self._all_rows())
         return self._rows
+
+    def _all_rows(self) -> list[tuple[Any, ...]]:
+        with self._lock, self._bound(self._session):
+            rows: list[tuple[Any, ...]] = self._relation.fetchall()
+        return rows
+
+    def __iter__(self) -> Iterator[tuple[Any, ...]]:
+        return iter(self._all_rows())
+
+    def __copy__(self) -> Relation:
+        return self._derived(lambda relation, _: relation)
+
+    def __reduce__(self) -> NoReturn:
+        raise UnsupportedDataError(
+            "A relation can't go to another process: it reads by connections of this one",
+            hint="Send its rows, relation.to_arrow_table(), or the asset or artifact, and query it there.",
+        )
 
     def _scan(self, method: str, *args: Any, **kwargs: Any) -> Any:
         """What a method gives that leaves its connection blocked: on one to itself."""
@@ -272,9 +309,11 @@ def names_mad(texts: Any) -> bool:
 
 
 def _rebuilt(arguments: Any, session: DuckSession) -> Any:
-    """The same arguments, each relation of ours made again on `session`."""
+    """The same arguments, each relation made again on `session`."""
     if isinstance(arguments, Relation):
         return arguments.on(session)
+    if isinstance(arguments, duckdb.DuckDBPyRelation):
+        return session.sql(f"FROM {session.view(RelationStream(arguments))}").set_alias(arguments.alias)
     if isinstance(arguments, tuple | list):
         return type(arguments)(_rebuilt(value, session) for value in arguments)
     if isinstance(arguments, dict):

@@ -84,7 +84,7 @@ EVALUATING = _names(
     aggregate apply array_aggr array_aggregate array_apply array_filter array_reduce array_resize array_transform bar
     bitstring bitstring_agg can_cast_implicitly cast_to_type current_catalog current_database current_localtime
     current_localtimestamp current_date current_query current_role current_schema current_schemas current_setting
-    current_user equi_width_bins error filter format generate_subscripts getvariable hive_partition_component
+    current_user equi_width_bins error filter format generate_subscripts hive_partition_component
     histogram_exact in_search_path json_deserialize_sql json_serialize_sql list_aggr list_aggregate list_apply
     list_filter list_reduce list_resize list_string_agg list_transform path_join printf reduce session_user setseed
     sleep_ms pg_sleep pg_size_pretty pg_typeof st_asbinary st_asgeojson st_astext st_aswkb st_aswkt st_crs
@@ -92,7 +92,7 @@ EVALUATING = _names(
     user version current_connection_id current_query_id current_transaction_id currval vector_type
     """
 )
-"""More functions that change nothing outside their own query. They may show settings, variables and the catalog."""
+"""More functions that change nothing outside their own query. They may show settings and the catalog."""
 
 PURE_TABLES = _names("generate_series json_each json_tree range unnest")
 """Table functions that read nothing but their arguments."""

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import duckdb
+import pyarrow as pa
 
 from mad_prefect_core.artifacts.files import DataFile, FormatOptions, unified_schema
 from mad_prefect_core.artifacts.scan import scan_files
+from mad_prefect_core.batch import SchemaGrowth, iter_batches
+from mad_prefect_core.batch.relations import RelationStream
 from mad_prefect_core.batch.sources import missing_file
-from mad_prefect_core.contracts import Artifact, ReadOptions, Schema
+from mad_prefect_core.contracts import Artifact, PortableRelation, ReadOptions, Schema
 from mad_prefect_core.duckdb_files import register_base
 from mad_prefect_core.errors import CorruptFileError, QueryError, ResultGoneError
 from mad_prefect_core.mounts import default_mount
@@ -25,7 +28,7 @@ from mad_prefect_core.untrusted import Limits, limits_of, run_untrusted
 if TYPE_CHECKING:
     from mad_prefect_core.artifacts.artifact import DataArtifact
 
-__all__ = ["DataArtifactQuery", "query_files", "relation_over"]
+__all__ = ["DataArtifactQuery", "as_table", "query_files", "relation_over"]
 
 
 _DATA_IN_2X = "artifact_query"  # what 2.x called `data`
@@ -92,17 +95,32 @@ async def query_files(
         return None
     if len(files) < len(artifacts) and not missing_ok:
         await in_thread(lambda: [artifact.data_file() for artifact in artifacts])
-    named = {name: await _readable(table) for name, table in (tables or {}).items()}
+    named = {name: await as_table(name, table) for name, table in (tables or {}).items()}
     return await in_thread(relation_over, files, options, None, query_str, params, named, untrusted)
 
 
-async def _readable(table: Any) -> Any:
-    if not isinstance(table, Artifact):
-        return table
-    relation = await table.query()
-    if relation is None:
-        raise missing_file(table.path)
-    return relation
+async def as_table(name: str, given: Any) -> Any:
+    """A table of a query as a relation, or as Arrow that can be scanned again and again: what an asset function may
+    return, by the same rules. Raises `QueryError` for a name that a query has already, and `DataError`."""
+    if name.lower() == "data":
+        raise QueryError("A table can't be named 'data', which is the name of what is queried", hint="Rename it.")
+    if isinstance(given, Artifact):
+        relation = await given.query()
+        if relation is None:
+            raise missing_file(given.path)
+        return relation
+    if isinstance(given, PortableRelation):
+        return given
+    if isinstance(given, duckdb.DuckDBPyRelation):
+        return RelationStream(given)
+    batches = [batch async for batch in iter_batches(list(given) if isinstance(given, Iterator) else given)]
+    if not batches:
+        raise QueryError(f"The table {name!r} has no rows and no columns", hint="Give a typed empty frame.")
+    growth = SchemaGrowth()
+    for batch in batches:
+        growth.add(batch.schema, batch.text, batch.numbers)
+    schema = growth.result()
+    return pa.concat_tables([pa.table(batch.arrow(schema)) for batch in batches])
 
 
 def relation_over(
@@ -113,10 +131,15 @@ def relation_over(
     params: Any = None,
     tables: Mapping[str, Any] | None = None,
     untrusted: bool | Limits = False,
+    known: Callable[[], Collection[str]] = tuple,
 ) -> Relation:
-    """The relation itself. Each scan of it runs on a connection of its own."""
+    """The relation itself. Each scan of it runs on a connection of its own.
+
+    `known` gives more names that the query might have used, for the error where it names a table that is none.
+    """
 
     limits = limits_of(query_str, untrusted)
+    params = _parameters(params)
     if schema is None:
         with DuckSession() as session:
             schema = unified_schema(session, files, options)
@@ -140,10 +163,22 @@ def relation_over(
             relations[name] = table.on(session) if isinstance(table, Relation) else _streamed(table, session)
         main = _main_name(query_str or "", relations)
         relations.setdefault(main, relations["data"])
-        return select_from(session, relations, query_str or "", params, main=main)
+        return select_from(session, relations, query_str or "", params, main=main, known=known)
 
     base = default_mount() if names_mad((query_str, params)) else None
     return Relation(recipe, base=base, translate=explained)
+
+
+def _parameters(given: Any) -> Any:
+    """Values for a query, numpy's numbers as Python has them: of numpy's scalars, DuckDB takes all others."""
+    if isinstance(given, Mapping):
+        return {name: _plain_number(value) for name, value in given.items()}
+    return list(map(_plain_number, given)) if isinstance(given, list | tuple) else given
+
+
+def _plain_number(value: Any) -> Any:
+    is_number = type(value).__module__ == "numpy" and getattr(value, "shape", None) == () and value.dtype.kind in "biuf"
+    return value.item() if is_number else value
 
 
 def _main_name(query: str, tables: Collection[str]) -> str:

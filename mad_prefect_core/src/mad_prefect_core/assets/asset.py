@@ -6,14 +6,15 @@ from __future__ import annotations
 import inspect
 import re
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from functools import cached_property, partial, update_wrapper
 from typing import Any, Generic, ParamSpec, TypeVar
 
 from mad_prefect_core.artifacts import DataArtifact
-from mad_prefect_core.artifacts.query import relation_over
+from mad_prefect_core.artifacts.query import as_table, relation_over
+from mad_prefect_core.assets.awaiting import FinishedArtifact, in_sync_flow, told_apart
 from mad_prefect_core.assets.cache import Explanation, explained, latest
 from mad_prefect_core.assets.engine import execute, note_read
 from mad_prefect_core.assets.identity import digest
@@ -29,8 +30,8 @@ from mad_prefect_core.assets.options import (
 from mad_prefect_core.assets.past import WithHistory
 from mad_prefect_core.assets.plan import Plan
 from mad_prefect_core.assets.templates import AssetTemplateFormatter, has_fields
-from mad_prefect_core.contracts import Artifact, Asset, ReadOptions
-from mad_prefect_core.errors import ArgumentError, QueryError, ResultGoneError, located
+from mad_prefect_core.contracts import Asset, ReadOptions
+from mad_prefect_core.errors import ArgumentError, NoResultError, QueryError, ResultGoneError, located
 from mad_prefect_core.paths import relative_key, split_url
 from mad_prefect_core.plugins import get_host
 from mad_prefect_core.queries import table_names
@@ -200,14 +201,20 @@ class DataAsset(WithHistory, Generic[P, R]):
 
     # -- running and reading -------------------------------------------------------------------------------------
 
-    async def __call__(self, *args: Any, **kwargs: Any) -> DataArtifact:
+    def __call__(self, *args: Any, **kwargs: Any) -> Coroutine[Any, Any, DataArtifact]:
         """Run the function and publish its result, or find the result in the cache.
 
-        Returns the first result. Raises what the function raises, with a note that says which asset and phase;
-        `MadPrefectError` for everything else. What was there before is untouched then.
+        To be awaited; in a Prefect flow or task that is not async it runs at once, as a task would, and gives an
+        artifact that may be awaited still. Gives the first result. Raises what the function raises, with a note that
+        says which asset and phase; `MadPrefectError` for everything else. What was there before is untouched then.
         """
         asset = self.with_arguments(*args, **kwargs) if args or kwargs else self
-        return await execute(asset.plan())
+        if in_sync_flow():
+            return FinishedArtifact(run_sync(asset._run))
+        return told_apart(asset._run(), f"{self.name}()", "await it, or write call_sync() in code that is not async")
+
+    async def _run(self) -> DataArtifact:
+        return await execute(self.plan())
 
     async def explain(self, *args: Any, **kwargs: Any) -> Explanation:
         """Whether a call with these arguments would run or be answered from the cache, and why. Nothing is run."""
@@ -216,7 +223,7 @@ class DataAsset(WithHistory, Generic[P, R]):
         with translated(asset=plan.name, path=plan.paths[0], phase="explain"), reaching(plan.folders()):
             return await in_thread(lambda: explained(plan, read_manifest(plan.name, plan.id)[0])[0])
 
-    async def query(
+    def query(
         self,
         query_str: str | None = None,
         params: Any = None,
@@ -224,7 +231,7 @@ class DataAsset(WithHistory, Generic[P, R]):
         tables: Mapping[str, Any] | None = None,
         untrusted: bool | Limits = False,
         assets: Sequence[str] | None = None,
-    ) -> Relation | None:
+    ) -> Coroutine[Any, Any, Relation]:
         """Run or find the result, and query it. Where the function needs arguments that are not bound, the asset's
         latest result is queried.
 
@@ -238,18 +245,34 @@ class DataAsset(WithHistory, Generic[P, R]):
             assets: The names of the assets that the SQL may join. None stands for all, and for no asset where the SQL
                 is untrusted.
 
-        Returns a lazy relation over the rows of that run; None where it has no result file.
-        Raises `QueryError`, and what a call raises.
+        To be awaited. Gives a lazy relation over the rows of that run.
+        Raises `NoResultError` where it has no result file, `QueryError`, and what a call raises.
         """
+        asking = self._query(query_str, params, tables or {}, untrusted, assets)
+        return told_apart(asking, f"{self.name}.query()", "await it, or write query_sync() in code that is not async")
+
+    async def _query(
+        self,
+        query_str: str | None,
+        params: Any,
+        tables: Mapping[str, Any],
+        untrusted: bool | Limits,
+        assets: Sequence[str] | None,
+    ) -> Relation:
         with translated(asset=self.name, path=self.path, phase="query"):
             artifact = await self._latest() if self._missing else await self()
             file = artifact.stored
             if file is None:
-                return None
+                raise NoResultError(
+                    "The run gave no rows and no columns, and there was no result before it: nothing can be queried",
+                    hint="Return a typed empty frame where there may be no rows, or see artifact.exists() first.",
+                )
             if assets is None and limits_of(query_str, untrusted) is not None:
                 assets = ()
-            named = await self._tables(query_str, tables or {}, assets)
-            over = partial(relation_over, options=self.options.formats(), schema=file.schema, untrusted=untrusted)
+            named = await self._tables(query_str, tables, assets)
+            over = partial(
+                relation_over, options=self.options.formats(), schema=file.schema, untrusted=untrusted, known=_known
+            )
             try:
                 return await in_thread(over, [file], query_str=query_str, params=params, tables=named)
             except ResultGoneError:
@@ -298,7 +321,7 @@ class DataAsset(WithHistory, Generic[P, R]):
             wanted = {name for name in table_names(query_str) if listed is None or name.lower() in listed}
             wanted -= {"data", *given}
             found |= {name: asset for name in wanted if (asset := _asset_named(name)) is not None}
-        return {name: await _read(table) for name, table in found.items()}
+        return {name: await _read(name, table) for name, table in found.items()}
 
     def call_sync(self, *args: Any, **kwargs: Any) -> DataArtifact:
         """As a call, from code that is not async: a plain function or a sync flow."""
@@ -312,7 +335,7 @@ class DataAsset(WithHistory, Generic[P, R]):
         tables: Mapping[str, Any] | None = None,
         untrusted: bool | Limits = False,
         assets: Sequence[str] | None = None,
-    ) -> Relation | None:
+    ) -> Relation:
         """As `query`, from code that is not async."""
         return run_sync(lambda: self.query(query_str, params, tables=tables, untrusted=untrusted, assets=assets))
 
@@ -362,6 +385,11 @@ def _may_name_assets(query: str) -> bool:
     return any(key.partition("\0")[0].lower() in text for key in list(_defined))
 
 
+def _known() -> set[str]:
+    """The names of all assets that a query may use."""
+    return {key.partition("\0")[0] for key in list(_defined)}
+
+
 def _asset_named(name: str) -> DataAsset[..., Any] | None:
     found: dict[str, DataAsset[..., Any]] = {}
     for key, asset in list(_defined.items()):
@@ -376,13 +404,10 @@ def _asset_named(name: str) -> DataAsset[..., Any] | None:
     return next(iter(found.values()), None)
 
 
-async def _read(table: Any) -> Any:
+async def _read(name: str, table: Any) -> Any:
     """A table of a query as something that a session can read."""
     if isinstance(table, DataAsset):
-        relation = await table.cache_first().query()
-        if relation is None:
-            raise QueryError(f"The asset {table.name!r} has no rows and no known columns, so it can't be a table")
-        return relation
-    if isinstance(table, Asset | Artifact):
-        return await table.query()
-    return table
+        return await table.cache_first().query()
+    if isinstance(table, Asset):
+        table = await table.query()
+    return await as_table(name, table)

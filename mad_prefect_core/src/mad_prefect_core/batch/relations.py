@@ -17,7 +17,7 @@ from mad_prefect_core.batch.batches import ColumnBatch
 from mad_prefect_core.errors import UnsupportedDataError, UnsupportedValueError
 from mad_prefect_core.session import quote
 
-__all__ = ["RelationBatch", "relation_reader"]
+__all__ = ["RelationBatch", "RelationStream", "relation_reader"]
 
 _ROWS = 122_880  # one DuckDB row group: streams stay small whatever the relation's size
 _HUGE = frozenset({"hugeint", "uhugeint"})
@@ -36,6 +36,19 @@ class RelationBatch(ColumnBatch):
     def __init__(self, relation: Any) -> None:
         super().__init__(relation_reader(relation))
         self.relation = relation
+
+
+class RelationStream:
+    """A relation of any connection as Arrow: another connection may scan it as often as it likes."""
+
+    def __init__(self, relation: duckdb.DuckDBPyRelation) -> None:
+        self._relation = relation
+
+    def __arrow_c_schema__(self) -> object:
+        return relation_reader(self._relation).schema.__arrow_c_schema__()
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        return relation_reader(self._relation).__arrow_c_stream__(requested_schema)
 
 
 def relation_reader(relation: Any) -> pa.RecordBatchReader:

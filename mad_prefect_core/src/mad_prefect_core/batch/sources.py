@@ -14,10 +14,9 @@ import duckdb
 from mad_prefect_core.batch.batches import ColumnBatch, RowBatch
 from mad_prefect_core.batch.relations import RelationBatch
 from mad_prefect_core.batch.values import as_row
-from mad_prefect_core.contracts import Artifact, Asset, Batch
+from mad_prefect_core.contracts import Artifact, Asset, Batch, PortableRelation
 from mad_prefect_core.errors import MissingFileError, SchemaError, UnsupportedDataError, located
 from mad_prefect_core.plugins import get_host
-from mad_prefect_core.relations import Relation
 from mad_prefect_core.translation import BatchesCall, user_code
 
 __all__ = ["iter_batches", "missing_file", "only_batch", "together", "yield_data_batches"]
@@ -132,7 +131,7 @@ async def iter_batches(data: object, declared: Collection[str] = ()) -> AsyncGen
     elif isinstance(data, list) or (isinstance(data, tuple) and not hasattr(data, "_asdict")):
         async for batch in _of_sequence(list(data), declared):
             yield batch
-    elif isinstance(data, duckdb.DuckDBPyRelation | Relation):
+    elif isinstance(data, duckdb.DuckDBPyRelation | PortableRelation):
         yield RelationBatch(data)
     elif hasattr(data, "__arrow_c_stream__") or hasattr(data, "__arrow_c_array__"):
         if (columns := _columns(data)) is not None:

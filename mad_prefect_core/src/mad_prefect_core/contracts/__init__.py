@@ -11,7 +11,7 @@ from mad_prefect_core.contracts.formats import (
     Schema,
 )
 from mad_prefect_core.contracts.options import Options, ReadOptions
-from mad_prefect_core.contracts.session import Session
+from mad_prefect_core.contracts.session import PortableRelation, Session
 from mad_prefect_core.contracts.storages import (
     FileStat,
     PrivateFiles,
@@ -33,6 +33,7 @@ __all__ = [
     "FormatWriter",
     "JoiningFormat",
     "Options",
+    "PortableRelation",
     "PrivateFiles",
     "Query",
     "ReadOptions",

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, BinaryIO, Protocol, TypeAlias
 
 import duckdb
 
-__all__ = ["Parameters", "Session"]
+__all__ = ["Parameters", "PortableRelation", "Session"]
 
 Parameters: TypeAlias = Sequence[Any] | Mapping[str, Any] | None
 
@@ -46,3 +47,11 @@ class Session(Protocol):
         It holds neither this session nor its connection, so what the connection reads from may keep it. Calling it
         raises `OSError` where the file is not there.
         """
+
+
+class PortableRelation(ABC):
+    """What is used as a `duckdb.DuckDBPyRelation`, and belongs to no connection."""
+
+    @abstractmethod
+    def on(self, session: Any) -> duckdb.DuckDBPyRelation:
+        """The same relation on a session."""
