@@ -358,10 +358,10 @@ class ForgetsTheRecordedSchema(JsonFormat):
         return super().scan(session, files, options, suffix=suffix)
 
 
-@found_by("test_folders_make_columns_only_where_asked", "(1, 2024)")
-class AlwaysMakesColumnsOfFolders(ParquetFormat):
-    def scan(self, session: Any, files: Any, options: Any, **kwargs: Any) -> Any:
-        return super().scan(session, files, options.model_copy(update={"hive_partitioning": True}), **kwargs)
+@found_by("test_folders_make_no_columns", "(1, 2024)")
+class MakesColumnsOfFolders(ParquetFormat):
+    def scan(self, session: Any, files: Any, *args: Any, **kwargs: Any) -> Any:
+        return session.sql("FROM read_parquet($files, hive_partitioning = true)", {"files": files})
 
 
 @found_by("test_a_folder_does_not_replace_a_column_of_its_name", "(2024,)")

@@ -33,6 +33,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _URL = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*)://")
 _MAY_BE_SECRET = re.compile(r"[@?&#%]|^[^/]*:")
 _CONVERSIONS: dict[str, Callable[[object], str]] = {"r": repr, "s": str, "a": ascii}
+_ENCODED = {"%": "%25", "/": "%2F", "=": "%3D", "\\": "%5C"}
 _MAX_FORMATTED = 255  # characters that a format may add; a segment of a path has fewer
 _MAX_SEGMENT = 240  # bytes; most file systems stop at 255, and a temporary name adds a little
 
@@ -110,9 +111,9 @@ def safe_segment(value: object, *, key: str = "") -> str:
 def safe_part(value: object, *, key: str = "") -> str:
     """A template value as part of one path segment, whatever is in it; it may be empty.
 
-    Separators are percent-encoded, so that a value never adds a folder. Refused with `PathError`: a value that
-    climbs (`..`, also percent-encoded), is absolute, or has control characters. A message shows the value unless
-    its key is a secret's name.
+    Separators are percent-encoded, so that a value never adds a folder, and so are `=` and `%`: it adds no key either,
+    and `hive_keys` gives it back. Refused with `PathError`: a value that climbs (`..`, also percent-encoded), is
+    absolute, or has control characters. A message shows the value unless its key is a secret's name.
     """
     text = str(value)
     named = _named(text, key)
@@ -129,8 +130,7 @@ def safe_part(value: object, *, key: str = "") -> str:
             f"{named} would leave the folder it is put in",
             hint="A template value is one path segment; put folders into the template itself.",
         )
-    text = re.sub(r"%(?=[0-9A-Fa-f]{2})", "%25", text)  # keeps the encoding below reversible
-    return text.replace("/", "%2F").replace("\\", "%5C")
+    return "".join(_ENCODED.get(character, character) for character in text)
 
 
 def _is_text(text: str) -> bool:
@@ -183,14 +183,30 @@ def unescape_glob(pattern: str) -> str:
     return re.sub(r"\[([*?\[])\]", r"\1", pattern)
 
 
-def hive_keys(path: str) -> dict[str, str]:
-    """The `key=value` folders of a path, decoded; the file name is not one."""
-    found = {}
+_HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
+
+
+def hive_keys(path: str) -> dict[str, str | None]:
+    """The `key=value` folders of a path, decoded, None for Hive's name of NULL; the file name is not one.
+
+    Names know no case. Refused with `PathError`: two values of one key, and what is no text when decoded.
+    """
+    found: dict[str, tuple[str, str | None]] = {}
     for part in path.split("/")[:-1]:
         key, equals, value = part.partition("=")
-        if equals and key:
-            found[unquote(key)] = unquote(value)
-    return found
+        if not (equals and key):
+            continue
+        try:
+            name = unquote(key, errors="strict")
+            text = None if value == _HIVE_NULL else unquote(value, errors="strict")
+        except UnicodeDecodeError as error:
+            raise PathError(f"The folder {part!r} is no text when decoded: {error.reason}", hint=_UNREAD) from None
+        if found.setdefault(name.lower(), (name, text))[1] != text:
+            raise PathError(f"Two folders of a path give the key {name!r} two values", path=path, hint=_UNREAD)
+    return dict(found.values())
+
+
+_UNREAD = "Read the file with hive_partitioning=False in its read options, which makes no columns of folders."
 
 
 _WRITTEN_ONCE = re.compile(

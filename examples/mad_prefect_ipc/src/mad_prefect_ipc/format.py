@@ -12,8 +12,7 @@ import pyarrow as pa
 
 from mad_prefect_core.contracts import Format, FormatCapabilities, FormatWriter, Schema, Session
 from mad_prefect_core.errors import CorruptFileError, UnsupportedValueError
-from mad_prefect_core.paths import hive_keys
-from mad_prefect_core.session import cast_to, quote, union_all
+from mad_prefect_core.session import cast_to, union_all
 from mad_prefect_core.writing import ExportWriter
 from mad_prefect_ipc.options import ReadIpcOptions, WriteIpcOptions
 
@@ -59,8 +58,6 @@ class IpcFormat(Format):
         relations = [session.sql(f"FROM {session.view(_File(file, session.opener(file)))}") for file in files]
         if schema is not None:
             return union_all(session, [cast_to(session, relation, schema) for relation in relations])
-        if options.hive_partitioning:
-            relations = [_with_keys(session, *pair) for pair in zip(relations, files, strict=True)]
         how = "UNION ALL BY NAME" if options.union_by_name else "UNION ALL"
         return session.sql(f" {how} ".join(f"(FROM {session.view(relation)})" for relation in relations))
 
@@ -139,14 +136,6 @@ def _reader(file: BinaryIO) -> Any:
     is_file = file.read(6) == b"ARROW1"
     file.seek(0)
     return pa.ipc.open_file(file) if is_file else pa.ipc.open_stream(file)
-
-
-def _with_keys(session: Session, relation: duckdb.DuckDBPyRelation, file: str) -> duckdb.DuckDBPyRelation:
-    """With the `key=value` folders of the file's path as columns."""
-    keys = {name: text for name, text in hive_keys(file).items() if name not in relation.columns}
-    values = [int(text) if text.isdecimal() else text for text in keys.values()]
-    added = "".join(f", ${number} AS {quote(name)}" for number, name in enumerate(keys, 1))
-    return session.sql(f"SELECT *{added} FROM {session.view(relation)}", values)  # noqa: S608  identifiers are quoted
 
 
 def _ids(kind: Any) -> Iterator[str]:

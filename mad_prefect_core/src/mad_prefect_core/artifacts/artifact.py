@@ -126,7 +126,7 @@ class DataArtifact:
         file = self._file
         if file is None:
             location = locate(self.path)
-            return DataFile(location, self.format, self.suffix) if location.exists() else None
+            return DataFile(location, self.format, self.suffix, hive=None) if location.exists() else None
         if (there := file.there()) is not None:
             return there
         raise ResultGoneError(

@@ -10,10 +10,11 @@ from typing import Any, Literal
 
 from mad_prefect_core.artifacts.artifact import DataArtifact
 from mad_prefect_core.artifacts.files import DataFile, FormatOptions
+from mad_prefect_core.artifacts.hive import Keys, without
 from mad_prefect_core.artifacts.scan import scan_files
 from mad_prefect_core.batch import ColumnBatch, SchemaGrowth, iter_batches, only_batch
 from mad_prefect_core.batch.sources import together, yield_data_batches
-from mad_prefect_core.contracts import Batch, Format, Options, ReadOptions, Schema
+from mad_prefect_core.contracts import Batch, Format, Options, ReadOptions
 from mad_prefect_core.errors import UnsupportedDataError, located
 from mad_prefect_core.plugins import get_host
 from mad_prefect_core.session import DuckSession
@@ -52,7 +53,7 @@ class DataArtifactCollector:
         *,
         read_options: Any = None,
         write_options: Options | list[Options] | tuple[Options, ...] | None = None,
-        hive: Schema | None = None,
+        hive: Keys | None = None,
         fragment_rows: int | None = None,
         on_fragment: Callable[[DataFile], None] = lambda file: None,
     ) -> None:
@@ -148,9 +149,10 @@ class DataArtifactCollector:
 
     async def _as_fragment(self, file: DataFile) -> DataFile:
         """A file with what a run has to know: a schema growth, and its folders' keys."""
+        keys = file.keys(self.options)
         if file.growth is None:
-            file = replace(file, growth=await in_thread(self._growth_of, file))
-        return replace(file, hive=self.hive)
+            file = replace(file, growth=await in_thread(self._growth_of, replace(file, hive={})))
+        return replace(file, hive={**without(self.hive, {key.lower() for key in keys}), **keys})
 
     def _growth_of(self, file: DataFile) -> SchemaGrowth:
         growth = SchemaGrowth(self.options.declared(file.format))

@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 import duckdb
 from pydantic import ValidationError
 
+from mad_prefect_core.artifacts.hive import Keys, key_types, without
 from mad_prefect_core.batch import SchemaGrowth, iter_batches, only_batch
-from mad_prefect_core.batch.text import text_kind
 from mad_prefect_core.contracts import Batch, Format, FormatWriter, Options, ReadOptions, Schema
 from mad_prefect_core.errors import OptionError, SchemaError
 from mad_prefect_core.mounts import Location, locate
@@ -22,9 +22,8 @@ from mad_prefect_core.threads import in_thread
 from mad_prefect_core.translation import WriteCall
 from mad_prefect_core.writing import duckdb_schema
 
-__all__ = ["DataFile", "FormatOptions", "checksum", "checksum_at", "hive_columns", "unified_schema", "write_file"]
+__all__ = ["DataFile", "FormatOptions", "checksum", "checksum_at", "unified_schema", "write_file"]
 
-_HIVE_TYPES = ("DATE", "TIMESTAMP", "BIGINT")
 _SPELLING = ("dateformat", "timestampformat", "timestamp_format", "decimal_separator")
 """Options, where a format has them, that say how text spells values. A format spells its own in one way."""
 
@@ -168,8 +167,8 @@ class DataFile:
     """Read options that undo what it was written with; None for a file that somebody else wrote."""
     write: Any = None
     """Write options, where it was written here just now."""
-    hive: Schema = field(default_factory=dict)
-    """Values of `key=value` folders that become columns, as text, by name."""
+    hive: Keys | None = field(default_factory=dict)
+    """Values of `key=value` folders that become columns; None for those of its own path, if read options want them."""
 
     published: Location | None = None
     """Where a run's result is for users to see: with the same bytes, as long as no later run replaces them."""
@@ -178,9 +177,11 @@ class DataFile:
     pin: Any = field(default=None, compare=False, repr=False)
     """What keeps a run's result from being swept while this is held."""
 
-    def hive_keys(self) -> dict[str, str]:
-        """Those of its own path below the base."""
-        return hive_keys(self.location.key)
+    def keys(self, options: FormatOptions) -> Keys:
+        """Values of folders that become columns. Raises `PathError`."""
+        if self.hive is not None:
+            return self.hive
+        return hive_keys(self.location.key) if options.reading(self.format).hive_partitioning else {}
 
     def there(self) -> DataFile | None:
         """It, made again where it is gone from what was published of it, if that has the same bytes; None where that is
@@ -323,20 +324,8 @@ def unified_schema(session: DuckSession, files: Sequence[DataFile], options: For
         growth.join(part)
     schema = duckdb_schema(session, growth.result(infers))
     schema |= named
-    for file in files:
-        schema |= hive_columns(file.hive, schema)
-    return schema
-
-
-def hive_columns(hive: Schema, columns: Collection[str]) -> dict[str, str]:
-    """The types that DuckDB's hive reader gives to keys; a column of the data of the same name goes first."""
-    have = {name.lower() for name in columns}
-    kinds: dict[str, str] = {}
-    for name, value in hive.items():
-        if name.lower() not in have:
-            have.add(name.lower())
-            kinds[name] = kind if (kind := text_kind([value])) in _HIVE_TYPES else "VARCHAR"
-    return kinds
+    data = {name.lower() for name in schema}
+    return schema | key_types(without(file.keys(options), data) for file in files)
 
 
 def checksum(path: Path) -> str:

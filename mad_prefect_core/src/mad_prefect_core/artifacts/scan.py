@@ -10,11 +10,12 @@ from typing import Any
 
 import duckdb
 
-from mad_prefect_core.artifacts.files import DataFile, FormatOptions, hive_columns
+from mad_prefect_core.artifacts.files import DataFile, FormatOptions
+from mad_prefect_core.artifacts.hive import key_types, with_keys, without
 from mad_prefect_core.batch.numbers import EXACT_IN_DOUBLE
 from mad_prefect_core.contracts import Schema
 from mad_prefect_core.errors import CorruptFileError, MadPrefectError, ResultGoneError, SchemaError
-from mad_prefect_core.paths import escape_glob, hive_keys
+from mad_prefect_core.paths import escape_glob
 from mad_prefect_core.session import DuckSession, cast_to, quote, union_all
 from mad_prefect_core.translation import ReadCall, machine_fault
 
@@ -37,13 +38,14 @@ def scan_files(
     Without, files are united by column name as far as DuckDB does that. What a file was written with goes before
     what `options` say of files of that format. `joined` is a local file that has all their rows, which one scan reads.
     """
-    files = _data_first(files)
+    files = _with_keys_of_folders(files, options)
     groups = [list(group) for _, group in groupby(files, key=lambda file: _kind(file, schema))]
-    relations = []
-    for group in groups:
-        for part in _parts(group):
-            relation = _scan_alike(session, part, options, schema, joined)
-            relations.append(relation if schema is None else cast_to(session, relation, schema))
+    parts = [part for group in groups for part in _parts(group)]
+    relations = [_scan_alike(session, part, options, schema, joined) for part in parts]
+    if any(file.hive for file in files):
+        relations = _with_columns_of_folders(session, parts, relations, schema)
+    if schema is not None:
+        relations = [cast_to(session, relation, schema) for relation in relations]
     if schema is not None or len(relations) == 1:
         return union_all(session, relations)
     views = [session.view(relation) for relation in relations]
@@ -55,19 +57,31 @@ def scan_files(
         raise SchemaError(f"The files' columns can't be unified: {error}", path=files[0].location.key) from error
 
 
-def _data_first(files: Sequence[DataFile]) -> Sequence[DataFile]:
-    """A key that is a column of the data in any of the files is that column in all of them."""
-    if not any(file.hive for file in files):
-        return files
+def _with_keys_of_folders(files: Sequence[DataFile], options: FormatOptions) -> list[DataFile]:
+    """The files with the keys that become columns: none that is recorded as a column of the data in any of them."""
     data = {name.lower() for file in files for name in file.schema or ()}
-    return [replace(f, hive={key: v for key, v in f.hive.items() if key.lower() not in data}) for f in files]
+    return [replace(file, hive=without(file.keys(options), data)) if file.hive != {} else file for file in files]
+
+
+def _with_columns_of_folders(
+    session: DuckSession,
+    parts: Sequence[list[DataFile]],
+    relations: Sequence[duckdb.DuckDBPyRelation],
+    schema: Schema | None,
+) -> list[duckdb.DuckDBPyRelation]:
+    """The relations with keys as columns: none that an unrecorded file has as a column of the data."""
+    unrecorded = [relation for part, relation in zip(parts, relations, strict=True) if part[0].schema is None]
+    data = {name.lower() for relation in unrecorded for name in relation.columns}
+    keys = [without(part[0].hive or {}, data) for part in parts]
+    types = key_types(keys) | dict(schema or {})
+    return [with_keys(session, *pair, types) for pair in zip(relations, keys, strict=True)]
 
 
 def _kind(file: DataFile, schema: Schema | None) -> tuple[object, ...]:
     """Files of one kind are read by one scan. A reader that applies a schema needs no group for each of theirs."""
     own = file.schema if schema is None or not _takes(file, schema) else schema
     recorded = None if own is None else tuple(own.items())
-    return file.format.name, file.suffix, recorded, file.columnar, tuple(file.hive.items()), file.read
+    return file.format.name, file.suffix, recorded, file.columnar, tuple((file.hive or {}).items()), file.read
 
 
 def _takes(file: DataFile, schema: Schema) -> bool:
@@ -92,10 +106,9 @@ def _scan_alike(
     format, read = first.format, options.reading(first.format)
     typed = first.schema
     if schema is not None and _takes(first, schema):
-        typed = {name: kind for name, kind in schema.items() if name not in first.hive}
-    hive = typed is None and bool(read.hive_partitioning) and any(file.hive_keys() for file in files)
+        typed = {name: kind for name, kind in schema.items() if name not in (first.hive or ())}
     own_read = first.read.explicit() if first.read is not None else {}
-    read = read.model_copy(update={**own_read, "hive_partitioning": hive})
+    read = read.model_copy(update={**own_read, "hive_partitioning": False})
     try:
         names = [escape_glob(str(joined))] if joined else session.files([file.location for file in files])
     except FileNotFoundError as error:
@@ -123,11 +136,9 @@ def _scan_alike(
             plugin=format.name,
             hint="Make the file anew: an asset's own by calling the asset.",
         ) from error
-    if hive:
-        relation = _without_base_keys(session, relation, files)
     if schema is not None and first.columnar:
         _refuse_inexact(session, relation, schema, first.location.key)
-    return _with_hive(session, relation, first.hive)
+    return relation
 
 
 def _gone(error: Exception, file: DataFile) -> ResultGoneError:
@@ -137,27 +148,6 @@ def _gone(error: Exception, file: DataFile) -> ResultGoneError:
         phase="read",
         hint="Query the asset again for its current rows.",
     )
-
-
-def _without_base_keys(
-    session: DuckSession, relation: duckdb.DuckDBPyRelation, files: list[DataFile]
-) -> duckdb.DuckDBPyRelation:
-    """DuckDB takes every `key=value` of the whole path; those above the user's own path are none of his columns."""
-    own = {key.lower() for file in files for key in file.hive_keys()}
-    base = {key.lower() for file in files for key in hive_keys(f"{file.location.mount.root}/")} - own
-    if extra := [name for name in relation.columns if name.lower() in base]:
-        dropped = ", ".join(map(quote, extra))
-        return session.sql(f"SELECT * EXCLUDE ({dropped}) FROM {session.view(relation)}")  # noqa: S608  quoted
-    return relation
-
-
-def _with_hive(session: DuckSession, relation: duckdb.DuckDBPyRelation, hive: Schema) -> duckdb.DuckDBPyRelation:
-    added = hive_columns(hive, relation.columns)
-    if not added:
-        return relation
-    columns = ", ".join(f"CAST(${i} AS {kind}) AS {quote(name)}" for i, (name, kind) in enumerate(added.items(), 1))
-    view = session.view(relation)
-    return session.sql(f"SELECT *, {columns} FROM {view}", [hive[name] for name in added])  # noqa: S608  types are ours
 
 
 def _refuse_inexact(session: DuckSession, relation: duckdb.DuckDBPyRelation, schema: Schema, path: str) -> None:

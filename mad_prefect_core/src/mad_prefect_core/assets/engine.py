@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from mad_prefect_core.artifacts import DataArtifact, DataArtifactCollector
 from mad_prefect_core.artifacts.files import FormatOptions
+from mad_prefect_core.artifacts.hive import Keys
 from mad_prefect_core.assets.cache import artifact_for, cached
 from mad_prefect_core.assets.identity import secret_digest
 from mad_prefect_core.assets.plan import Plan
@@ -279,7 +280,7 @@ class _Run(Lifecycle):
         folders = {file.rpartition("/")[0] for file in files}
         super().__init__(record, [self.fragments_dir, *sorted(folders)], plan.options.retention)
 
-    def _fragments_dir(self, run_id: str, now: dt.datetime) -> tuple[str, dict[str, str]]:
+    def _fragments_dir(self, run_id: str, now: dt.datetime) -> tuple[str, Keys]:
         """A folder of this run alone, and the hive keys that the user wrote into the folder above."""
         plan, target = self.plan, self.targets[0]
         if plan.artifacts_dir.strip():

@@ -37,9 +37,9 @@ def _parsed(template: str) -> list[tuple[str, str | None, str | None, str | None
         ) from None
 
 
-def written_hive_keys(template: str, rendered: str) -> dict[str, str]:
+def written_hive_keys(template: str, rendered: str) -> dict[str, str | None]:
     """The `key=value` folders of a rendered template whose `=` its author wrote: a value never adds a column."""
-    found: dict[str, str] = {}
+    found: dict[str, str | None] = {}
     folders = _FIELD.sub("", template).split("/")  # a format spec may have separators: they made no folder
     for written, folder in zip(folders, rendered.split("/"), strict=True):
         if "=" in written:

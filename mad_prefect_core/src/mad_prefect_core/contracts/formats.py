@@ -114,8 +114,9 @@ class Format(Protocol):
         """A lazy relation over all `files`, united by column name.
 
         With `schema`, which is what a run recorded when these files were written: exactly those columns, in that
-        order, with those types, and no hive keys. Without: what the files say, or what the reader infers, plus hive
-        keys if `options.hive_partitioning`. Raises `duckdb.Error` as it comes; the core adds asset and path.
+        order, with those types. Without: what the files say, or what the reader infers. `key=value` folders are
+        never columns: the core adds them, for all formats alike. Raises `duckdb.Error` as it comes; the core adds asset
+        and path.
         """
 
     def read_back(self, options: Any) -> Any:

@@ -63,9 +63,7 @@ class CsvFormat(Format):
             return _read(session, files, given)
         types = {name: text_type(session.connection.type(kind)) for name, kind in schema.items()}
         parsing = _AS_WRITTEN | {name: value for name, value in given.items() if name in _PARSING}
-        # DuckDB takes hive keys from paths, and over columns of that name, unless told not to.
-        known = {"columns": types, "auto_detect": False, "hive_partitioning": False}
-        relation = _read(session, files, parsing | known)
+        relation = _read(session, files, {**parsing, "columns": types, "auto_detect": False})
         if types == dict(schema):
             return relation
         return relation.project(", ".join(f"CAST({quote(n)} AS {kind}) AS {quote(n)}" for n, kind in schema.items()))
@@ -98,6 +96,7 @@ def _of_suffix(suffix: str) -> dict[str, Any]:
 
 
 def _read(session: Session, files: Sequence[str], named: dict[str, Any]) -> duckdb.DuckDBPyRelation:
+    named = {**named, "hive_partitioning": False}  # unless told not to, DuckDB puts keys of folders over columns
     arguments = "".join(f", {name} = ${name}" for name in named)
     return session.sql(f"FROM read_csv($files{arguments})", {"files": list(files), **named})
 

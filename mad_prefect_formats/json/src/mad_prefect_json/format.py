@@ -10,7 +10,6 @@ import duckdb
 
 from mad_prefect_core.contracts import Format, FormatCapabilities, FormatJoiner, FormatWriter, Schema, Session
 from mad_prefect_core.errors import UnsupportedValueError
-from mad_prefect_core.paths import hive_keys
 from mad_prefect_core.session import quote
 from mad_prefect_json.infer import known_types
 from mad_prefect_json.joiner import JsonJoiner
@@ -104,9 +103,7 @@ class JsonFormat(Format):
 
 def _typed(session: Session, files: Sequence[str], named: dict[str, Any], schema: Schema) -> duckdb.DuckDBPyRelation:
     types = {name: session.connection.type(kind) for name, kind in schema.items()}
-    # DuckDB takes hive keys from paths, and over columns of that name, unless told not to.
-    given = {**named, "hive_partitioning": False, "columns": {name: read_type(kind) for name, kind in types.items()}}
-    relation = _read(session, files, given)
+    relation = _read(session, files, {**named, "columns": {name: read_type(kind) for name, kind in types.items()}})
     columns = {quote(name): reading(kind, quote(name)) for name, kind in types.items()}
     if all(name == value for name, value in columns.items()):
         return relation
@@ -124,7 +121,7 @@ def _inferred(session: Session, files: Sequence[str], named: dict[str, Any]) -> 
 def _infers_types_alone(files: Sequence[str], options: ReadJsonOptions) -> bool:
     """Whether the rows are those of one file, read as they are."""
     given = options.model_dump(exclude_defaults=True).keys() - _LIMITS - {"union_by_name", "hive_partitioning"}
-    return len(files) == 1 and not given and not hive_keys(files[0])
+    return len(files) == 1 and not given
 
 
 def _told(
@@ -137,6 +134,7 @@ def _told(
 
 
 def _read(session: Session, files: Sequence[str], named: dict[str, Any]) -> duckdb.DuckDBPyRelation:
+    named = {**named, "hive_partitioning": False}  # unless told not to, DuckDB puts keys of folders over columns
     arguments = "".join(f", {name} = ${name}" for name in named)
     return session.sql(f"FROM read_json($files{arguments})", {"files": list(files), **named})
 

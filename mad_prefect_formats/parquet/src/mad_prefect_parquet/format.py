@@ -56,14 +56,15 @@ class ParquetFormat(Format):
         suffix: str,
         schema: Schema | None = None,
     ) -> duckdb.DuckDBPyRelation:
-        named = options.model_dump(exclude_none=True)
+        # Unless told not to, DuckDB puts keys of folders over columns.
+        named = {**options.model_dump(exclude_none=True), "hive_partitioning": False}
         if len(files) == 1 and is_written_once(files[0]):
             # DuckDB binds a query several times, and would parse the footer each time. What it keeps counts to its
             # memory limit. Of many fragments it would keep much that is read only once more.
             session.execute("SET parquet_metadata_cache = true")
         if schema is not None:
             # To unite by name, DuckDB looks at every file twice.
-            named |= {"union_by_name": len(files) > 1, "hive_partitioning": False, "filename": False}
+            named |= {"union_by_name": len(files) > 1, "filename": False}
         arguments = "".join(f", {name} = ${name}" for name in named)
         relation = session.sql(f"FROM read_parquet($files{arguments})", {"files": list(files), **named})
         return relation if schema is None else _as_recorded(relation, schema)

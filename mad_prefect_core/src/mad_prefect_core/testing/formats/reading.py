@@ -66,13 +66,12 @@ class ReadingContract(FormatBase, contract=True):
         found = bench.scan(path, schema=schema)
         assert (schema_of(found), found.fetchall()) == (schema, [(1.0, "x")])
 
-    def test_folders_make_columns_only_where_asked(self, bench: Bench) -> None:
-        """`key=value` folders are columns if the user wants it, and never in a file that a run wrote."""
+    def test_folders_make_no_columns(self, bench: Bench) -> None:
+        """`key=value` folders are no columns to a reader: the core adds them, for all formats alike."""
         (bench.folder / "year=2024").mkdir()
         path, schema = bench.export("SELECT 1 AS a", f"year=2024/file{bench.suffix}")
-        assert bench.scan(path, hive_partitioning=True).fetchall() == [(1, 2024)]
-        assert bench.scan(path, hive_partitioning=False).fetchall() == [(1,)]
-        assert bench.scan(path, hive_partitioning=True, schema=schema).fetchall() == [(1,)]
+        assert bench.scan(path).fetchall() == [(1,)]
+        assert bench.scan(path, schema=schema).fetchall() == [(1,)]
 
     def test_a_folder_does_not_replace_a_column_of_its_name(self, bench: Bench) -> None:
         """A column of the file stays, though a folder has a key of its name."""
@@ -113,7 +112,7 @@ class ReadingContract(FormatBase, contract=True):
                 bench.export("SELECT 0 AS v", f"{other}/{other}{bench.suffix}")
             path, schema = bench.export("SELECT 1 AS v", f"{name}/{name}{bench.suffix}")
             assert bench.scan(path, schema=schema).fetchall() == [(1,)], name
-            assert bench.scan(path, hive_partitioning=False).fetchall() == [(1,)], name
+            assert bench.scan(path).fetchall() == [(1,)], name
 
     def test_a_relation_can_be_read_again(self, bench: Bench) -> None:
         """A relation gives all rows each time that it is read, and where it is joined with itself."""
