@@ -30,6 +30,9 @@ _SPELLING = ("dateformat", "timestampformat", "timestamp_format", "decimal_separ
 _TYPES = ("types", "dtypes", "column_types", "columns")
 """Options, where a format has them, that name the types of columns; the last goes first."""
 
+_NAMES = ("columns", "column_names")
+"""Options, where a format has them, that name all columns in order."""
+
 O = TypeVar("O", bound=Options)  # noqa: E741
 
 
@@ -39,9 +42,11 @@ class DeclaredTypes(Collection[str]):
     Args:
         types: Types by column.
         every: The type of all other columns, if the user has named one.
+        names: All columns in order, if the user has named them: rows may be tuples, then.
     """
 
-    def __init__(self, types: Mapping[str, str], every: str | None = None) -> None:
+    def __init__(self, types: Mapping[str, str], every: str | None = None, names: Sequence[str] = ()) -> None:
+        self.names = names
         self._types = types
         self._every = every
         self._by_name = {name.lower(): kind for name, kind in types.items()}
@@ -70,7 +75,7 @@ class DeclaredTypes(Collection[str]):
                 raise OptionError(
                     f"The read options give the type {kind!r}, which DuckDB does not know: {error}", column=name
                 ) from error
-        return DeclaredTypes(types, self._every)
+        return DeclaredTypes(types, self._every, self.names)
 
 
 @dataclass(frozen=True)
@@ -108,9 +113,11 @@ class FormatOptions:
         if not self.read:
             return DeclaredTypes({})
         given = self.reading(format)
+        lists = (getattr(options, name, None) for options in (given, *self.read) for name in _NAMES)
+        names = next((tuple(found) for found in lists if found), ())
         named = [value for name in _TYPES if isinstance(value := getattr(given, name, None), dict)]
         every = "VARCHAR" if getattr(given, "all_varchar", None) else None
-        return DeclaredTypes({name: kind for kinds in named for name, kind in kinds.items()}, every)
+        return DeclaredTypes({name: kind for kinds in named for name, kind in kinds.items()}, every, names)
 
     def infers_text(self, format: Format) -> Collection[str]:
         """The types that bare strings are taken for in this format: none where `auto_detect` is off."""

@@ -9,18 +9,19 @@ from __future__ import annotations
 import datetime as dt
 import reprlib
 import uuid
+from collections import UserList, deque
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import chain
-from operator import itemgetter
+from operator import is_not, itemgetter
 from typing import Any, TypeAlias
 
 import pyarrow as pa
 
 from mad_prefect_core.batch.numbers import MAX_DIGITS, Numbers
 from mad_prefect_core.batch.text import text_kind
-from mad_prefect_core.batch.values import PLAIN, Path, as_row, column_name, plain
+from mad_prefect_core.batch.values import PLAIN, Path, as_row, column_key, column_name, plain
 from mad_prefect_core.errors import SchemaError, UnsupportedDataError, UnsupportedValueError
 
 __all__ = ["Inferred", "infer_column", "infer_rows"]
@@ -63,14 +64,16 @@ def infer_rows(
         raise SchemaError(
             "There are rows, but none has a column", hint="Yield dicts with at least one key, or nothing."
         )
-    for name, values in _pivot(rows, ()).items():
+    pivoted, renamed = _pivot(rows, ())
+    for name, values in pivoted.items():
         try:
             columns[name] = infer_column(values, (name,))
         except SchemaError:
             if name not in declared:
                 raise
-            columns[name] = Inferred(pa.null(), values)
-    if any(column.changed for column in columns.values()):
+            made = [plain(value, (name,)) for value in values]
+            columns[name] = Inferred(pa.null(), made, changed=any(map(is_not, made, values)))
+    if renamed or any(column.changed for column in columns.values()):
         names = list(columns)
         rows = [
             dict(zip(names, values, strict=True)) for values in zip(*(c.values for c in columns.values()), strict=True)
@@ -78,25 +81,23 @@ def infer_rows(
     return columns, rows if isinstance(rows, list) else list(rows)
 
 
-def _pivot(rows: Sequence[dict[str, Any]], path: Path) -> dict[str, list[Any]]:
+def _pivot(rows: Sequence[dict[Any, Any]], path: Path) -> tuple[dict[str, list[Any]], bool]:
+    """The values of dicts by key, and whether some key is named otherwise here than in the dicts."""
     if not rows:
-        return {}
-    names = list(rows[0])
+        return {}, False
+    keys = list(rows[0])
     try:
-        if any(map(len(names).__ne__, map(len, rows))):
+        if any(map(len(keys).__ne__, map(len, rows))):
             raise KeyError
-        columns = {name: list(map(itemgetter(name), rows)) for name in names}
+        columns = {key: list(map(itemgetter(key), rows)) for key in keys}
     except KeyError:  # not all have the same keys
-        names = list(dict.fromkeys(chain.from_iterable(rows)))
-        columns = {name: [row.get(name) for row in rows] for name in names}
-    for name in names:
-        if type(name) is not str:
-            raise UnsupportedDataError(
-                f"A column name is {type(name).__name__} {name!r}, not text", column=column_name(path) if path else None
-            )
+        keys = list(dict.fromkeys(chain.from_iterable(rows)))
+        columns = {key: [row.get(key) for row in rows] for key in keys}
+    renamed = not set(map(type, keys)) <= {str}
+    names = [column_key(key, path) for key in keys] if renamed else keys
     _refuse_half_characters("A column's name", names, path)
     _refuse_twins(names, path)
-    return columns
+    return dict(zip(names, columns.values(), strict=True)), renamed
 
 
 def _refuse_twins(names: Sequence[str], path: Path) -> None:
@@ -107,8 +108,9 @@ def _refuse_twins(names: Sequence[str], path: Path) -> None:
             raise SchemaError("A column has no name", column=column_name((*path, "")), hint="Name it.")
         folded = name.lower()
         if folded in seen:
+            differ = "are two keys of the same text" if seen[folded] == name else "differ in case alone"
             raise SchemaError(
-                f"The columns {seen[folded]!r} and {name!r} differ in case alone, which DuckDB takes for one",
+                f"The columns {seen[folded]!r} and {name!r} {differ}, which DuckDB takes for one",
                 column=column_name((*path, name)),
                 hint="Rename one of them before yielding.",
             )
@@ -188,7 +190,7 @@ def _refuse_cycles(values: list[Any], path: Path) -> None:
 def _members(value: Any) -> Iterable[Any] | None:
     if type(value) in _SCALARS:
         return None
-    if isinstance(value, list | tuple):
+    if isinstance(value, list | tuple | deque | UserList):
         return value
     row = as_row(value)
     return None if row is None else row.values()
@@ -321,8 +323,9 @@ def _lists(values: list[Any], present: list[Any], path: Path) -> Inferred:
 def _dicts(values: list[Any], present: list[Any], path: Path) -> Inferred:
     if len(path) == _CHECKED_DEPTH:
         _refuse_cycles(present, path)
-    members = {name: infer_column(column, (*path, name)) for name, column in _pivot(present, path).items()}
-    changed = any(member.changed for member in members.values())
+    columns, renamed = _pivot(present, path)
+    members = {name: infer_column(column, (*path, name)) for name, column in columns.items()}
+    changed = renamed or any(member.changed for member in members.values())
     if changed:
         rebuilt = zip(*(member.values for member in members.values()), strict=True)
         values = [v if v is None else dict(zip(members, next(rebuilt), strict=True)) for v in values]

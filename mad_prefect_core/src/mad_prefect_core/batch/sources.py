@@ -5,15 +5,21 @@ from __future__ import annotations
 import inspect
 import itertools
 import sys
-from collections.abc import AsyncGenerator, AsyncIterator, Collection
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, ItemsView, Iterator, KeysView, ValuesView
 from contextlib import aclosing
+from io import IOBase
+from itertools import islice
 from typing import Any
 
 import duckdb
 
 from mad_prefect_core.batch.batches import ColumnBatch, RowBatch
+from mad_prefect_core.batch.numpy_values import is_numpy
+from mad_prefect_core.batch.records import as_row, is_model, serialized
 from mad_prefect_core.batch.relations import RelationBatch
-from mad_prefect_core.batch.values import as_row
+from mad_prefect_core.batch.sequences import parts_of
+from mad_prefect_core.batch.values import plain
 from mad_prefect_core.contracts import Artifact, Asset, Batch, PortableRelation
 from mad_prefect_core.errors import MissingFileError, SchemaError, UnsupportedDataError, located
 from mad_prefect_core.plugins import get_host
@@ -22,7 +28,7 @@ from mad_prefect_core.translation import BatchesCall, user_code
 __all__ = ["iter_batches", "missing_file", "only_batch", "together", "yield_data_batches"]
 
 _END, _UNREAD = object(), object()
-_BARE = "json"  # the column that DuckDB's JSON reader puts bare scalars into, and 2.x with it
+_LISTED = 10_000  # items of an iterator in one batch
 
 
 async def yield_data_batches(data: object) -> AsyncGenerator[Any, None]:
@@ -118,7 +124,7 @@ async def iter_batches(data: object, declared: Collection[str] = ()) -> AsyncGen
     """Batches of anything that a function may return or yield, nested to any depth, in order.
 
     Nothing comes of None, of an empty list, and of a frame without columns and rows. Columns that are `declared` may
-    hold a mix. Raises `UnsupportedDataError` for what can't be rows.
+    hold a mix; if they have names, tuples are rows. Raises `UnsupportedDataError` for what can't be rows.
     """
     if data is None:
         return
@@ -128,9 +134,16 @@ async def iter_batches(data: object, declared: Collection[str] = ()) -> AsyncGen
         async for item in yield_data_batches(data):
             async for batch in iter_batches(item, declared):
                 yield batch
-    elif isinstance(data, list) or (isinstance(data, tuple) and not hasattr(data, "_asdict")):
-        async for batch in _of_sequence(list(data), declared):
+    elif is_model(type(data)):
+        async for batch in iter_batches(serialized(data), declared):
             yield batch
+    elif (row := _row(data)) is not None:
+        if row:
+            yield RowBatch([row], declared)
+    elif isinstance(data, list | tuple):
+        for part in parts_of(data, declared):
+            async for batch in iter_batches(part, declared):
+                yield batch
     elif isinstance(data, duckdb.DuckDBPyRelation | PortableRelation):
         yield RelationBatch(data)
     elif hasattr(data, "__arrow_c_stream__") or hasattr(data, "__arrow_c_array__"):
@@ -145,11 +158,11 @@ async def iter_batches(data: object, declared: Collection[str] = ()) -> AsyncGen
             raise missing_file(data.path)
         async for batch in iter_batches(relation):
             yield batch
-    elif (row := _row(data)) is not None:
-        if row:
-            yield RowBatch([row], declared)
     elif _is_response(data):
         async for batch in iter_batches(_body(data), declared):
+            yield batch
+    elif is_numpy(type(data)) and isinstance(array := plain(data, ()), list):
+        async for batch in iter_batches(array, declared):
             yield batch
     else:
         async for batch in _of_plugin(data, declared):
@@ -165,8 +178,8 @@ def missing_file(path: str) -> MissingFileError:
     )
 
 
-def _row(value: object) -> dict[str, Any] | None:
-    with user_code():  # properties of his models
+def _row(value: object) -> dict[Any, Any] | None:
+    with user_code():  # properties of the user's own classes
         return as_row(value)
 
 
@@ -178,39 +191,6 @@ def _columns(data: object) -> ColumnBatch | None:
     if batch.rows():
         raise SchemaError("There are rows, but none has a column", hint="Return a frame with at least one column.")
     return None
-
-
-async def _of_sequence(items: list[Any], declared: Collection[str]) -> AsyncIterator[Batch]:
-    rows: list[dict[str, Any]] = []
-    for item in items:
-        if type(item) is dict:
-            rows.append(item)
-        elif (row := _row(item)) is not None:
-            rows.append(row)
-        elif _is_bare(item):
-            rows.append({_BARE: item})
-        else:
-            if rows:
-                yield RowBatch(rows, declared)
-                rows = []
-            async for batch in iter_batches(item, declared):
-                yield batch
-    if rows:
-        yield RowBatch(rows, declared)
-
-
-def _is_bare(item: object) -> bool:
-    """Whether an item of a list is a value, rather than something that gives batches itself."""
-    return (
-        item is None
-        or isinstance(item, str | bytes | bool | int | float | list)
-        or type(item).__module__
-        in (
-            "datetime",
-            "decimal",
-            "uuid",
-        )
-    )
 
 
 def _is_response(data: object) -> bool:
@@ -235,14 +215,25 @@ def _body(response: Any) -> Any:
 async def _of_plugin(data: object, declared: Collection[str]) -> AsyncIterator[Batch]:
     items: Any = get_host().batches(data)
     if items is None:
+        async for batch in iter_batches(_listed(data), declared):
+            yield batch
+        return
+    async for item in _answers(items, _kind(data)):
+        async for batch in iter_batches(item, declared):
+            yield batch
+
+
+def _listed(data: Any) -> Iterator[list[Any]]:
+    """What can be gone through once, such as a `map`, a `csv.DictReader` or a deque, as lists."""
+    if not isinstance(data, Iterator | deque | KeysView | ValuesView | ItemsView) or isinstance(data, IOBase):
         raise UnsupportedDataError(
             f"A {_kind(data)} can't be made rows of",
             hint="Return None, dicts, lists of them, dataclasses, pydantic models, an httpx.Response, "
             "anything that speaks Arrow (frames, tables, relations), or generators of these.",
         )
-    async for item in _answers(items, _kind(data)):
-        async for batch in iter_batches(item, declared):
-            yield batch
+    items: Any = iter(data)
+    while part := list(islice(items, _LISTED)):
+        yield part
 
 
 async def _answers(items: Any, kind: str) -> AsyncIterator[Any]:
