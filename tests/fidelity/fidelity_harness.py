@@ -132,6 +132,25 @@ by itself. For numbers:
 
 Columns that came as columns (Arrow, a frame) count with all that their type can hold.
 
+## Where files meet
+
+The same rule holds for the batches of a run, for artifacts that it yields, and for the files of a `DataArtifactQuery`,
+whoever wrote them: a column whose types differ gets the narrowest type that keeps every value of all of them. Where
+there is none, the query or run is refused with a `SchemaError` that names the column, both types and the file.
+
+| one file has | another has | together |
+|---|---|---|
+| integers | wider integers, decimals, floats | the wider type; refused if it would not hold one of them |
+| a date | a timestamp without a zone | `TIMESTAMP` |
+| a timestamp | one with finer digits | the finer type; refused if a moment is beyond its range |
+| no value at all | anything | the other type |
+| structs, lists, maps | others of the same kind | member by member, by these rules |
+| text | dates, numbers, booleans, bytes | refused; CSV files of others keep the text |
+| decimals | floats | refused |
+| a timestamp without a zone | one with a zone | refused |
+
+Columns are found by name, in any order and case.
+
 ## What text is taken for
 
 JSON and CSV hold dates and times as text, and mad-prefect 2.x let DuckDB infer them. The same is done still, unless

@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from mad_prefect_core.batch.growth import SchemaGrowth, settled
+from mad_prefect_core.batch.lossless import refuse_inexact
 from mad_prefect_core.contracts import Batch, Format, FormatWriter, Schema, Session
 from mad_prefect_core.paths import another_name, escape_glob
 from mad_prefect_core.session import cast_to, schema_of, union_all
@@ -73,14 +74,12 @@ class ExportWriter(FormatWriter):
             return
         wanted = duckdb_schema(self._session, self._growth.result())
         read = self._format.read_back(self._options)
-        relations = [
-            cast_to(
-                self._session,
-                self._format.scan(self._session, [escape_glob(str(part))], read, suffix=self._suffix, schema=schema),
-                wanted,
-            )
-            for part, schema in self._parts
-        ]
+        relations = []
+        for part, schema in self._parts:
+            file = escape_glob(str(part))
+            relation = self._format.scan(self._session, [file], read, suffix=self._suffix, schema=schema)
+            refuse_inexact(self._session, relation, wanted)
+            relations.append(cast_to(self._session, relation, wanted))
         whole = self._session.view(union_all(self._session, relations))
         self._format.export(self._session, whole, wanted, self._path, self._options, suffix=self._suffix)
         self.abort()

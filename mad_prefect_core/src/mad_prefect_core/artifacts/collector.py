@@ -12,12 +12,13 @@ from mad_prefect_core.artifacts.artifact import DataArtifact
 from mad_prefect_core.artifacts.files import DataFile, FormatOptions
 from mad_prefect_core.artifacts.hive import Keys, without
 from mad_prefect_core.artifacts.scan import scan_files
-from mad_prefect_core.batch import ColumnBatch, SchemaGrowth, iter_batches, only_batch
-from mad_prefect_core.batch.sources import together, yield_data_batches
+from mad_prefect_core.artifacts.uniting import growth_of
+from mad_prefect_core.batch import iter_batches, only_batch
+from mad_prefect_core.batch.sources import may_be_several, together, yield_data_batches
 from mad_prefect_core.contracts import Batch, Format, Options, ReadOptions
 from mad_prefect_core.errors import UnsupportedDataError, located
 from mad_prefect_core.plugins import get_host
-from mad_prefect_core.session import DuckSession
+from mad_prefect_core.session import DuckSession, schema_of
 from mad_prefect_core.threads import in_thread
 from mad_prefect_core.translation import translated
 
@@ -131,7 +132,7 @@ class DataArtifactCollector:
                 first = await anext(batches, None)
                 if first is None:
                     return None
-                data = _again(first, batches)
+                data = _again(first, batches) if may_be_several(item) else first
             format = self._format("columns" if first.is_columnar else "rows")
         else:
             format = self._format()
@@ -151,15 +152,14 @@ class DataArtifactCollector:
         """A file with what a run has to know: a schema growth, and its folders' keys."""
         keys = file.keys(self.options)
         if file.growth is None:
-            file = replace(file, growth=await in_thread(self._growth_of, replace(file, hive={})))
+            file = await in_thread(self._looked_into, file)
         return replace(file, hive={**without(self.hive, {key.lower() for key in keys}), **keys})
 
-    def _growth_of(self, file: DataFile) -> SchemaGrowth:
-        growth = SchemaGrowth(self.options.declared(file.format))
+    def _looked_into(self, file: DataFile) -> DataFile:
         with DuckSession() as session:
-            schema = scan_files(session, [file], self.options).limit(0).to_arrow_table().schema
-        growth.add(ColumnBatch(schema.empty_table()).schema, {})
-        return growth
+            relation = scan_files(session, [replace(file, hive={})], self.options)
+            growth = growth_of(relation, self.options.declared(file.format))
+            return replace(file, growth=growth, columnar=True, own=tuple(schema_of(relation).items()))
 
 
 async def _again(first: Batch, rest: AsyncIterator[Batch]) -> AsyncIterator[Batch]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,6 +13,8 @@ from pydantic import ValidationError
 
 from mad_prefect_core.artifacts.hive import Keys, key_types, without
 from mad_prefect_core.batch import SchemaGrowth, iter_batches, only_batch
+from mad_prefect_core.batch.sources import may_be_several
+from mad_prefect_core.batch.wide import WatchedBatch
 from mad_prefect_core.contracts import Batch, Format, FormatWriter, Options, ReadOptions, Schema
 from mad_prefect_core.errors import OptionError, SchemaError
 from mad_prefect_core.mounts import Location, locate
@@ -165,7 +167,10 @@ class DataFile:
     growth: SchemaGrowth | None = None
     """What its batches were like, where it was written here just now: for a schema over several files."""
     columnar: bool = False
-    """Whether it was written from columns rather than rows."""
+    """Whether its numbers are known by their types alone, not by their values: it was written from columns, or by
+    somebody else."""
+    own: Hashable = None
+    """What somebody else's file says of its columns, where one asked it: others are read apart from it."""
     size: int = 0
     """In bytes, where it was written here just now."""
     rows: int | None = None
@@ -218,8 +223,10 @@ async def write_file(
         declared = options.declared(format)
         if (only := only_batch(data, declared)) is not None:
             return await in_thread(file.write_all, only)
+        several = may_be_several(data)
         async for batch in iter_batches(data, declared):
-            await in_thread(file.write, batch)
+            watched = several and batch.is_columnar and WatchedBatch.is_needed(batch.schema)
+            await in_thread(file.write, WatchedBatch(batch) if watched else batch)
         return await in_thread(file.finish)
     except BaseException:
         file.abort()
@@ -254,11 +261,7 @@ class _OpenFile:
         return self.finish()
 
     def write(self, batch: Batch) -> None:
-        try:
-            self._growth.add(batch.schema, batch.text, batch.numbers)
-        except SchemaError as error:
-            error.batch = getattr(batch, "item", error.batch)
-            raise
+        self._grow(self._growth.add, batch, batch.numbers)
         self._columnar |= batch.is_columnar
         self._rows = None if batch.is_columnar or self._rows is None else self._rows + len(batch.rows())
         if self._writer is None:
@@ -276,6 +279,15 @@ class _OpenFile:
             problem = getattr(batch, "problem", None)  # DuckDB and Arrow know only the text of what a stream raised
             if problem is not None and problem is not error:
                 raise problem from error
+            raise
+        if isinstance(batch, WatchedBatch) and batch.wide:  # of a stream that is known only now
+            self._grow(self._growth.add_to_last, batch, batch.wide)
+
+    def _grow(self, add: Callable[..., None], batch: Batch, numbers: Mapping[tuple[str, ...], Any]) -> None:
+        try:
+            add(batch.schema, batch.text, numbers)
+        except SchemaError as error:
+            error.batch = getattr(batch, "item", error.batch)
             raise
 
     def finish(self) -> DataFile | None:

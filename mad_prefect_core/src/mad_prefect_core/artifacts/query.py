@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from mad_prefect_core.artifacts.files import DataFile, FormatOptions, unified_schema
 from mad_prefect_core.artifacts.scan import scan_files
+from mad_prefect_core.artifacts.uniting import tell_apart
 from mad_prefect_core.batch import SchemaGrowth, iter_batches
 from mad_prefect_core.batch.relations import RelationStream
 from mad_prefect_core.batch.sources import missing_file
@@ -143,6 +144,7 @@ def relation_over(
     if schema is None:
         with DuckSession() as session:
             schema = unified_schema(session, files, options)
+            files = files if schema else tell_apart(session, files, options)
 
     def data(session: DuckSession) -> duckdb.DuckDBPyRelation:
         return scan_files(session, files, options, schema)

@@ -6,17 +6,17 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 import duckdb
 
 from mad_prefect_core.artifacts.files import DataFile, FormatOptions
 from mad_prefect_core.artifacts.hive import key_types, with_keys, without
-from mad_prefect_core.batch.numbers import EXACT_IN_DOUBLE
+from mad_prefect_core.artifacts.uniting import Part, unite
+from mad_prefect_core.batch.lossless import refuse_inexact
 from mad_prefect_core.contracts import Schema
-from mad_prefect_core.errors import CorruptFileError, MadPrefectError, ResultGoneError, SchemaError
+from mad_prefect_core.errors import CorruptFileError, MadPrefectError, ResultGoneError
 from mad_prefect_core.paths import escape_glob
-from mad_prefect_core.session import DuckSession, cast_to, quote, union_all
+from mad_prefect_core.session import DuckSession, cast_to, union_all
 from mad_prefect_core.translation import ReadCall, machine_fault
 
 __all__ = ["scan_files"]
@@ -35,7 +35,7 @@ def scan_files(
     """All rows of `files`, in order.
 
     With `schema`, that of the run that wrote them, each file is read with its own recorded types and cast to it.
-    Without, files are united by column name as far as DuckDB does that. What a file was written with goes before
+    Without, they are united by column name, as `unite` does. What a file was written with goes before
     what `options` say of files of that format. `joined` is a local file that has all their rows, which one scan reads.
     """
     files = _with_keys_of_folders(files, options)
@@ -48,13 +48,7 @@ def scan_files(
         relations = [cast_to(session, relation, schema) for relation in relations]
     if schema is not None or len(relations) == 1:
         return union_all(session, relations)
-    views = [session.view(relation) for relation in relations]
-    try:
-        return session.sql(" UNION ALL BY NAME ".join(f"(FROM {view})" for view in views))
-    except duckdb.Error as error:
-        if fault := machine_fault(error):
-            raise fault from error
-        raise SchemaError(f"The files' columns can't be unified: {error}", path=files[0].location.key) from error
+    return unite(session, [Part(part[0].location.key, found) for part, found in zip(parts, relations, strict=True)])
 
 
 def _with_keys_of_folders(files: Sequence[DataFile], options: FormatOptions) -> list[DataFile]:
@@ -81,7 +75,7 @@ def _kind(file: DataFile, schema: Schema | None) -> tuple[object, ...]:
     """Files of one kind are read by one scan. A reader that applies a schema needs no group for each of theirs."""
     own = file.schema if schema is None or not _takes(file, schema) else schema
     recorded = None if own is None else tuple(own.items())
-    return file.format.name, file.suffix, recorded, file.columnar, tuple((file.hive or {}).items()), file.read
+    return file.format.name, file.suffix, recorded, file.columnar, tuple((file.hive or {}).items()), file.read, file.own
 
 
 def _takes(file: DataFile, schema: Schema) -> bool:
@@ -137,7 +131,7 @@ def _scan_alike(
             hint="Make the file anew: an asset's own by calling the asset.",
         ) from error
     if schema is not None and first.columnar:
-        _refuse_inexact(session, relation, schema, first.location.key)
+        refuse_inexact(session, relation, schema, first.location.key)
     return relation
 
 
@@ -148,40 +142,3 @@ def _gone(error: Exception, file: DataFile) -> ResultGoneError:
         phase="read",
         hint="Query the asset again for its current rows.",
     )
-
-
-def _refuse_inexact(session: DuckSession, relation: duckdb.DuckDBPyRelation, schema: Schema, path: str) -> None:
-    """Whether integers meet floats without loss depends on the values; of columns nobody has looked at them yet."""
-    for name, kind in zip(relation.columns, relation.types, strict=True):
-        if name not in schema or schema[name] == str(kind):
-            continue
-        beyond = _beyond_doubles(quote(name), kind, session.connection.type(schema[name]))
-        if beyond and session.sql(f"SELECT 1 FROM {session.view(relation)} WHERE {beyond} LIMIT 1").fetchall():  # noqa: S608
-            raise SchemaError(
-                "One batch holds floats, another an integer beyond 2**53, which a float can't hold exactly",
-                column=name,
-                path=path,
-                hint="Cast the column to DECIMAL before yielding.",
-            )
-
-
-def _beyond_doubles(value: str, have: Any, wanted: Any, depth: int = 0) -> str:
-    """A condition in SQL: an integer in `value` can't be the DOUBLE that it is to be. Empty where none is to be one."""
-    if wanted.id == "double":
-        return f"abs({value}::HUGEINT) > {EXACT_IN_DOUBLE}" if have.id in ("bigint", "ubigint", "hugeint") else ""
-    parts: list[str] = []
-    if have.id == wanted.id == "struct":
-        kinds = dict(wanted.children)
-        parts = [_beyond_doubles(f"({value}).{quote(name)}", kind, kinds[name], depth) for name, kind in have.children]
-    elif have.id == wanted.id == "map":
-        members = zip(("map_keys", "map_values"), have.children, wanted.children, strict=True)
-        parts = [_any_beyond(f"{items}({value})", of[1], to[1], depth) for items, of, to in members]
-    elif {have.id, wanted.id} <= {"list", "array"}:
-        parts = [_any_beyond(value, have.children[0][1], wanted.children[0][1], depth)]
-    return " OR ".join(filter(None, parts))
-
-
-def _any_beyond(items: str, have: Any, wanted: Any, depth: int) -> str:
-    item = f"m{depth}"
-    inner = _beyond_doubles(item, have, wanted, depth + 1)
-    return inner and f"len(list_filter({items}, lambda {item}: {inner})) > 0"

@@ -86,6 +86,11 @@ class SchemaGrowth:
         self._batches += 1
         self._last = schema, text, numbers
 
+    def add_to_last(self, schema: pa.Schema, text: Mapping[Path, str], numbers: Mapping[Path, Numbers]) -> None:
+        """Take in what became known of the last batch while it was read. Raises as `add` does."""
+        self._batches -= 1
+        self.add(schema, text, numbers)
+
     def join(self, other: SchemaGrowth) -> None:
         """Take in all that another has seen. Raises `SchemaError` as `add` does."""
         text = {path: other._text.get(path, TEXT) for path in _strings_in(other._schema)}
@@ -233,6 +238,7 @@ def _is_binary(kind: pa.DataType) -> bool:
 
 
 _UNITS = ("s", "ms", "us", "ns")
+_INTERVAL = pa.month_day_nano_interval()
 
 
 def _temporal(one: pa.DataType, other: pa.DataType) -> pa.DataType | None:
@@ -247,6 +253,8 @@ def _temporal(one: pa.DataType, other: pa.DataType) -> pa.DataType | None:
     if {pa.types.is_timestamp(one), pa.types.is_timestamp(other)} == {True, False}:
         stamp, day = (one, other) if pa.types.is_timestamp(one) else (other, one)
         return stamp if pa.types.is_date(day) and stamp.tz is None else None
+    if {one.id, other.id} == {_INTERVAL.id, pa.duration("us").id}:
+        return _INTERVAL
     for is_one, make in ((pa.types.is_time, _time), (pa.types.is_duration, pa.duration)):
         if is_one(one) and is_one(other):
             return make(finest(one))

@@ -25,7 +25,7 @@ from mad_prefect_core.errors import MissingFileError, SchemaError, UnsupportedDa
 from mad_prefect_core.plugins import get_host
 from mad_prefect_core.translation import BatchesCall, user_code
 
-__all__ = ["iter_batches", "missing_file", "only_batch", "together", "yield_data_batches"]
+__all__ = ["iter_batches", "may_be_several", "missing_file", "only_batch", "together", "yield_data_batches"]
 
 _END, _UNREAD = object(), object()
 _LISTED = 10_000  # items of an iterator in one batch
@@ -118,6 +118,12 @@ def only_batch(data: object, declared: Collection[str] = ()) -> Batch | None:
     if type(data) is list and set(map(type, data)) == {dict}:
         return RowBatch(list(data), declared)  # the user's own list may grow while its rows are written
     return None
+
+
+def may_be_several(data: object) -> bool:
+    """Whether `iter_batches` may find more than one batch in these data."""
+    runs = inspect.isawaitable(data) or inspect.isasyncgen(data) or inspect.isgenerator(data)
+    return runs or isinstance(data, list | tuple)
 
 
 async def iter_batches(data: object, declared: Collection[str] = ()) -> AsyncGenerator[Batch, None]:

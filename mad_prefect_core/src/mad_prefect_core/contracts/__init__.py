@@ -3,6 +3,7 @@
 from mad_prefect_core.contracts.assets import Artifact, Asset, Collector, Query
 from mad_prefect_core.contracts.formats import (
     Batch,
+    ComparingFormat,
     Format,
     FormatCapabilities,
     FormatJoiner,
@@ -26,6 +27,7 @@ __all__ = [
     "Asset",
     "Batch",
     "Collector",
+    "ComparingFormat",
     "FileStat",
     "Format",
     "FormatCapabilities",

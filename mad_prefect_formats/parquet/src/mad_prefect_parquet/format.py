@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
 from mad_prefect_core.contracts import Format, FormatCapabilities, FormatWriter, Schema, Session
-from mad_prefect_core.paths import is_written_once
+from mad_prefect_core.paths import is_written_once, unescape_glob
 from mad_prefect_core.session import quote
 from mad_prefect_parquet.joiner import ParquetJoiner
 from mad_prefect_parquet.options import COMPRESSIONS, ReadParquetOptions, WriteParquetOptions
@@ -16,6 +17,11 @@ from mad_prefect_parquet.sqltypes import exported, refusing
 from mad_prefect_parquet.writer import ParquetWriter
 
 __all__ = ["ParquetFormat"]
+
+_COLUMNS_OF_FILES = (
+    "SELECT file_name, name, type, type_length, repetition_type = 'REPEATED', num_children, converted_type, scale, "
+    "precision, logical_type FROM parquet_schema($files)"
+)
 
 
 class ParquetFormat(Format):
@@ -68,6 +74,12 @@ class ParquetFormat(Format):
         arguments = "".join(f", {name} = ${name}" for name in named)
         relation = session.sql(f"FROM read_parquet($files{arguments})", {"files": list(files), **named})
         return relation if schema is None else _as_recorded(relation, schema)
+
+    def schema_keys(self, session: Session, files: Sequence[str]) -> Sequence[Hashable]:
+        keys: dict[str, list[Any]] = {unescape_glob(file): [] for file in files}
+        for file, *column in session.sql(_COLUMNS_OF_FILES, {"files": list(dict.fromkeys(files))}).fetchall():
+            keys[file].append(tuple(column))
+        return [tuple(keys[unescape_glob(file)]) for file in files]
 
     def read_back(self, options: WriteParquetOptions) -> ReadParquetOptions:
         return ReadParquetOptions(binary_as_string=None, filename=None)
