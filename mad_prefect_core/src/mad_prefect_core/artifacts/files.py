@@ -100,6 +100,18 @@ class FormatOptions:
         """The write options of a format: the user's, or its defaults."""
         return _pick(format.write_options, self.write)
 
+    def refuse_those_for_files(self, format: Format) -> None:
+        """Raise `OptionError` if a read option would do nothing to rows that are written in this format."""
+        given = self.reading(format)
+        if names := given.only_for_files():
+            name = next(iter(names))
+            raise OptionError(
+                f"{type(given).__name__}({name}={getattr(given, name)!r}) says how files of others are read, and would "
+                "do nothing to rows that are stored here",
+                hint="Give it to the DataArtifact of such a file. For the asset's own rows, leave it out: change the "
+                "values in the function, or name the type of a column by `columns`.",
+            )
+
     def reading_back(self, format: Format, declared: bool = False) -> Any:
         """The read options for a file that was written under these; `declared`, if it may hold text of the user's
         own in columns whose type he has named."""
@@ -136,7 +148,7 @@ def _options(kind: type[O], word: str, *given: Any) -> tuple[O, ...]:
         for option in item if isinstance(item, list | tuple) else (item,):
             if option is None:
                 continue
-            if not isinstance(option, kind):
+            if not isinstance(option, kind) or (word == "write" and isinstance(option, ReadOptions)):
                 raise OptionError(
                     f"{option!r} is not a {word} options object",
                     hint=f"Give one from a format's plugin, such as {kind.__name__}'s subclasses.",
@@ -218,6 +230,7 @@ async def write_file(
     generator may yield one dict again and again, and a relation may have other rows once the function goes on.
     `session` is one for writing that nobody else uses meanwhile.
     """
+    options.refuse_those_for_files(format)
     file = _OpenFile(path, format, suffix, options, session)
     try:
         declared = options.declared(format)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Secret, SecretBytes, SecretStr
 
 from mad_prefect_core.redaction import without_secrets
 
-__all__ = ["Options", "ReadOptions"]
+__all__ = ["ISO", "Options", "ReadOptions"]
+
+ISO = frozenset({"%Y-%m-%d", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S.%f", "%Y-%m-%dT%H:%M:%S.%f"})
+"""Spellings of dates and timestamps, as in `strptime`, which all text in them is taken for unless told otherwise."""
 
 
 class Options(BaseModel):
@@ -60,3 +63,16 @@ class ReadOptions(Options):
     """Make columns of the `key=value` folders that the user wrote into a path."""
     union_by_name: bool | None = True
     """Unite the files by column name rather than by position."""
+
+    def only_for_files(self) -> Collection[str]:
+        """The options set here that would do nothing to rows which are stored by these options.
+
+        They say how files of others are read. Rows that a function returns are written and read back in one way,
+        whatever they say; so they are refused there, rather than accepted without effect.
+        """
+        return self._set_otherwise("union_by_name")
+
+    def _set_otherwise(self, *names: str) -> list[str]:
+        """Those of these options that are neither left open nor as they are unless given."""
+        fields = type(self).model_fields
+        return [name for name in names if getattr(self, name) not in (None, fields[name].default)]

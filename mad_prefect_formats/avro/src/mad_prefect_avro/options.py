@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -33,6 +33,10 @@ class ReadAvroOptions(ReadOptions):
         description="The schema to read by, instead of each file's own: a dict, JSON text, or the `Path` of an `.avsc` "
         "file. Aliases, defaults and promotions hold as Avro has them.",
     )
+
+    def only_for_files(self) -> Collection[str]:
+        """As `ReadOptions.only_for_files`."""
+        return self._set_otherwise("union_by_name", "avro_schema")
 
 
 class WriteAvroOptions(Options):

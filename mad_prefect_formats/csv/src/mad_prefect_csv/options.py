@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from pydantic import Field
 
 from mad_prefect_core.contracts import Options, ReadOptions
+from mad_prefect_core.contracts.options import ISO
 
 __all__ = ["ReadCSVOptions", "WriteCSVOptions"]
 
@@ -20,6 +22,12 @@ _SYNONYMS = {
     "column_names": "names",
     "rfc_4180": "strict_mode",
 }
+
+_OF_FILES = (
+    "union_by_name", "header", "allow_quoted_nulls", "auto_type_candidates", "comment", "compression",
+    "decimal_separator", "delim", "sep", "escape", "encoding", "filename", "force_not_null", "column_names",
+    "new_line", "normalize_names", "nullstr", "null", "quote", "skip",
+)  # fmt: skip
 
 
 class ReadCSVOptions(ReadOptions):
@@ -72,6 +80,17 @@ class ReadCSVOptions(ReadOptions):
     def for_duckdb(self) -> dict[str, Any]:
         """What is set, each option by the one name that every version of DuckDB takes."""
         return {_SYNONYMS.get(name, name): value for name, value in self.model_dump(exclude_none=True).items()}
+
+    def only_for_files(self) -> Collection[str]:
+        """As `ReadOptions.only_for_files`. The spelling of dates counts for columns whose type is named, and where it
+        is that by which text is taken for dates anyway; types are named for rows by the column."""
+        found = self._set_otherwise(*_OF_FILES)
+        typed = ("types", "dtypes", "column_types")
+        found += [name for name in typed if isinstance(getattr(self, name), list)]
+        if not (self.columns or any(isinstance(getattr(self, name), dict) for name in typed)):
+            spelling = ("dateformat", "timestampformat", "timestamp_format")
+            found += [name for name in spelling if getattr(self, name) not in (None, *ISO)]
+        return found
 
 
 class WriteCSVOptions(Options):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from pydantic import Field
 
 from mad_prefect_core.contracts import Options, ReadOptions
+from mad_prefect_core.contracts.options import ISO
 
 __all__ = ["ReadJsonOptions", "WriteJsonOptions"]
 
@@ -43,6 +46,18 @@ class ReadJsonOptions(ReadOptions):
     records: str | None = Field(
         None, description="`true`: each object is a row; `false`: one column `json` holds whatever there is; or `auto`."
     )
+
+    def only_for_files(self) -> Collection[str]:
+        """As `ReadOptions.only_for_files`. The spelling of dates counts for columns whose type `columns` names, and
+        where it is that by which text is taken for dates anyway."""
+        found = self._set_otherwise(
+            "union_by_name", "format", "field_appearance_threshold", "compression", "filename", "maximum_depth"
+        )
+        if self.records == "false":
+            found.append("records")
+        if not self.columns:
+            found += [name for name in ("dateformat", "timestampformat") if getattr(self, name) not in (None, *ISO)]
+        return found
 
 
 class WriteJsonOptions(Options):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Literal
 
 from pydantic import Field
@@ -20,6 +21,10 @@ class ReadParquetOptions(ReadOptions):
         None, description="Read plain binary columns as text: old writers did not mark their text as such."
     )
     filename: bool | None = Field(None, description="Add a column `filename` that says where each row came from.")
+
+    def only_for_files(self) -> Collection[str]:
+        """As `ReadOptions.only_for_files`."""
+        return self._set_otherwise("union_by_name", "binary_as_string", "filename")
 
 
 class WriteParquetOptions(Options):
