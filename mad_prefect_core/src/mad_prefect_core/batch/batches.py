@@ -35,6 +35,8 @@ class RowBatch:
         for column in self._columns.values():
             self.text |= column.text
             self.numbers |= column.numbers
+        self.keys = sum(map(len, rows)) + sum(column.keys for column in self._columns.values())
+        """How many keys the rows have, and the dicts in them."""
 
     def __len__(self) -> int:
         return len(self._rows)

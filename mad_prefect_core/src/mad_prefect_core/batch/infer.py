@@ -45,6 +45,8 @@ class Inferred:
     """What its numbers need, by place in the column."""
     changed: bool = False
     """Whether `values` are other objects than those given."""
+    keys: int = 0
+    """How many keys the dicts in it have."""
 
 
 _Infer: TypeAlias = Callable[[list[Any], list[Any], Path], Inferred]
@@ -317,7 +319,7 @@ def _lists(values: list[Any], present: list[Any], path: Path) -> Inferred:
     if members.changed:
         following = iter(members.values)
         values = [v if v is None else [next(following) for _ in v] for v in values]
-    return Inferred(pa.list_(members.type), values, members.text, members.numbers, members.changed)
+    return Inferred(pa.list_(members.type), values, members.text, members.numbers, members.changed, members.keys)
 
 
 def _dicts(values: list[Any], present: list[Any], path: Path) -> Inferred:
@@ -332,7 +334,8 @@ def _dicts(values: list[Any], present: list[Any], path: Path) -> Inferred:
     text = {place: kind for member in members.values() for place, kind in member.text.items()}
     numbers = {place: needed for member in members.values() for place, needed in member.numbers.items()}
     kind = pa.struct([(name, member.type) for name, member in members.items()])
-    return Inferred(kind, values, text, numbers, changed)
+    keys = sum(map(len, present)) + sum(member.keys for member in members.values())
+    return Inferred(kind, values, text, numbers, changed, keys)
 
 
 _BY_KIND: dict[type, _Infer] = {

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import itertools
-import sys
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, ItemsView, Iterator, KeysView, ValuesView
 from contextlib import aclosing
@@ -18,6 +17,7 @@ from mad_prefect_core.batch.batches import ColumnBatch, RowBatch
 from mad_prefect_core.batch.numpy_values import is_numpy
 from mad_prefect_core.batch.records import as_row, is_model, serialized
 from mad_prefect_core.batch.relations import RelationBatch
+from mad_prefect_core.batch.responses import ResponseBody, is_response
 from mad_prefect_core.batch.sequences import parts_of
 from mad_prefect_core.batch.values import plain
 from mad_prefect_core.contracts import Artifact, Asset, Batch, PortableRelation
@@ -164,8 +164,8 @@ async def iter_batches(data: object, declared: Collection[str] = ()) -> AsyncGen
             raise missing_file(data.path)
         async for batch in iter_batches(relation):
             yield batch
-    elif _is_response(data):
-        async for batch in iter_batches(_body(data), declared):
+    elif is_response(data):
+        async for batch in _of_response(data, declared):
             yield batch
     elif is_numpy(type(data)) and isinstance(array := plain(data, ()), list):
         async for batch in iter_batches(array, declared):
@@ -199,23 +199,13 @@ def _columns(data: object) -> ColumnBatch | None:
     return None
 
 
-def _is_response(data: object) -> bool:
-    httpx = sys.modules.get("httpx")  # an httpx.Response can't exist where httpx was never imported
-    return httpx is not None and isinstance(data, httpx.Response)
-
-
-def _body(response: Any) -> Any:
-    url = response.url.copy_with(userinfo=b"", query=None, fragment=None)  # a query string may carry a key
-    if not 200 <= response.status_code < 300:
-        raise UnsupportedDataError(
-            f"The HTTP response from {url} is {response.status_code} {response.reason_phrase}, not data",
-            hint="Call response.raise_for_status() before returning it.",
-        )
-    try:
-        with user_code():  # a body may still be on its way
-            return response.json()
-    except ValueError as error:
-        raise UnsupportedDataError(f"The HTTP response from {url} is not JSON: {error}") from error
+async def _of_response(response: object, declared: Collection[str]) -> AsyncIterator[Batch]:
+    body = ResponseBody(response)
+    keys = 0
+    async for batch in iter_batches(body.data, declared):
+        keys += getattr(batch, "keys", 0)
+        yield batch
+    body.refuse_repeated_keys(keys)
 
 
 async def _of_plugin(data: object, declared: Collection[str]) -> AsyncIterator[Batch]:
