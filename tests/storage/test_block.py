@@ -65,7 +65,7 @@ def test_what_is_not_a_file_can_not_be_read(block: FsspecFileSystem) -> None:
     for call in (block.read_path, block.open, block.read_data):
         with pytest.raises(ValueError, match=r"none\.json.* does not exist"):
             call("none.json")
-        with pytest.raises(ValueError, match="is not a file"):
+        with pytest.raises(ValueError, match="not a file"):
             call("d")
 
 
@@ -231,7 +231,9 @@ def test_parquet_keeps_what_text_can_not(block: FsspecFileSystem) -> None:
     block.write_data("x.parquet", rows)
     assert block.read_data("x.parquet") == rows
     block.write_data("x.csv", rows)
-    assert block.read_data("x.csv") == [{"d": "2020-01-02", "m": 1.1, "l": "[1, 2]", "s": '{"a": null, "b": "x"}'}]
+    assert block.read_data("x.csv") == [
+        {"d": datetime.date(2020, 1, 2), "m": 1.1, "l": "[1,2]", "s": '{"a":null,"b":"x"}'}
+    ]
 
 
 def test_columns_one_dict_and_arrow_are_tables_too(block: FsspecFileSystem) -> None:

@@ -5,6 +5,7 @@
     MadPrefectError
     ├── ConfigurationError
     │   ├── OptionError              (ValueError)  an option has a value it can't have
+    │   ├── OverrideError            (TypeError)   a subclass overrides what nothing calls
     │   ├── PathError                (ValueError)  a path that would leave its base, or can't be a file name
     │   └── TemplateError            (KeyError)    a template names a key that is not there
     ├── PluginError
@@ -17,7 +18,7 @@
     │   ├── UnsupportedDataError     (TypeError)   a kind of value that can't be rows
     │   ├── UnsupportedValueError    (ValueError)  a value that a format can't hold exactly
     │   ├── SchemaError              (ValueError)  batches that can't be unified
-    │   └── CorruptFileError                       a file that is not what its format says
+    │   └── CorruptFileError         (ValueError)  a file that is not what its format says
     ├── QueryError                                 SQL that does not parse, bind or run
     ├── NoResultError            (LookupError) a query of an asset that has no rows, and no columns from before
     ├── ArgumentError                (TypeError)   an argument that can't be part of an asset's identity
@@ -29,7 +30,7 @@
         │   └── LeaseLostError                     a run was held up for so long that another took its place
         ├── OutcomeUnknownError                    a publish that failed and could not be undone: nothing was deleted
         ├── ManifestError                          a record that can't be read, or that no run has written so
-        ├── MissingFileError  (FileNotFoundError)  data was to come from a file that is not there
+        ├── MissingFileError  (FileNotFoundError, ValueError)  data was to come from a file that is not there
         └── ResultGoneError                        a result that a newer run has replaced and swept
 
 What DuckDB, pyarrow, the system and the libraries of plugins raise leaves every call as one of these, with the raw
@@ -60,6 +61,7 @@ __all__ = [
     "OptionError",
     "OutOfMemoryError",
     "OutcomeUnknownError",
+    "OverrideError",
     "PathError",
     "PluginApiError",
     "PluginConflictError",
@@ -151,6 +153,10 @@ class OptionError(ConfigurationError, ValueError):
     """An option has a value it can't have."""
 
 
+class OverrideError(ConfigurationError, TypeError):
+    """A subclass overrides a method or attribute that 2.x called and nothing calls any more."""
+
+
 class PathError(ConfigurationError, ValueError):
     """A path that would leave its base path, or that can't be a file name."""
 
@@ -201,7 +207,7 @@ class SchemaError(DataError, ValueError):
     """Batches whose columns can't be unified without losing something."""
 
 
-class CorruptFileError(DataError):
+class CorruptFileError(DataError, ValueError):
     """A file whose bytes are not what its format says."""
 
 
@@ -271,7 +277,7 @@ class ManifestError(StorageError):
     Nothing of it was followed."""
 
 
-class MissingFileError(StorageError, FileNotFoundError):
+class MissingFileError(StorageError, FileNotFoundError, ValueError):
     """Data was to come from a file that is not there."""
 
 

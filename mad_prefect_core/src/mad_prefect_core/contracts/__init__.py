@@ -10,6 +10,7 @@ from mad_prefect_core.contracts.formats import (
     FormatWriter,
     JoiningFormat,
     Schema,
+    StandaloneFormat,
 )
 from mad_prefect_core.contracts.options import Options, ReadOptions
 from mad_prefect_core.contracts.session import PortableRelation, Session
@@ -41,6 +42,7 @@ __all__ = [
     "ReadOptions",
     "Schema",
     "Session",
+    "StandaloneFormat",
     "Storage",
     "StorageCapabilities",
     "SyncingStorage",

@@ -21,6 +21,7 @@ __all__ = [
     "FormatWriter",
     "JoiningFormat",
     "Schema",
+    "StandaloneFormat",
 ]
 
 Schema: TypeAlias = Mapping[str, str]
@@ -176,3 +177,16 @@ class ComparingFormat(Format, Protocol):
 
     def schema_keys(self, session: Session, files: Sequence[str]) -> Sequence[Hashable]:
         """A key for each file: where two are equal, the files have the same columns, of the same types."""
+
+
+@runtime_checkable
+class StandaloneFormat(Format, Protocol):
+    """A format without types in its files, which can still tell text from other values where no record does: for the
+    files that `FsspecFileSystem.write_data` writes. None has to be."""
+
+    def export_standalone(self, session: Session, relation: str, schema: Schema, path: Path, *, suffix: str) -> None:
+        """As `export`, so that `scan_standalone` gives the same values: the text `1` is not the number 1, and no value
+        is not the empty text. Nested values are written as JSON. `suffix` names no compression."""
+
+    def scan_standalone(self, session: Session, file: Path, *, suffix: str) -> duckdb.DuckDBPyRelation:
+        """A lazy relation over a file of UTF-8 text that this or any other program wrote."""

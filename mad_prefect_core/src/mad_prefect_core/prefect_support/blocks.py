@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import inspect
 import re
 import shutil
 import string
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar, cast
 from urllib.parse import unquote
@@ -18,14 +19,16 @@ from prefect.filesystems import WritableDeploymentStorage, WritableFileSystem
 from prefect.utilities.filesystem import filter_files
 from pydantic import ConfigDict
 
-from mad_prefect_core.errors import ManifestError, StorageError, TemplateError
+from mad_prefect_core.errors import ManifestError, MissingFileError, PathError, StorageError, TemplateError
 from mad_prefect_core.mounts import Location, Mount, checked_folder, mount
+from mad_prefect_core.overrides import refuse_uncalled
 from mad_prefect_core.paths import escape_glob, format_value, relative_key, safe_segment, split_url
 from mad_prefect_core.plugins import get_host
 from mad_prefect_core.prefect_support.data_files import from_bytes, to_bytes
 from mad_prefect_core.prefect_support.saved import saved_block
 from mad_prefect_core.redaction import without_secrets
 from mad_prefect_core.settings import get_settings
+from mad_prefect_core.threads import in_thread, run_sync
 
 __all__ = ["FsspecFileSystem", "get_fs", "load_block"]
 
@@ -47,6 +50,24 @@ def _also_async(method: Callable[..., R]) -> Callable[..., Any]:
         return asyncio.to_thread(method, *args, **kwargs)
 
     return either
+
+
+def _also_plain(method: Callable[..., Awaitable[R]]) -> Callable[..., Any]:
+    """The same for a method that awaits: others that a subclass may have made async."""
+
+    @functools.wraps(method)
+    def either(*args: Any, _sync: bool | None = None, **kwargs: Any) -> R | Awaitable[R]:
+        if _sync is None:
+            _sync = not _on_event_loop()
+        called = functools.partial(method, *args, **kwargs)
+        return run_sync(cast("Callable[[], Coroutine[Any, Any, R]]", called)) if _sync else called()
+
+    return either
+
+
+async def _given(answer: Any) -> Any:
+    """What a method of a subclass returns, whether it is async or not."""
+    return await answer if inspect.isawaitable(answer) else answer
 
 
 def _on_event_loop() -> bool:
@@ -81,12 +102,16 @@ class FsspecFileSystem(WritableFileSystem, WritableDeploymentStorage):
     basepath: str
     storage_options: SecretDict
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        refuse_uncalled(cls, FsspecFileSystem, _UNCALLED)
+
     def __init__(
         self, *, basepath: str, storage_options: SecretDict | dict[str, Any] | None = None, **kwargs: Any
     ) -> None:
-        # A block's type travels with its data. Anything else is an option, and may be a secret: as a field of its
-        # own, which 2.x made of it, it would be shown.
-        fields: dict[str, Any] = {k: kwargs.pop(k) for k in ("block_type_slug",) if k in kwargs}
+        # A block's type travels with its data, and a subclass has fields of its own. Anything else is an option, and
+        # may be a secret: as a field, which 2.x made of it, it would be shown.
+        fields = {name: kwargs.pop(name) for name in ("block_type_slug", *_own_fields(type(self))) if name in kwargs}
         if isinstance(storage_options, SecretDict):
             storage_options = storage_options.get_secret_value()
         password: dict[str, Any] = {}
@@ -101,35 +126,29 @@ class FsspecFileSystem(WritableFileSystem, WritableDeploymentStorage):
 
     # -- where things are ----------------------------------------------------------------------------------------
 
-    def _mount(self) -> Mount:
-        return mount(self.basepath, self.storage_options.get_secret_value())
-
     @property
     def _fs(self) -> Any:
         """The fsspec filesystem."""
-        return self._mount().fs
+        return _mount_of(self).fs
 
     @property
     def _fs_url(self) -> str:
         """The base path on the filesystem."""
-        return self._mount().root
+        return _mount_of(self).root
 
     def _resolve_path(self, path: str) -> str:
-        """A path on the filesystem. The base itself is ""."""
-        base = self._mount()
+        """A path on the filesystem. The base itself is "". All methods go by it, so a subclass may say where files are
+        below the base."""
+        base = _mount_of(self)
         key = checked_folder(_relative(base, path))
         return base.path(key) if key else base.root
-
-    def _locate(self, path: str) -> Location:
-        base = self._mount()
-        return base.at(relative_key(_relative(base, path)))
 
     # -- looking -------------------------------------------------------------------------------------------------
 
     def glob(self, path: str) -> list[str]:
         """Paths that match a pattern, relative to the base."""
-        base = self._mount()
-        pattern = f"{escape_glob(base.root)}/{relative_key(_relative(base, path))}"
+        base = _mount_of(self)
+        pattern = f"{escape_glob(base.root)}/{_locate(self, path).key}"
         below = (_relative(base, found).strip("/") for found in base.fs.glob(pattern))
         return [name for name in below if name]  # "**" finds the base too
 
@@ -143,35 +162,31 @@ class FsspecFileSystem(WritableFileSystem, WritableDeploymentStorage):
 
     # -- bytes ---------------------------------------------------------------------------------------------------
 
-    def _read(self, path: str) -> bytes:
-        try:
-            found = self._locate(path).read()
-        except ManifestError:
-            raise ValueError(f"Path {path!r} is not a file.") from None
-        if found is None:
-            raise ValueError(f"Path {path!r} does not exist.")
-        return found.data
-
     @_also_async
     def read_path(self, path: str) -> bytes:
-        """The bytes of a file. Raises `ValueError` where there is none."""
-        return self._read(path)
+        """The bytes of a file. Raises `MissingFileError` where there is none, `PathError` where it is a folder."""
+        try:
+            found = _locate(self, path).read()
+        except ManifestError:
+            raise PathError(f"{path!r} is a folder, and not a file", phase="read") from None
+        if found is None:
+            raise MissingFileError(f"{path!r} does not exist", path=path, phase="read")
+        return found.data
 
     @_also_async
     def write_path(self, path: str, content: bytes) -> str:
         """Write a file, its folders made, replacing what was there. Returns `path`."""
-        self._locate(path).write(content)
+        _locate(self, path).write(content)
         return path
 
     # Prefect's result store prefers these two where it is asynchronous itself.
     async def aread_path(self, path: str) -> bytes:
         """As `read_path`."""
-        return await asyncio.to_thread(self._read, path)
+        return cast(bytes, await _given(self.read_path(path)))
 
     async def awrite_path(self, path: str, content: bytes) -> str:
         """As `write_path`."""
-        await asyncio.to_thread(self._locate(path).write, content)
-        return path
+        return cast(str, await _given(self.write_path(path, content)))
 
     @_also_async
     def open(self, path: str, mode: str = "rb", auto_mkdir: bool = False) -> Any:
@@ -182,46 +197,62 @@ class FsspecFileSystem(WritableFileSystem, WritableDeploymentStorage):
             mode: As for the built-in `open`.
             auto_mkdir: Without effect: folders are always made.
 
-        Raises `ValueError` where there is no file to read, `FileExistsError` for mode `x` where there is one.
+        Raises `MissingFileError` where there is no file to read, `FileExistsError` for mode `x` where there is one.
         """
-        location = self._locate(path)
+        location = _locate(self, path)
         if mode[:1] in ("w", "x"):
             if mode[:1] == "x" and location.mount.fs.exists(location.path):
                 raise FileExistsError(f"Path {path!r} exists.")
             return _StagedFile(location, mode)
         if not location.mount.fs.isfile(location.path):
-            raise ValueError(f"Path {path!r} does not exist or is not a file.")
+            if location.mount.fs.isdir(location.path):
+                raise PathError(f"{path!r} is a folder, and not a file", phase="read")
+            raise MissingFileError(f"{path!r} does not exist", path=path, phase="read")
         return location.mount.fs.open(location.path, mode=mode)
 
     # -- data ----------------------------------------------------------------------------------------------------
 
-    @_also_async
-    def read_data(self, path: str, encoding: str = "utf-8") -> Any:
-        """What `write_data` wrote: a list of dicts from Parquet or CSV, anything from JSON.
+    @_also_plain
+    async def read_data(self, path: str, encoding: str = "utf-8") -> Any:
+        """What `write_data` wrote: a list of dicts from a table, such as Parquet and CSV, anything from JSON.
 
-        Dates, decimals, bytes, sets, UUIDs, paths and IP addresses in JSON keep their types. An object that names any
-        other class is read as the dict that it is: nothing that a file names is imported or called.
+        What the block itself wrote comes back as the same values, as far as the format can hold them. CSV of others:
+        numbers, booleans, dates and times where all of a column are such, None where nothing is between two commas,
+        else text; `007` is text. Dates, decimals, bytes, sets, UUIDs, paths and IP addresses in JSON keep their types.
+        An object that names any other class is read as the dict that it is: nothing that a file names is imported or
+        called. The bytes are those that `read_path` gives.
 
-        Raises `ValueError`, and `CorruptFileError` for JSON that is nested too deeply.
+        Args:
+            path: Relative to the base.
+            encoding: Of the text in CSV and JSON, by a name that Python knows.
+
+        Raises `MissingFileError`, `CorruptFileError`, which are `ValueError`s, and `UnknownFormatError`.
         """
-        return from_bytes(path, self._read(path), encoding=encoding)
+        content = await _given(self.read_path(path))
+        return await in_thread(from_bytes, path, content, encoding=encoding)
 
-    @_also_async
-    def write_data(self, path: str, data: Any, indent: bool = True, **kwargs: Any) -> str:
-        """Write data as its path's suffix says: Parquet, CSV, or else JSON. Returns the path written.
+    @_also_plain
+    async def write_data(self, path: str, data: Any, indent: bool = True, **kwargs: Any) -> str:
+        """Write data as its path's suffix says: a table of any installed format, JSON lines, or else JSON.
+
+        A table is made of what an asset may return, or of a dict of columns. In CSV, lists and dicts are JSON. `.gz`
+        and `.zst` compress. The bytes are given to `write_path`. Returns the path written.
 
         Fields in the path, such as `orders/{id}.json`, are filled from `kwargs` and from `data` if it is a dict; a
         list is there as `data`. A value is one segment of the path, whatever characters it has. In JSON, models and
         dataclasses are written as their fields, enums as their values.
 
         Raises `TemplateError` for a field that is not there, `PathError` for a value that would climb,
-        `UnsupportedDataError` for what can't be a table, and for a value that can't be written, such as a secret.
+        `UnsupportedDataError` for what can't be a table, and for a value that can't be written, such as a secret;
+        `UnknownFormatError` for a format that is not installed.
         """
         if isinstance(data, Mapping):
             path = _PathTemplate().vformat(path, (), {**kwargs, **data})
         elif isinstance(data, list):
             path = _PathTemplate().vformat(path, (), {**kwargs, "data": data})
-        self._locate(path).write(to_bytes(path, data, indent=indent))
+        _locate(self, path)  # refuses what climbs
+        content = await in_thread(run_sync, functools.partial(to_bytes, path, data, indent=indent))
+        await _given(self.write_path(path, content))
         return path
 
     # -- files and folders ---------------------------------------------------------------------------------------
@@ -230,9 +261,9 @@ class FsspecFileSystem(WritableFileSystem, WritableDeploymentStorage):
     def move_path(self, path: str, dest: str) -> str:
         """Move a file or folder; a file replaces what was there. Returns the new path on the filesystem.
 
-        Raises `ValueError` where there is nothing to move.
+        Raises `MissingFileError` where there is nothing to move.
         """
-        source, target = self._locate(path), self._locate(dest)
+        source, target = _locate(self, path), _locate(self, dest)
         fs = source.mount.fs
         if fs.isfile(source.path):
             if source.key != target.key:
@@ -242,36 +273,36 @@ class FsspecFileSystem(WritableFileSystem, WritableDeploymentStorage):
             fs.makedirs(fs._parent(target.path), exist_ok=True)
             fs.mv(_literal(fs, source.path), target.path, recursive=True)
         else:
-            raise ValueError(f"Source path {path!r} does not exist.")
+            raise MissingFileError(f"{path!r} does not exist, so it can't be moved")
         return target.path
 
     @_also_async
     def delete_path(self, path: str, recursive: bool = False) -> None:
         """Delete a file, or with `recursive` a folder and all in it. Nothing where there is nothing.
 
-        The path is no pattern. Raises `PathError` for the base itself, `ValueError` for a folder without `recursive`.
+        The path is no pattern. Raises `PathError` for the base itself, and for a folder without `recursive`.
         """
-        location = self._locate(path)
+        location = _locate(self, path)
         fs = location.mount.fs
         if fs.isfile(location.path):
             location.delete()
         elif fs.isdir(location.path):
             if not recursive:
-                raise ValueError(f"Path {path!r} is a folder. Pass recursive=True to delete all that is in it.")
+                raise PathError(f"{path!r} is a folder", hint="Pass recursive=True to delete all that is in it.")
             fs.rm(_literal(fs, location.path), recursive=True)
 
     @_also_async
     def get_directory(self, from_path: str | None = None, local_path: str | None = None) -> None:
         """Copy a folder (the base if None) to a local folder (the working folder if None).
 
-        Raises `ValueError` where there is no such folder.
+        Raises `MissingFileError` where there is no such folder.
         """
         source, target = self._resolve_path(from_path or ""), Path(local_path or ".").resolve()
         fs = self._fs
         if isinstance(fs, LocalFileSystem) and Path(source).resolve() == target:
             return
         if not fs.isdir(source):
-            raise ValueError(f"Path {from_path or ''!r} does not exist or is not a folder.")
+            raise MissingFileError(f"{from_path or ''!r} does not exist, or is not a folder")
         for found in fs.find(source):
             # A key of an object store may have any segments, `..` too.
             copy = target / relative_key(found.removeprefix(source))
@@ -289,7 +320,7 @@ class FsspecFileSystem(WritableFileSystem, WritableDeploymentStorage):
             to_path: Relative to the base.
             ignore_file: A local file of patterns, as in `.gitignore`, of what is left out.
         """
-        source, base = Path(local_path or ".").resolve(), self._mount()
+        source, base = Path(local_path or ".").resolve(), _mount_of(self)
         folder = checked_folder(_relative(base, to_path or ""))
         patterns = Path(ignore_file).read_text("utf-8").splitlines() if ignore_file else []
         # A base within the folder that is copied, as the default one is, would be copied into itself.
@@ -303,6 +334,28 @@ class FsspecFileSystem(WritableFileSystem, WritableDeploymentStorage):
                 staged = location.stage()
                 shutil.copyfile(file, staged)
                 location.publish(staged)
+
+
+_UNCALLED = {
+    "_fs": "Write a storage plugin with a filesystem of its own, or override read_path and write_path.",
+    "_fs_url": "Override _resolve_path, or set basepath.",
+}
+"""Attributes that 2.x's instances had and its methods used."""
+
+
+def _own_fields(block: type[FsspecFileSystem]) -> set[str]:
+    """The names by which a subclass takes fields that the block itself does not have."""
+    own = {name: field for name, field in block.model_fields.items() if name not in FsspecFileSystem.model_fields}
+    return own.keys() | {field.alias for field in own.values() if field.alias}
+
+
+def _mount_of(block: FsspecFileSystem) -> Mount:
+    return mount(block.basepath, block.storage_options.get_secret_value())
+
+
+def _locate(block: FsspecFileSystem, path: str) -> Location:
+    base = _mount_of(block)
+    return base.at(relative_key(_relative(base, block._resolve_path(path))))
 
 
 def _without_password(url: str) -> tuple[str, dict[str, Any]]:

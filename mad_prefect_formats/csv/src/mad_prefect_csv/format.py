@@ -8,11 +8,20 @@ from typing import Any
 
 import duckdb
 
-from mad_prefect_core.contracts import Format, FormatCapabilities, FormatWriter, ReadOptions, Schema, Session
+from mad_prefect_core.contracts import (
+    FormatCapabilities,
+    FormatWriter,
+    ReadOptions,
+    Schema,
+    Session,
+    StandaloneFormat,
+)
 from mad_prefect_core.errors import UnsupportedValueError
-from mad_prefect_core.session import quote
+from mad_prefect_core.paths import escape_glob
+from mad_prefect_core.session import quote, schema_of
 from mad_prefect_csv.options import ReadCSVOptions, WriteCSVOptions
 from mad_prefect_csv.sqltypes import refusal, text_type
+from mad_prefect_csv.standalone import columns_taken_for_others, copy_standalone, text_columns
 from mad_prefect_csv.writer import CsvWriter
 
 __all__ = ["CsvFormat"]
@@ -31,7 +40,7 @@ _AS_WRITTEN = {"delim": ",", "quote": '"', "escape": '"', "nullstr": "", "allow_
                "max_line_size": 1 << 25}  # fmt: skip
 
 
-class CsvFormat(Format):
+class CsvFormat(StandaloneFormat):
     """CSV, and TSV by suffix. NULL is nothing between two delimiters, the empty text is `""`."""
 
     name = "csv"
@@ -86,6 +95,23 @@ class CsvFormat(Format):
             f"COPY (SELECT {columns} FROM {relation} AS source) TO $path (FORMAT csv, {arguments})",  # noqa: S608
             {"path": str(path), **named},
         )
+
+    def export_standalone(self, session: Session, relation: str, schema: Schema, path: Path, *, suffix: str) -> None:
+        delim = _of_suffix(suffix).get("delim", ",")
+        copy_standalone(session, relation, schema, path, delim)
+        if quoted := columns_taken_for_others(session, schema, self.scan_standalone(session, path, suffix=suffix)):
+            copy_standalone(session, relation, schema, path, delim, quoted)
+
+    def scan_standalone(self, session: Session, file: Path, *, suffix: str) -> duckdb.DuckDBPyRelation:
+        delim = _of_suffix(suffix).get("delim", ",")
+        dialect = {"delim": delim, "quote": '"', "escape": '"', "nullstr": "", "allow_quoted_nulls": False}
+        options = ReadCSVOptions.model_validate(dialect | {"sample_size": -1, "hive_partitioning": False})
+        relation = self.scan(session, [escape_glob(str(file))], options, suffix=suffix)
+        text = text_columns(file.read_text("utf-8"), delim, schema_of(relation))
+        if not text:
+            return relation
+        options = options.model_copy(update={"types": dict.fromkeys(text, "VARCHAR")})
+        return self.scan(session, [escape_glob(str(file))], options, suffix=suffix)
 
 
 def _of_suffix(suffix: str) -> dict[str, Any]:
