@@ -31,6 +31,13 @@ _NO_UUID = str(uuid.UUID(int=0))
 _SMALL = 64  # bytes of a fixed value that may be laid out as such
 _DECIMAL = 16  # bytes of a decimal in Arrow
 _PLUS, _MINUS = (pa.array([sign * count for count in range(_DECIMAL + 1)], pa.binary()) for sign in (b"\0", b"\xff"))
+# A time is within a day, of which 24:00 is the end; an instant is one that DuckDB has.
+_BOUNDS = {
+    "time-millis": (0, 86_400_000),
+    "time-micros": (0, 86_400_000_000),
+    "time-nanos": (0, 86_400_000_000_000),
+    "timestamp-millis": (-9_223_372_022_400_000, 9_223_372_036_854_775),
+}
 _DASHES = (8, 13, 18, 23)  # where they are in the text of a UUID
 
 
@@ -136,11 +143,20 @@ def _logical(node: Node, array: pa.Array) -> pa.Array:
         parts = (_DURATION.unpack(value) if value else (0, 0, 0) for value in array.to_pylist())
         data = b"".join(_INTERVAL.pack(months, days, ms * _MILLISECOND) for months, days, ms in parts)
         return of_buffer(node.arrow, array, data)
+    if node.logical in _BOUNDS:
+        _refuse_beyond(*_BOUNDS[node.logical], node, array)
     if node.logical.endswith("timestamp-nanos"):
         return array.view(pa.timestamp("ns", tz=node.arrow.tz)).cast(node.arrow)
     if node.logical:
         return array.view(node.arrow)
     return array.cast(pa.binary()) if node.kind == "fixed" else array
+
+
+def _refuse_beyond(least: int, most: int, node: Node, array: pa.Array) -> None:
+    found = pc.min_max(array).as_py()
+    for value in found.values():
+        if value is not None and not least <= value <= most:
+            raise ValueError(f"no {node.logical} is {value}: they are from {least} to {most}")
 
 
 def _decimals(node: Node, array: pa.Array) -> pa.Array:

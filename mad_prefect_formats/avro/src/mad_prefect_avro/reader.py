@@ -180,7 +180,8 @@ def _columns(node: Node, container: bytes, schema: Any) -> Iterator[list[pa.Arra
 
 def decode_by_polars(whole: Node, node: Node, blocks: Sequence[Block]) -> Iterator[list[pa.Array]]:
     """As `decode_by_fastavro`, some ten times as fast, and all blocks at once, which large ones are left to the other
-    for. Knows neither maps nor unions of several types."""
+    for. Knows neither maps nor unions of several types; what it fails on, such as deep nesting, is left to the other
+    too."""
     if sum(len(block.data) for block in blocks) > _MOST_AT_ONCE:
         yield from decode_by_fastavro(whole, node, blocks)
         return
@@ -188,9 +189,10 @@ def decode_by_polars(whole: Node, node: Node, blocks: Sequence[Block]) -> Iterat
     try:
         frame = _polars().read_avro(container, columns=[member.name for member in node.members])
     except BaseException as error:  # how it fails on damaged bytes is not an Exception
-        if type(error).__name__ != "PanicException":
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
             raise
-        raise ValueError(str(error)) from None
+        yield from decode_by_fastavro(whole, node, blocks)
+        return
     table = frame.to_arrow().combine_chunks()
     yield [from_stored(member.node, table.column(member.name).combine_chunks()) for member in node.members]
 

@@ -6,7 +6,7 @@ What becomes of Avro's types:
 - `decimal` of up to 38 digits is one; of more, which DuckDB's have no room for, exact text.
 - An `enum` is text, `fixed` is bytes, a `map` is a map, a record is a struct.
 - A union with null is whatever else is in it; one of several types is a union whose members have Avro's names.
-- A schema that is not a record is one column, `value`.
+- An `error` is a record. A schema that is neither is one column, `value`.
 - A type that contains itself can't be a column.
 """
 
@@ -31,6 +31,7 @@ COLUMN_NAME = "columnName"
 """Property of a field: the column's own name, where that is none that Avro allows."""
 
 _VALUE = "value"
+_RECORDS = ("record", "error")
 _MOST_DEPTH = 250  # of a type within others; a nullable list or struct is two
 _MOST_NODES = 50_000  # places in all columns
 _MOST_EMPTY_TO_A_BYTE = 16  # values without bytes in an item of a list
@@ -180,13 +181,13 @@ class Node:
             found = inner
         if not self.union:
             return found
-        branches = found if self.kind == "union" else [found]
+        branches = {"union": found, "null": []}.get(self.kind, [found])
         return {"first": ["null", *branches], "last": [*branches, "null"], "none": branches}[self.union]
 
 
 def as_record(schema: Any) -> Any:
     """The schema of a record that holds the same rows: a record of one field is stored as the field alone."""
-    if isinstance(schema, dict) and schema.get("type") == "record":
+    if isinstance(schema, dict) and schema.get("type") in _RECORDS:
         return schema
     return {"type": "record", "name": "mad_prefect.Value", "fields": [{"name": _VALUE, "type": schema}]}
 
@@ -238,7 +239,7 @@ class _Parser:
         kind = schema["type"]
         if isinstance(kind, dict | list) or (kind in self._named and "name" not in schema):
             return self.node(kind, column, within)
-        if kind in ("record", "error"):
+        if kind in _RECORDS:
             return self._record(schema, column, within)
         if kind == "array":
             item = self._item(schema["items"], column, within)
@@ -277,8 +278,8 @@ class _Parser:
             union = "first" if branches[0] == "null" else "last"
             branches = branches[1:] if union == "first" else branches[:-1]
         nodes = [self.node(branch, column, within) for branch in branches]
-        if len(nodes) == 1:
-            return replace(nodes[0], union=union)
+        if len(nodes) < 2:
+            return replace(nodes[0] if nodes else Node("null"), union=union)
         names = _distinct([_branch_name(node) for node in nodes])
         members = tuple(Member(name, name, node) for name, node in zip(names, nodes, strict=True))
         return Node("union", members=members, union=union)
@@ -293,9 +294,17 @@ class _Parser:
                 hint="Give a `schema` in the read options that leaves the field out.",
             )
         label, members = next(self._labels), []
-        columns = _distinct([_column_of(field) for field in schema["fields"]])
-        for field, own in zip(schema["fields"], columns, strict=True):
+        seen: dict[str, str] = {}
+        for field in schema["fields"]:
+            own = _column_of(field)
             place = f"{column}.{own}" if column else own
+            if (other := seen.setdefault(own.lower(), own)) is not own:
+                raise SchemaError(
+                    f"The fields {other!r} and {own!r} differ in case alone, which DuckDB takes for one",
+                    path=self._path,
+                    column=place,
+                    hint="Give an `avro_schema` in the read options that has other names, and these as their aliases.",
+                )
             node = self.node(field["type"], place, (*within, name))
             members.append(Member(field["name"], own, node, tuple(field.get("aliases", ()))))
         return Node("record", label=label, fullname=name, members=tuple(members))
