@@ -151,6 +151,10 @@ there is none, the query or run is refused with a `SchemaError` that names the c
 
 Columns are found by name, in any order and case.
 
+A column that never had a value has no type: DuckDB shows it as `"NULL"`, and every query finds NULL in it. It takes the
+type of the others where it meets some: in a later batch, in the result of other arguments, in a diff. So do lists that
+were all empty, and dicts that never had a key. What was recorded as `JSON` by earlier versions is read as that.
+
 ## What text is taken for
 
 JSON and CSV hold dates and times as text, and mad-prefect 2.x let DuckDB infer them. The same is done still, unless

@@ -28,6 +28,8 @@ from mad_prefect_core.settings import get_settings
 from mad_prefect_core.temporary_folders import process_folder
 
 __all__ = [
+    "EMPTY_DICT",
+    "NOTHING",
     "DuckSession",
     "cast_to",
     "quote",
@@ -185,7 +187,7 @@ def cast_to(session: Session, relation: duckdb.DuckDBPyRelation, schema: Schema)
     def column(name: str, kind: str) -> str:
         if name not in have:
             return f"CAST(NULL AS {kind})"
-        if _EMPTY not in have[name] or have[name] == kind:
+        if EMPTY_DICT not in have[name] or have[name] == kind:
             return f"CAST({quote(name)} AS {kind})"
         return f"CAST({_with_members(types[name], session.connection.type(kind), quote(name))} AS {kind})"
 
@@ -193,14 +195,16 @@ def cast_to(session: Session, relation: duckdb.DuckDBPyRelation, schema: Schema)
     return session.sql(f"SELECT {columns} FROM {session.view(relation)}")  # noqa: S608  identifiers are quoted
 
 
-_EMPTY = "MAP(VARCHAR, VARCHAR)"
-"""What a dict that never had a key is; DuckDB casts it to no struct."""
+NOTHING = '"NULL"'
+"""The type of a column that never had a value."""
+EMPTY_DICT = 'MAP(VARCHAR, "NULL")'
+"""That of a dict that never had a key; DuckDB casts it to no struct."""
 
 
 def _with_members(have: Any, wanted: Any, value: str, depth: int = 0) -> str:
     """SQL for `value`, dicts without keys in it made structs where others of them had keys."""
     member = f"m{depth}"
-    if str(have) == _EMPTY and wanted.id == "struct":
+    if str(have) == EMPTY_DICT and wanted.id == "struct":
         return f"CASE WHEN {value} IS NOT NULL THEN struct_pack({quote(wanted.children[0][0])} := NULL) END"
     if have.id == wanted.id == "list":
         inner = _with_members(have.children[0][1], wanted.children[0][1], member, depth + 1)

@@ -48,7 +48,9 @@ def scan_files(
         relations = [cast_to(session, relation, schema) for relation in relations]
     if schema is not None or len(relations) == 1:
         return union_all(session, relations)
-    return unite(session, [Part(part[0].location.key, found) for part, found in zip(parts, relations, strict=True)])
+    firsts = [part[0] for part in parts]
+    pairs = zip(firsts, relations, strict=True)
+    return unite(session, [Part(first.location.key, relation, first.schema or {}) for first, relation in pairs])
 
 
 def _with_keys_of_folders(files: Sequence[DataFile], options: FormatOptions) -> list[DataFile]:

@@ -15,13 +15,13 @@ import duckdb
 from mad_prefect_core.artifacts.files import DataFile, FormatOptions
 from mad_prefect_core.batch import RelationBatch, SchemaGrowth
 from mad_prefect_core.batch.lossless import refuse_inexact
-from mad_prefect_core.contracts import ComparingFormat, Format
+from mad_prefect_core.contracts import ComparingFormat, Format, Schema
 from mad_prefect_core.errors import DataError, SchemaError
-from mad_prefect_core.session import DuckSession, cast_to, quote, union_all
+from mad_prefect_core.session import EMPTY_DICT, NOTHING, DuckSession, cast_to, quote, union_all
 from mad_prefect_core.translation import ReadCall
 from mad_prefect_core.writing import duckdb_schema
 
-__all__ = ["Part", "growth_of", "tell_apart", "unite"]
+__all__ = ["Part", "growth_of", "tell_apart", "unite", "wider_than_open"]
 
 
 class Part(NamedTuple):
@@ -30,6 +30,8 @@ class Part(NamedTuple):
     path: str
     """Of the first of them, for errors."""
     relation: duckdb.DuckDBPyRelation
+    recorded: Schema
+    """Their types as a run recorded them; nothing for files of others."""
 
 
 def growth_of(relation: duckdb.DuckDBPyRelation, declared: Collection[str] = ()) -> SchemaGrowth:
@@ -88,7 +90,9 @@ def _columns(parts: Sequence[Part]) -> dict[str, dict[str, list[Part]]]:
     for part in parts:
         for name, kind in zip(part.relation.columns, part.relation.types, strict=True):
             known = names.setdefault(name.lower(), name)
-            found.setdefault(known, {}).setdefault(str(kind), []).append(part)
+            # DuckDB 1.5 makes integers of a column without a type.
+            own = NOTHING if part.recorded.get(name) == NOTHING else str(kind)
+            found.setdefault(known, {}).setdefault(own, []).append(part)
     return found
 
 
@@ -116,8 +120,29 @@ def _type(session: DuckSession, name: str, kinds: Mapping[str, list[Part]]) -> s
 
 
 def _is_open(session: DuckSession, name: str, kind: str, parts: Sequence[Part]) -> bool:
-    """Whether a column never had a value: its type is none, or the JSON that DuckDB's reader takes for that."""
-    if kind != "JSON":
-        return kind == '"NULL"'
-    values = (f"FROM {session.view(part.relation)} WHERE {quote(name)} IS NOT NULL LIMIT 1" for part in parts)
-    return not any(session.sql(f"SELECT 1 {value}").fetchall() for value in values)
+    """Whether a column never had a value, or a key: its type is none, or one that DuckDB's reader takes for that."""
+    if kind == NOTHING:
+        return True
+    value = {"JSON": f"{quote(name)} IS NOT NULL", EMPTY_DICT: f"cardinality({quote(name)}) > 0"}.get(kind)
+    if value is None:
+        return False
+    rows = (f"FROM {session.view(part.relation)} WHERE {value} LIMIT 1" for part in parts)
+    return not any(session.sql(f"SELECT 1 {found}").fetchall() for found in rows)
+
+
+def wider_than_open(session: DuckSession, one: str, other: str) -> str | None:
+    """Of two types of one column, that which has no less than the other, whose other parts never had a value; None
+    where neither is that."""
+    if one == other:
+        return one
+    if NOTHING not in one and NOTHING not in other:
+        return None
+    empty = [session.sql(f"SELECT CAST(NULL AS {kind}) AS v LIMIT 0") for kind in (one, other)]
+    growth = SchemaGrowth()
+    try:
+        for relation in empty:
+            growth.join(growth_of(relation))
+    except DataError:
+        return None
+    kind = duckdb_schema(session, growth.result())["v"]
+    return kind if kind in (one, other) else None

@@ -267,17 +267,15 @@ def _time(unit: str) -> pa.DataType:
 
 @lru_cache(_KNOWN)
 def settled(schema: pa.Schema) -> pa.Schema:
-    """The schema with nothing left open: a column that never had a value is JSON, as DuckDB's reader has it, and a
-    dict that never had a key is an empty map."""
+    """The schema with a type for dicts that never had a key: empty maps, of no type. A column that never had a value
+    stays one of no type, so that it takes any where it meets others."""
     return pa.schema([pa.field(field.name, _settle(field.type)) for field in schema])
 
 
 def _settle(kind: pa.DataType) -> pa.DataType:
-    if pa.types.is_null(kind):
-        return pa.json_(pa.string())
     if pa.types.is_struct(kind):
         if not kind.num_fields:
-            return pa.map_(pa.string(), pa.string())
+            return pa.map_(pa.string(), pa.null())
         return pa.struct([(kind.field(i).name, _settle(kind.field(i).type)) for i in range(kind.num_fields)])
     if pa.types.is_fixed_size_list(kind):
         return pa.list_(_settle(kind.value_type), kind.list_size)

@@ -4,15 +4,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mad_prefect_core.artifacts.files import DataFile, FormatOptions
 from mad_prefect_core.artifacts.query import relation_over
+from mad_prefect_core.artifacts.uniting import wider_than_open
 from mad_prefect_core.errors import VersionError
 from mad_prefect_core.relations import Relation
 from mad_prefect_core.runs.history import AssetVersion
-from mad_prefect_core.session import quote
+from mad_prefect_core.session import DuckSession, quote
 
 __all__ = ["AssetDiff", "diff"]
 
@@ -27,7 +28,8 @@ class AssetDiff:
     """DuckDB types by name."""
     columns_removed: dict[str, str]
     columns_changed: dict[str, tuple[str, str]]
-    """The types before and after, by name. Their values are compared as text."""
+    """The types before and after, by name. Their values are compared as text. A column that had no value at all in one
+    of the versions is none of these."""
     added: Relation
     """Rows that are in `after` alone, with its columns: by key, or as whole rows, as often as there are more."""
     removed: Relation
@@ -54,7 +56,9 @@ def diff(before: AssetVersion, after: AssetVersion, key: str | Sequence[str] | N
         raise VersionError(f"Run {missing.run.id} stored no file", asset=missing.run.asset_name)
     old, new = dict(files[0].schema or {}), dict(files[1].schema or {})
     both = [name for name in new if name in old]
-    comparison = _Comparison(files[0], files[1], old, new, after.options)
+    with DuckSession() as session:
+        compared = {name: wider_than_open(session, old[name], new[name]) for name in both}
+    comparison = _Comparison(files[0], files[1], old, new, compared, after.options)
     keys = [key] if isinstance(key, str) else list(key or ())
     if unknown := [name for name in keys if name not in both]:
         raise VersionError(
@@ -73,7 +77,7 @@ def diff(before: AssetVersion, after: AssetVersion, key: str | Sequence[str] | N
         after,
         columns_added={name: kind for name, kind in new.items() if name not in old},
         columns_removed={name: kind for name, kind in old.items() if name not in new},
-        columns_changed={name: (old[name], new[name]) for name in both if old[name] != new[name]},
+        columns_changed={name: (old[name], new[name]) for name in both if compared[name] is None},
         added=comparison.only("data", "before", keys),
         removed=comparison.only("before", "data", keys),
         changed=comparison.changed(keys) if keys else None,
@@ -82,9 +86,16 @@ def diff(before: AssetVersion, after: AssetVersion, key: str | Sequence[str] | N
 
 class _Comparison:
     def __init__(
-        self, before: DataFile, after: DataFile, old: dict[str, str], new: dict[str, str], options: FormatOptions
+        self,
+        before: DataFile,
+        after: DataFile,
+        old: dict[str, str],
+        new: dict[str, str],
+        compared: Mapping[str, str | None],
+        options: FormatOptions,
     ) -> None:
         self._options = options
+        self._kinds = old | new | {name: kind or "VARCHAR" for name, kind in compared.items()}
         self._files = {"before": before, "data": after}
         self._columns = {"before": old, "data": new}
         self._all = list(old | new)
@@ -137,9 +148,8 @@ class _Comparison:
         return "{" + ", ".join(values or ["'_': NULL"]) + "}"
 
     def _value(self, side: str, name: str, table: str) -> str:
-        kinds = {columns[name] for columns in self._columns.values() if name in columns}
-        kind = kinds.pop() if len(kinds) == 1 else "VARCHAR"
-        return f"CAST({f'{table}.{quote(name)}' if name in self._columns[side] else 'NULL'} AS {kind})"
+        value = f"{table}.{quote(name)}" if name in self._columns[side] else "NULL"
+        return f"CAST({value} AS {self._kinds[name]})"
 
     def _same(self, keys: Sequence[str]) -> str:
         sides = [(self._value("before", name, self._a), self._value("data", name, self._b)) for name in keys]
