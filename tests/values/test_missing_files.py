@@ -128,6 +128,19 @@ async def test_data_of_an_artifact_is_written_also_where_an_older_file_was_looke
     assert relation.fetchall() == [(2,)]
 
 
+@pytest.mark.parametrize("filetype", [None, "json"])
+async def test_none_between_pages_is_no_missing_file(base: Path, filetype: str | None) -> None:
+    made = asset("x.parquet", artifact_filetype=filetype) if filetype else asset("x.parquet")
+
+    @made
+    def x() -> Any:
+        yield None
+        yield ROWS
+        yield []
+
+    assert (await x.query()).fetchall() == [(1,)]
+
+
 async def test_an_asset_that_made_no_result_is_no_missing_file(base: Path) -> None:
     @asset("none.parquet")
     def none() -> Any:

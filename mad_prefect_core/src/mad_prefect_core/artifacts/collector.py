@@ -97,14 +97,15 @@ class DataArtifactCollector:
         if isinstance(item, DataArtifact):
             artifact: DataArtifact | None = item
             self._refuse_twice(item)
+            is_written_here = item.data is not None
+            await item.persist(session)
+            file = item.stored if is_written_here else await in_thread(item.data_file)
         else:
             artifact = await self._fragment(item, len(self.artifacts))
-        if artifact is None:
-            return True
-        fresh = artifact.data is not None and not artifact.persisted
-        await (artifact.persist if artifact is item else artifact.write)(session)
-        file = artifact.stored if fresh else await in_thread(artifact.data_file)
-        if file is not None:
+            if artifact is not None:
+                await artifact.write(session)
+            file = None if artifact is None else artifact.stored
+        if artifact is not None and file is not None:
             file = await self._as_fragment(file)
             artifact.become(file)
             self.artifacts.append(artifact)
