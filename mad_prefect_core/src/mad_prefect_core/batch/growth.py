@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from mad_prefect_core.batch.names import check_names
 from mad_prefect_core.batch.numbers import Numbers
 from mad_prefect_core.batch.text import TEXT
 from mad_prefect_core.batch.values import Path, column_name
@@ -152,19 +153,8 @@ def _unify(one: pa.Schema, other: pa.Schema) -> pa.Schema:
     if one.equals(other):
         return one
     fields = {field.name: field.type for field in one}
-    names = {name.lower(): name for name in fields}
-    seen: set[str] = set()
+    check_names(dict.fromkeys([*fields, *other.names]))
     for field in other:
-        if not field.name:
-            raise SchemaError("A column has no name", hint="Name it.")
-        known = names.setdefault(field.name.lower(), field.name)
-        if known != field.name or field.name in seen:
-            raise SchemaError(
-                f"The columns {known!r} and {field.name!r} are one to DuckDB, whose names know no case",
-                column=field.name,
-                hint="Rename one of them before yielding.",
-            )
-        seen.add(field.name)
         before = fields.get(field.name)
         fields[field.name] = field.type if before is None else _unify_types(before, field.type, (field.name,))
     return pa.schema(list(fields.items()))
@@ -202,14 +192,8 @@ def _unify_types(one: pa.DataType, other: pa.DataType, path: Path) -> pa.DataTyp
 
 def _unify_members(one: pa.StructType, other: pa.StructType, path: Path) -> Any:
     types = {field.name: field.type for field in one}
-    names = {name.lower(): name for name in types}
+    check_names(dict.fromkeys([*types, *(field.name for field in other)]), path)
     for field in other:
-        known = names.setdefault(field.name.lower(), field.name)
-        if known != field.name:
-            raise SchemaError(
-                f"The members {known!r} and {field.name!r} are one to DuckDB, whose names know no case",
-                column=column_name((*path, field.name)),
-            )
         before = types.get(field.name)
         types[field.name] = field.type if before is None else _unify_types(before, field.type, (*path, field.name))
     return types.items()

@@ -19,6 +19,7 @@ from typing import Any, TypeAlias
 
 import pyarrow as pa
 
+from mad_prefect_core.batch.names import check_names, check_text
 from mad_prefect_core.batch.numbers import MAX_DIGITS, Numbers
 from mad_prefect_core.batch.text import text_kind
 from mad_prefect_core.batch.values import PLAIN, Path, as_row, column_key, column_name, plain
@@ -97,26 +98,8 @@ def _pivot(rows: Sequence[dict[Any, Any]], path: Path) -> tuple[dict[str, list[A
         columns = {key: [row.get(key) for row in rows] for key in keys}
     renamed = not set(map(type, keys)) <= {str}
     names = [column_key(key, path) for key in keys] if renamed else keys
-    _refuse_half_characters("A column's name", names, path)
-    _refuse_twins(names, path)
+    check_names(names, path)
     return dict(zip(names, columns.values(), strict=True)), renamed
-
-
-def _refuse_twins(names: Sequence[str], path: Path) -> None:
-    """DuckDB's names know no case: `ID` and `id` would be one column."""
-    seen: dict[str, str] = {}
-    for name in names:
-        if not name:
-            raise SchemaError("A column has no name", column=column_name((*path, "")), hint="Name it.")
-        folded = name.lower()
-        if folded in seen:
-            differ = "are two keys of the same text" if seen[folded] == name else "differ in case alone"
-            raise SchemaError(
-                f"The columns {seen[folded]!r} and {name!r} {differ}, which DuckDB takes for one",
-                column=column_name((*path, name)),
-                hint="Rename one of them before yielding.",
-            )
-        seen[folded] = name
 
 
 def infer_column(values: list[Any], path: Path) -> Inferred:
@@ -274,23 +257,9 @@ def _widest_decimals(present: list[Any]) -> Iterable[Any]:
 
 
 def _strings(values: list[Any], present: list[Any], path: Path) -> Inferred:
-    _refuse_half_characters("A text", present, path)
+    check_text("A text", "".join(present), path)
     kind = text_kind(present)
     return Inferred(pa.string(), values, {path: kind} if kind else {})
-
-
-def _refuse_half_characters(what: str, texts: Iterable[str], path: Path) -> None:
-    joined = "".join(texts)
-    if joined.isascii():
-        return
-    try:
-        joined.encode()
-    except UnicodeEncodeError as error:
-        raise UnsupportedValueError(
-            f"{what} has half of a surrogate pair, {joined[error.start]!r}, which no encoding of files can hold",
-            column=column_name(path) if path else None,
-            hint="Replace such characters, for example by value.encode(errors='replace').decode().",
-        ) from error
 
 
 def _datetimes(values: list[Any], present: list[Any], path: Path, changed: bool = False) -> Inferred:
