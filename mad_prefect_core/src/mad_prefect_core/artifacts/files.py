@@ -276,7 +276,6 @@ class _OpenFile:
     def write(self, batch: Batch) -> None:
         self._grow(self._growth.add, batch, batch.numbers)
         self._columnar |= batch.is_columnar
-        self._rows = None if batch.is_columnar or self._rows is None else self._rows + len(batch.rows())
         if self._writer is None:
             self._declared = self._declared.checked(self.session)
             self._location = locate(self._path)
@@ -293,6 +292,8 @@ class _OpenFile:
             if problem is not None and problem is not error:
                 raise problem from error
             raise
+        rows = batch.count if batch.is_columnar else len(batch.rows())
+        self._rows = None if rows is None or self._rows is None else self._rows + rows
         if isinstance(batch, WatchedBatch) and batch.wide:  # of a stream that is known only now
             self._grow(self._growth.add_to_last, batch, batch.wide)
 

@@ -26,6 +26,7 @@ from typing import Any
 import pyarrow as pa
 from pydantic import BaseModel, SecretBytes, SecretStr
 
+from mad_prefect_core.batch.frames import check_polars_names, index_columns
 from mad_prefect_core.contracts import Artifact, Asset
 from mad_prefect_core.errors import ArgumentError, StorageConflictError, StorageError
 from mad_prefect_core.mounts import default_mount
@@ -169,12 +170,13 @@ def _arrow(value: Any) -> bytes:
             return True
 
     if hasattr(value, "__arrow_c_stream__"):
+        check_polars_names(value)
         reader = pa.RecordBatchReader.from_stream(value)
     else:
         array = pa.array(value)
         reader = pa.table({"": array}).to_reader()
     table = reader.read_all().combine_chunks()
-    index = json.loads((table.schema.metadata or {}).get(b"pandas", b"{}")).get("index_columns")
+    index = index_columns(table.schema)
     sum_.update(json.dumps([table.num_rows, index], sort_keys=True).encode())
     with pa.ipc.new_stream(pa.PythonFile(Sink(), "w"), table.schema.remove_metadata()) as writer:
         if table.num_rows:

@@ -1,31 +1,42 @@
 """DuckDB relations, on whatever connection, as Arrow that has what they hold.
 
 DuckDB's own way to Arrow changes some types without a word: HUGEINT becomes a decimal that does not hold all of it,
-TIME WITH TIME ZONE loses its offset, BIT becomes bytes, UUID and JSON become text.
+TIME WITH TIME ZONE loses its offset, BIT and GEOMETRY become bytes, UUID and JSON text, TUPLE gets names. So each type
+is kept as it is, cast to one that holds the same values, or refused by name; types not known here are refused.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import duckdb
 import pyarrow as pa
 
 from mad_prefect_core.batch.batches import ColumnBatch
+from mad_prefect_core.batch.values import Path, column_name
 from mad_prefect_core.errors import UnsupportedDataError, UnsupportedValueError
 from mad_prefect_core.session import quote
 
 __all__ = ["RelationBatch", "RelationStream", "relation_reader"]
 
 _ROWS = 122_880  # one DuckDB row group: streams stay small whatever the relation's size
-_HUGE = frozenset({"hugeint", "uhugeint"})
-_REFUSED = {
-    "bit": "CAST(… AS VARCHAR)",
-    "time with time zone": "CAST(… AS VARCHAR)",
-    "bignum": "CAST(… AS VARCHAR)",
-    "variant": "CAST(… AS JSON)",
+_KEPT = frozenset(
+    [
+        *("boolean", "tinyint", "smallint", "integer", "bigint", "utinyint", "usmallint", "uinteger", "ubigint"),
+        *("float", "double", "decimal", "varchar", "blob", "enum", "interval", "null", '"null"'),
+        *("date", "time", "time_ns", "timestamp", "timestamp_s", "timestamp_ms", "timestamp_ns"),
+        *("timestamp with time zone", "timestamptz_ns"),
+    ]
+)
+"""Types that DuckDB hands over as they are."""
+_CAST = {"hugeint": "DECIMAL(38,0)", "uhugeint": "DECIMAL(38,0)", "uuid": "BLOB"}
+"""Types whose values it hands over exactly when they are cast; the cast fails for what does not fit."""
+_ADVICE = {
+    "geometry": "Select ST_AsText(…), or ST_AsWKB(…) with the coordinate system in a column beside it.",
+    "tuple": "Name its members: {'a': …, 'b': …}.",
+    "variant": "Select CAST(… AS JSON).",
 }
 _NESTED = frozenset({"list", "array", "struct", "map", "union"})
 
@@ -58,23 +69,42 @@ def relation_reader(relation: Any) -> pa.RecordBatchReader:
     """
     columns = dict(zip(relation.columns, relation.types, strict=True))
     for name, kind in columns.items():
-        _refuse(kind, name)
+        _refuse(kind, (name,))
     selected = {name: _selected(name, kind) for name, kind in columns.items()}
     if any(sql != quote(name) for name, sql in selected.items()):
         relation = relation.project(", ".join(f"{sql} AS {quote(name)}" for name, sql in selected.items()))
+    huge = [name for name, kind in columns.items() if any("hugeint" in inner.id for inner in _types_in(kind))]
     try:
         found = relation.limit(0).to_arrow_table().schema
     except duckdb.ConversionException as error:
-        raise _translated(error) from error
-    types = [_EXTENSIONS.get(str(columns.get(field.name))) or field.type for field in found]
-    schema = pa.schema(list(zip(found.names, types, strict=True)))
-    return pa.RecordBatchReader.from_batches(schema, _typed(relation, schema))
+        raise _translated(error, huge) from error
+    kinds = zip(found, columns.values(), strict=True)
+    schema = pa.schema([(field.name, _arrow_type(field.type, kind)) for field, kind in kinds])
+    return pa.RecordBatchReader.from_batches(schema, _typed(relation, schema, huge))
 
 
-_EXTENSIONS = {"UUID": pa.uuid(), "JSON": pa.json_(pa.string())}
+def _arrow_type(given: Any, kind: Any) -> pa.DataType:
+    """The Arrow type of what DuckDB hands over as `given`."""
+    if kind.id == "uuid":
+        return pa.uuid()
+    if str(kind) == "JSON":
+        return pa.json_(pa.string())
+    if not any(_is_extension(inner) for inner in _types_in(kind)):
+        return given
+    inner = [child for _, child in kind.children if hasattr(child, "id")]
+    if kind.id == "struct":
+        return pa.struct([field.with_type(_arrow_type(field.type, k)) for field, k in zip(given, inner, strict=True)])
+    if kind.id == "map":
+        return pa.map_(_arrow_type(given.key_type, inner[0]), _arrow_type(given.item_type, inner[1]))
+    member = given.value_field.with_type(_arrow_type(given.value_type, inner[0]))
+    return pa.list_(member, given.list_size) if kind.id == "array" else pa.list_(member)
 
 
-def _typed(relation: Any, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+def _is_extension(kind: Any) -> bool:
+    return bool(kind.id == "uuid" or str(kind) == "JSON")
+
+
+def _typed(relation: Any, schema: pa.Schema, huge: Sequence[str]) -> Iterator[pa.RecordBatch]:
     reader = None
     while True:
         try:
@@ -83,40 +113,65 @@ def _typed(relation: Any, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
         except StopIteration:
             return
         except (pa.ArrowException, OSError, duckdb.Error) as error:
-            raise _translated(error) from error
-        arrays = []
-        for field, array in zip(schema, batch.columns, strict=True):
-            if isinstance(field.type, pa.BaseExtensionType) and not array.type.equals(field.type):
-                array = pa.ExtensionArray.from_storage(field.type, array.cast(field.type.storage_type))
-            arrays.append(array)
+            raise _translated(error, huge) from error
+        arrays = [
+            array if array.type.equals(field.type) else array.cast(field.type)
+            for field, array in zip(schema, batch.columns, strict=True)
+        ]
         yield pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
-def _translated(error: Exception) -> UnsupportedValueError:
-    """What the relation's own SQL raises is told as it is; a HUGEINT too large for a decimal is told by its column."""
-    found = re.search(r"cast value (-?\d+) to DECIMAL\(38,0\) when casting from source column (.*)", str(error))
-    if not found:
+def _translated(error: Exception, huge: Sequence[str]) -> UnsupportedValueError:
+    """What the relation's own SQL raises is told as it is; a HUGEINT too large for a decimal is told by its column,
+    which is one of `huge`."""
+    found = re.search(r"cast value (-?\d+) to DECIMAL\(38,0\)(?: when casting from source column (.*))?", str(error))
+    if not found or not huge:
         return UnsupportedValueError(f"The relation can't be read: {error}")
     return UnsupportedValueError(
-        f"An integer has more than 38 digits: {found[1]}", column=found[2], hint="Store it as text."
+        f"An integer has more than 38 digits: {found[1]}", column=found[2] or ", ".join(huge), hint="Store it as text."
     )
 
 
 def _selected(name: str, kind: Any) -> str:
-    if kind.id in _HUGE:
-        return f"CAST({quote(name)} AS DECIMAL(38, 0))"  # fails where it does not fit, rather than cutting
-    if kind.id == "uuid":
-        return f"CAST({quote(name)} AS BLOB)"
+    if any(inner.id in _CAST for inner in _types_in(kind)):
+        return f"CAST({quote(name)} AS {_cast_type(kind)})"
     return quote(name)
 
 
-def _refuse(kind: Any, column: str, inside: bool = False) -> None:
-    hint = _REFUSED.get(kind.id) or ("CAST(… AS DECIMAL(38, 0))" if inside and kind.id in _HUGE else None)
-    if hint:
-        raise UnsupportedDataError(
-            f"The relation has a {kind}, which DuckDB can't hand over as it is", column=column, hint=f"Select {hint}."
-        )
+def _cast_type(kind: Any) -> str:
+    if kind.id not in _NESTED:
+        return _CAST.get(kind.id) or str(kind)
+    inner = [(name, _cast_type(child)) for name, child in kind.children if hasattr(child, "id")]
+    if kind.id == "list":
+        return f"{inner[0][1]}[]"
+    if kind.id == "array":
+        return f"{inner[0][1]}[{kind.children[1][1]}]"
+    if kind.id == "map":
+        return f"MAP({inner[0][1]}, {inner[1][1]})"
+    members = inner[1:] if kind.id == "union" else inner  # a union's first says which of the others it is
+    return f"{kind.id.upper()}({', '.join(f'{quote(name)} {sql}' for name, sql in members)})"
+
+
+def _types_in(kind: Any) -> Iterator[Any]:
+    """A type, and all types in it."""
+    yield kind
     if kind.id in _NESTED:
-        for _, member in kind.children:
-            if hasattr(member, "id"):
-                _refuse(member, column, inside=True)
+        for _, child in kind.children:
+            if hasattr(child, "id"):
+                yield from _types_in(child)
+
+
+def _refuse(kind: Any, path: Path) -> None:
+    if kind.id in _NESTED:
+        for name, child in kind.children:
+            if hasattr(child, "id"):
+                _refuse(child, (*path, name if kind.id in ("struct", "union") else "[]"))
+        if kind.id != "union" or not any(_is_extension(inner) for inner in _types_in(kind)):
+            return
+    elif kind.id in _KEPT or kind.id in _CAST:
+        return
+    raise UnsupportedDataError(
+        f"The relation has a {kind}, which DuckDB can't hand over as it is",
+        column=column_name(path),
+        hint=_ADVICE.get(kind.id, "Select CAST(… AS VARCHAR)."),
+    )

@@ -190,8 +190,7 @@ def _row(value: object) -> dict[Any, Any] | None:
 
 
 def _columns(data: object) -> ColumnBatch | None:
-    with user_code():  # the data's own way to Arrow
-        batch = ColumnBatch(data)
+    batch = ColumnBatch(data)
     if batch.schema.names:
         return batch
     if batch.rows():
@@ -222,9 +221,12 @@ async def _of_plugin(data: object, declared: Collection[str]) -> AsyncIterator[B
 def _listed(data: Any) -> Iterator[list[Any]]:
     """What can be gone through once, such as a `map`, a `csv.DictReader` or a deque, as lists."""
     if not isinstance(data, Iterator | deque | KeysView | ValuesView | ItemsView) or isinstance(data, IOBase):
+        lazy = hasattr(data, "collect") and "frame" in type(data).__name__.lower()
         raise UnsupportedDataError(
             f"A {_kind(data)} can't be made rows of",
-            hint="Return None, dicts, lists of them, dataclasses, pydantic models, an httpx.Response, "
+            hint="Return what its .collect() gives."
+            if lazy
+            else "Return None, dicts, lists of them, dataclasses, pydantic models, an httpx.Response, "
             "anything that speaks Arrow (frames, tables, relations), or generators of these.",
         )
     items: Any = iter(data)

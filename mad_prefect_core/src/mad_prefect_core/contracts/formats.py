@@ -73,6 +73,10 @@ class Batch(Protocol):
         """The `duckdb.DuckDBPyRelation` it is, on whatever connection; None for everything else. It has its own types,
         which `schema` may not have, and is to be run once, here or by `arrow`."""
 
+    count: int | None
+    """Where it `is_columnar`, how many rows were taken of it, as far as that is known. `arrow` counts them; a writer
+    that runs `relation` by itself says how many that wrote."""
+
     def rows(self) -> list[dict[str, Any]]:
         """As Python dicts. Nested dataclasses, models, enums and the like are plain values already."""
 

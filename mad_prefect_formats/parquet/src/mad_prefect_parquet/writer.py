@@ -8,6 +8,7 @@ import duckdb
 
 from mad_prefect_core.contracts import Batch, Format, Schema, Session
 from mad_prefect_core.errors import UnsupportedValueError
+from mad_prefect_core.paths import escape_glob
 from mad_prefect_core.session import schema_of
 from mad_prefect_core.writing import ExportWriter, duckdb_schema
 from mad_prefect_parquet.options import WriteParquetOptions
@@ -44,4 +45,6 @@ class ParquetWriter(ExportWriter):
             raise  # of the disk, as likely as of the relation
         except duckdb.Error as error:
             raise UnsupportedValueError(f"The relation can't be read: {error}") from error
+        count = "SELECT num_rows FROM parquet_file_metadata($1)"
+        batch.count = self._own_session.sql(count, [escape_glob(str(path))]).fetchall()[0][0]
         return schema
