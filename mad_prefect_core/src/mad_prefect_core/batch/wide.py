@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mad_prefect_core.batch.arrow_types import Stored
 from mad_prefect_core.batch.batches import ColumnBatch
 from mad_prefect_core.batch.numbers import EXACT_IN_DOUBLE, Numbers
 from mad_prefect_core.batch.values import Path
@@ -25,6 +26,7 @@ class WatchedBatch(ColumnBatch):
         self.wide: dict[Path, Numbers] = {}
         """What such integers need, by place, as far as the columns were read."""
         super().__init__(_watched(batch.arrow(), self.wide))
+        self._stored = [Stored(field.type) for field in self.schema]  # the batch has checked its values
 
     @staticmethod
     def is_needed(schema: pa.Schema) -> bool:
