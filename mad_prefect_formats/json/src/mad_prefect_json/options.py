@@ -27,7 +27,9 @@ class ReadJsonOptions(ReadOptions):
     map_inference_threshold: int | None = Field(
         -1, description="Objects of one inferred type with more keys than this are read as maps; -1: never."
     )
-    sample_size: int | None = Field(-1, description="Objects that are looked at to infer types; -1: all.")
+    sample_size: int | None = Field(
+        -1, description="As in 2.x. All objects are looked at to infer types, so that the types hold for all."
+    )
     columns: dict[str, str] | None = Field(
         None, description="DuckDB types of some columns, by name. The types of all others are inferred."
     )

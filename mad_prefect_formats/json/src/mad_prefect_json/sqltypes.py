@@ -15,10 +15,11 @@ from collections.abc import Callable
 from typing import Any
 
 from mad_prefect_core.session import quote
+from mad_prefect_json.digits import EXACT_DIGITS
+from mad_prefect_json.leaves import member_of
 
-__all__ = ["read_type", "reading", "refusal", "writing"]
+__all__ = ["read_type", "reading", "rebuilt", "refusal", "writing"]
 
-_EXACT_DIGITS = 15  # a double holds every decimal number of so many digits
 _READ_AS_TEXT = frozenset({"blob", "bit", "bignum"})
 _NESTED = frozenset({"list", "array", "struct", "map", "union"})
 
@@ -27,14 +28,14 @@ Leaf = Callable[[Any, str], str]
 
 def writing(kind: Any, value: str) -> str:
     """SQL for what a file holds of `value` (SQL of that type); `value` itself if that is what it holds."""
-    return _rebuilt(kind, value, _written, _written_key)
+    return rebuilt(kind, value, _written, _written_key)
 
 
 def reading(kind: Any, value: str) -> str:
     """SQL for the value of type `kind`, of `value`: SQL of what was read from a file as `read_type(kind)`."""
     if read_type(kind) == str(kind):
         return value
-    return f"CAST({_rebuilt(kind, value, _read, _read)} AS {kind})"
+    return f"CAST({rebuilt(kind, value, _read, _read)} AS {kind})"
 
 
 def read_type(kind: Any) -> str:
@@ -68,30 +69,30 @@ def refusal(kind: Any) -> str | None:
     return next((reason for member in members if (reason := refusal(member))), None)
 
 
-def _rebuilt(kind: Any, value: str, leaf: Leaf, key_leaf: Leaf, depth: int = 0) -> str:
+def rebuilt(kind: Any, value: str, leaf: Leaf, key_leaf: Leaf, depth: int = 0) -> str:
     """SQL for `value` with `leaf` applied to every plain value in it; `value` itself where that changes nothing."""
-    member = f"m{depth}"  # lambdas nest, so each level names its own
+    each = f"m{depth}"  # lambdas nest, so each level names its own
     if kind.id in ("list", "array"):
-        inner = _rebuilt(kind.children[0][1], member, leaf, key_leaf, depth + 1)
-        return value if inner == member else f"list_transform({value}, lambda {member}: {inner})"
+        inner = rebuilt(kind.children[0][1], each, leaf, key_leaf, depth + 1)
+        return value if inner == each else f"list_transform({value}, lambda {each}: {inner})"
     if kind.id == "struct":
-        parts = {name: f"struct_extract({value}, {_text(name)})" for name, _ in kind.children}
-        inners = {name: _rebuilt(part, parts[name], leaf, key_leaf, depth) for name, part in kind.children}
+        parts = {name: member_of(value, name) for name, _ in kind.children}
+        inners = {name: rebuilt(part, parts[name], leaf, key_leaf, depth) for name, part in kind.children}
         if inners == parts:
             return value
         packed = ", ".join(f"{quote(name)} := {inner}" for name, inner in inners.items())
         return f"CASE WHEN {value} IS NOT NULL THEN struct_pack({packed}) END"
     if kind.id == "map":
         (_, key), (_, item) = kind.children
-        parts = {"key": f"{member}.key", "value": f"{member}.value"}
+        parts = {"key": f"{each}.key", "value": f"{each}.value"}
         inners = {
             "key": key_leaf(key, parts["key"]),
-            "value": _rebuilt(item, parts["value"], leaf, key_leaf, depth + 1),
+            "value": rebuilt(item, parts["value"], leaf, key_leaf, depth + 1),
         }
         if inners == parts:
             return value
         entry = f"struct_pack(key := {inners['key']}, value := {inners['value']})"
-        return f"map_from_entries(list_transform(map_entries({value}), lambda {member}: {entry}))"
+        return f"map_from_entries(list_transform(map_entries({value}), lambda {each}: {entry}))"
     return leaf(kind, value)
 
 
@@ -105,7 +106,7 @@ def _written(kind: Any, value: str) -> str:
         )
     if kind.id == "decimal":
         digits, scale = (size for _, size in kind.children)
-        return value if digits <= _EXACT_DIGITS and scale < digits else f"CAST({value} AS VARCHAR)"
+        return value if digits <= EXACT_DIGITS and scale < digits else f"CAST({value} AS VARCHAR)"
     if kind.id in _READ_AS_TEXT:
         return f"CAST({value} AS VARCHAR)"
     return value
@@ -118,8 +119,3 @@ def _written_key(kind: Any, value: str) -> str:
 
 def _read(kind: Any, value: str) -> str:
     return f"from_base64({value})" if kind.id == "blob" else value
-
-
-def _text(value: str) -> str:
-    """Text as an SQL literal, where SQL takes no parameter."""
-    return "'" + value.replace("'", "''") + "'"
