@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
@@ -13,7 +14,7 @@ from pydantic import ValidationError
 
 from mad_prefect_core.contracts import FileStat, PrivateFiles, Session, Storage, SyncingStorage, Versioned
 from mad_prefect_core.errors import ManifestError, OptionError, PathError, StorageConflictError
-from mad_prefect_core.paths import is_url, relative_key, split_url
+from mad_prefect_core.paths import check_base, check_url, is_url, relative_key, split_url
 from mad_prefect_core.plugins import get_host
 from mad_prefect_core.redaction import remember_secrets, secrets_in
 from mad_prefect_core.settings import get_settings
@@ -161,7 +162,8 @@ class Location:
 
 
 def mount(url: str, options: Mapping[str, Any] | None = None) -> Mount:
-    """The mount of a base URL. Raises `UnknownStorageError`, `OptionError`."""
+    """The mount of a base URL. Raises `PathError` for a misspelt one, `UnknownStorageError`, `OptionError`."""
+    check_base(url)
     storage, (fs, path) = _open(url, options)
     return Mount(storage, fs, path.rstrip("/") or ("/" if path.startswith("/") else ""))
 
@@ -182,7 +184,30 @@ def default_mount() -> Mount:
         return base
     settings = get_settings()
     url, options = get_host().base(settings) or (settings.filesystem_url, {})
+    if _is_relative(url) and _is_deployed():
+        raise PathError(
+            f"The base {url} is relative, and this flow run is one of a deployment: its working directory may be a "
+            "temporary one, which is deleted with the data in it",
+            hint="Set FILESYSTEM_URL to a whole path, such as file:///data/lake, or to a URL such as s3://bucket/lake.",
+        )
     return mount(url, options)
+
+
+def _is_relative(url: str) -> bool:
+    protocol, rest = split_url(url)
+    return (
+        protocol in ("file", "local")
+        and not rest.removeprefix("file:").startswith(("/", "\\", "~"))
+        and rest[1:2] != ":"
+    )
+
+
+def _is_deployed() -> bool:
+    """Whether this is in a flow run of Prefect's that came from a deployment. Where no flow runs, Prefect may not even
+    be imported."""
+    prefect: Any = sys.modules.get("prefect.context")
+    context = prefect.FlowRunContext.get() if prefect is not None else None
+    return getattr(getattr(context, "flow_run", None), "deployment_id", None) is not None
 
 
 def locate(path: str) -> Location:
@@ -190,6 +215,7 @@ def locate(path: str) -> Location:
 
     Raises `PathError` for a path that climbs, `UnknownStorageError` for a protocol that nothing serves.
     """
+    check_url(path)
     protocol, rest = split_url(path)
     if not is_url(path) or protocol == "mad":
         return default_mount().at(relative_key(rest if protocol == "mad" else path))
