@@ -238,7 +238,7 @@ def _days(days: float) -> dt.timedelta:
 
 def _retention(**rules: Any) -> Retention:
     try:
-        return Retention(**rules)
+        return Retention.model_validate(rules)
     except ValidationError as error:
         problem = error.errors()[0]
         where = "".join(f"--{str(part).replace('_', '-')} " for part in problem["loc"])

@@ -2,26 +2,76 @@
 
 from __future__ import annotations
 
+import difflib
 import hashlib
-from collections.abc import Collection, Iterator, Mapping
-from typing import Any
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict, Secret, SecretBytes, SecretStr
+from pydantic import BaseModel, ConfigDict, Secret, SecretBytes, SecretStr, ValidationError
 
+from mad_prefect_core.errors import OptionError
 from mad_prefect_core.redaction import without_secrets
 
-__all__ = ["ISO", "Options", "ReadOptions"]
+__all__ = ["ISO", "Options", "ReadOptions", "did_you_mean"]
 
 ISO = frozenset({"%Y-%m-%d", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S.%f", "%Y-%m-%dT%H:%M:%S.%f"})
 """Spellings of dates and timestamps, as in `strptime`, which all text in them is taken for unless told otherwise."""
 
 
-class Options(BaseModel):
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The known name that a misspelt one is near to, as advice; without such, all that are known."""
+    names = list(known)
+    if near := difflib.get_close_matches(name, names, 1):
+        return f"Did you mean {near[0]!r}?"
+    return f"It is one of: {', '.join(names) or 'none'}."
+
+
+if TYPE_CHECKING:
+    from pydantic._internal._model_construction import ModelMetaclass
+else:
+    ModelMetaclass = type(BaseModel)
+
+
+class _OptionsType(ModelMetaclass):
+    """Has what is wrong with the options be an `OptionError` where a user makes them, and pydantic's own where stored
+    ones are validated."""
+
+    def __call__(cls, *args: Any, **options: Any) -> Any:
+        names = list(getattr(cls, "model_fields", ()))
+        if args:
+            raise OptionError(
+                f"{cls.__name__} takes its options by name, not {args[0]!r} alone"
+                if type(args[0]) in (int, float, bool)
+                else f"{cls.__name__} takes its options by name, not a {type(args[0]).__name__} alone",
+                hint=f"Write {cls.__name__}({names[0] if names else '...'}=...). It knows: {', '.join(names)}.",
+            )
+        try:
+            return super().__call__(**options)
+        except ValidationError as error:
+            raise _refused(cls, error) from None
+
+
+def _refused(cls: Any, error: ValidationError) -> OptionError:
+    kind, names = cls.__name__, list(cls.model_fields)
+    problem = error.errors(include_url=False, include_input=False)[0]
+    place = ".".join(map(str, problem["loc"]))
+    if problem["type"] == "extra_forbidden":
+        return OptionError(f"{kind} has no option {place!r}", hint=did_you_mean(place, names))
+    told = problem.get("ctx", {}).get("error")
+    if isinstance(told, OptionError):
+        return OptionError(told.message, hint=told.hint)
+    where = f"{kind} can't have this {place}" if place else f"{kind} can't be so"
+    about = cls.model_fields[place].description if place in cls.model_fields else None
+    hint = f"{place}: {about}" if about else f"It knows: {', '.join(names)}."
+    return OptionError(f"{where}: {problem['msg'].removeprefix('Value error, ')}", hint=hint)
+
+
+class Options(BaseModel, metaclass=_OptionsType):
     """Base of a plugin's read, write and storage options.
 
-    A misspelt option is refused rather than ignored, and a field that holds a secret is a `SecretStr`, so that
-    neither `repr` nor a log shows it. What is within other fields under a name that is a secret's, or in a URL, is not
-    shown either. `explicit()` keeps "not given" apart from a given default.
+    A misspelt option is refused with `OptionError` rather than ignored, and a field that holds a secret is a
+    `SecretStr`, so that neither `repr` nor a log shows it. What is within other fields under a name that is a secret's,
+    or in a URL, is not shown either. `explicit()` keeps "not given" apart from a given default.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Iterable
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from mad_prefect_core.contracts import Options
 
 __all__ = ["Retention"]
 
@@ -16,14 +18,12 @@ _PERIODS: dict[str, Callable[[dt.datetime], object]] = {
 }
 
 
-class Retention(BaseModel):
+class Retention(Options):
     """Which runs' results stay. A run stays if any of the `keep_…` wants it, or if none is given; and never if it is
     older than `max_age`. The current run stays always, and so does one that is pinned.
 
     Days, weeks (from Monday) and months are those of UTC, and only those count in which there was a run.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     keep_last: int | None = Field(None, ge=1, description="The newest runs, so many.")
     keep_daily: int | None = Field(None, ge=1, description="The last run of each of so many days.")
