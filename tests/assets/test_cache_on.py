@@ -334,4 +334,4 @@ async def test_a_newer_result_of_an_asset_that_was_read_is_no_hit_where_that_was
 @pytest.mark.parametrize("wrong", ["code", ("codes",)])
 def test_a_cache_on_that_is_none_is_refused(wrong: Any) -> None:
     with pytest.raises(OptionError, match=r"cache_on can't be.*code, upstream"):
-        asset("x.json", cache_on=wrong)
+        asset("x.json", cache_on=wrong)(lambda: None)

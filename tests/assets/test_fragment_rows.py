@@ -111,7 +111,7 @@ def test_an_error_names_the_item_that_was_yielded(base: Path) -> None:
 @pytest.mark.parametrize("count", [0, -1])
 def test_a_number_of_rows_that_can_not_be_is_refused(count: int) -> None:
     with pytest.raises(OptionError, match="fragment_rows"):
-        asset("x.json", fragment_rows=count)
+        asset("x.json", fragment_rows=count)(lambda: None)
 
 
 @pytest.mark.parametrize("filetype", ["json", "parquet", "csv", "avro"])

@@ -52,7 +52,7 @@ def test_the_tree_of_errors_in_the_reference_is_the_one_in_the_code() -> None:
     page = (ROOT / "docs" / "reference" / "errors.md").read_text("utf-8")
     drawn = page.split("```\n")[1]
     assert textwrap.dedent(str(errors.__doc__).split("::\n\n")[1].split("\n\n")[0]).strip() == drawn.strip()
-    kinds = [getattr(errors, name) for name in errors.__all__ if name.endswith("Error")]
+    kinds = [getattr(errors, name) for name in errors.__all__ if name.endswith(("Error", "Warning"))]
     leaves = {kind.__name__ for kind in kinds if not kind.__subclasses__()}
     assert {*re.findall(r"^\| `(\w+)` \|", page, re.M)} == leaves | {"StorageConflictError", "StorageError"}
 

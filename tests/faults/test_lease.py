@@ -384,7 +384,7 @@ def test_a_process_of_which_the_machine_does_not_tell_is_not_taken_for_gone() ->
 
 def test_an_on_running_that_is_none_of_them_is_refused() -> None:
     with pytest.raises(OptionError, match=r"on_running can't be 'skip'.*wait, reuse, fail"):
-        asset("x.json", on_running="skip")  # type: ignore[arg-type]
+        asset("x.json", on_running="skip")(lambda: None)  # type: ignore[arg-type]
 
 
 async def test_many_more_waiting_calls_than_threads_end_and_let_others_run(base: Path) -> None:

@@ -25,6 +25,9 @@
     ├── AssetRunningError                          another run of the asset is under way, and it was asked to fail then
     ├── VersionError                 (LookupError) an earlier run that is not there, or whose data is not kept
     ├── OutOfMemoryError             (MemoryError) DuckDB's memory limit, or the machine's memory, was not enough
+    ├── MadPrefectWarning            (UserWarning) what goes on all the same: raised where warnings are errors
+    │   ├── OptionWarning                          an option that has no effect
+    │   └── SharedPathWarning                      results that replace each other at one path
     └── StorageError                 (OSError)
         ├── StorageConflictError                   a conditional write lost against another writer
         │   └── LeaseLostError                     a run was held up for so long that another took its place
@@ -55,10 +58,12 @@ __all__ = [
     "DataError",
     "LeaseLostError",
     "MadPrefectError",
+    "MadPrefectWarning",
     "ManifestError",
     "MissingFileError",
     "NoResultError",
     "OptionError",
+    "OptionWarning",
     "OutOfMemoryError",
     "OutcomeUnknownError",
     "OverrideError",
@@ -70,6 +75,7 @@ __all__ = [
     "QueryError",
     "ResultGoneError",
     "SchemaError",
+    "SharedPathWarning",
     "StorageConflictError",
     "StorageError",
     "TemplateError",
@@ -283,6 +289,18 @@ class MissingFileError(StorageError, FileNotFoundError, ValueError):
 
 class ResultGoneError(StorageError):
     """The result of a run that newer runs have replaced, and whose files are swept."""
+
+
+class MadPrefectWarning(MadPrefectError, UserWarning):
+    """What goes on all the same, and may not be what was meant. `warnings.filterwarnings` switches each kind off."""
+
+
+class OptionWarning(MadPrefectWarning):
+    """An option that has no effect."""
+
+
+class SharedPathWarning(MadPrefectWarning):
+    """Results that replace each other at one path: of several assets, or of one with several arguments."""
 
 
 class located:

@@ -4,20 +4,34 @@ changes it."""
 from __future__ import annotations
 
 import inspect
-import re
 import weakref
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from functools import cached_property, partial, update_wrapper
+from pathlib import PurePath
 from typing import Any, Generic, ParamSpec, TypeVar
 
 from mad_prefect_core.artifacts import DataArtifact
 from mad_prefect_core.artifacts.query import as_table, relation_over
 from mad_prefect_core.assets.awaiting import FinishedArtifact, in_sync_flow, told_apart
 from mad_prefect_core.assets.cache import Explanation, explained, latest
+from mad_prefect_core.assets.checks import (
+    check_fields,
+    check_formats,
+    check_path,
+    checked_function,
+    checked_name,
+    checked_template,
+    warn_of_left_out,
+)
+from mad_prefect_core.assets.definitions import claim, default_name, plain_name
+from mad_prefect_core.assets.earlier import as_stored
 from mad_prefect_core.assets.engine import execute, note_read
+from mad_prefect_core.assets.formats import require_formats
 from mad_prefect_core.assets.identity import digest
+from mad_prefect_core.assets.modules import as_before, global_of, is_called_by_cloudpickle, module_of
 from mad_prefect_core.assets.options import (
     UNSET,
     CacheOn,
@@ -26,13 +40,22 @@ from mad_prefect_core.assets.options import (
     ManyWriteOptions,
     OnRunning,
     Unset,
+    check_known,
+    checked_options,
 )
 from mad_prefect_core.assets.past import WithHistory
 from mad_prefect_core.assets.plan import Plan
 from mad_prefect_core.assets.templates import AssetTemplateFormatter, has_fields
 from mad_prefect_core.contracts import Asset, ReadOptions
-from mad_prefect_core.errors import ArgumentError, NoResultError, QueryError, ResultGoneError, located
-from mad_prefect_core.paths import relative_key, split_url
+from mad_prefect_core.errors import (
+    ArgumentError,
+    NoResultError,
+    QueryError,
+    ResultGoneError,
+    UnknownFormatError,
+    located,
+)
+from mad_prefect_core.paths import split_url
 from mad_prefect_core.plugins import get_host
 from mad_prefect_core.queries import table_names
 from mad_prefect_core.redaction import mask_urls
@@ -75,22 +98,24 @@ class DataAsset(WithHistory, Generic[P, R]):
     """The function with them: a `functools.partial` where there are any."""
 
     def __init__(
-        self, fn: Callable[P, R], path: str, name: str | None = None, options: DataAssetOptions | None = None
+        self, fn: Callable[P, R], path: str | PurePath, name: str | None = None, options: DataAssetOptions | None = None
     ) -> None:
+        fn = checked_function(fn)
         self.fn = fn.func if isinstance(fn, partial) else fn
         self.bound_function = fn
-        self.options = options or DataAssetOptions()
-        self.template_path = path
-        self.template_name = name or f"{self.fn.__module__}.{self.fn.__qualname__.rpartition('.')[2]}"
+        with located(asset=default_name(self.fn)):
+            self.template_name = checked_name(name) or default_name(self.fn)
+            self.template_path = checked_template("path", path)
+            self.options = checked_options(options)
         self.template_artifacts_dir = self.options.artifacts_dir
         update_wrapper(self, self.fn, updated=())
-        self._signature = inspect.signature(self.fn)
+        self.signature = inspect.signature(self.fn)
         args, keywords = (fn.args, fn.keywords) if isinstance(fn, partial) else ((), {})
-        self._bound = self._signature.bind_partial(*args, **keywords)
+        self._bound = self.signature.bind_partial(*args, **keywords)
         self._bound.apply_defaults()
         self._missing = [
             parameter.name
-            for parameter in self._signature.parameters.values()
+            for parameter in self.signature.parameters.values()
             if parameter.name not in self._bound.arguments
         ]
         self._formatter = AssetTemplateFormatter(args, self._bound)
@@ -98,15 +123,11 @@ class DataAsset(WithHistory, Generic[P, R]):
             self._check()
 
     def _check(self) -> None:
-        self.options.formats()
-        if self.options.artifact_filetype is not None:
-            get_host().format_named(self.options.artifact_filetype)
-        for url in (self.template_path, self.template_artifacts_dir):
-            split_url(url)  # refuses secrets in it
-        for path in result_paths(self.template_path):
-            if not has_fields(path):
-                get_host().format_of(path)
-                relative_key(split_url(path)[1])
+        paths = result_paths(self.template_path)
+        for path in paths:
+            check_path(path)
+        split_url(self.template_artifacts_dir)  # refuses secrets in it
+        check_formats(self.options, paths, self.fn)
 
     # -- what it is ----------------------------------------------------------------------------------------------
 
@@ -114,7 +135,7 @@ class DataAsset(WithHistory, Generic[P, R]):
     def name(self) -> str:
         """The name, as far as the bound arguments tell it; what no path segment should have is `_` in it."""
         rendered = self._formatter.format(self.template_name, allow_partial=True, as_text=_any_text)
-        return re.sub(r"[^A-Za-z0-9_.\-{}]", "_", rendered or "")
+        return plain_name(rendered or "")
 
     @cached_property
     def path(self) -> str:
@@ -157,8 +178,8 @@ class DataAsset(WithHistory, Generic[P, R]):
 
     def with_options(
         self,
-        path: str | Unset = UNSET,
-        artifacts_dir: str | Unset = UNSET,
+        path: str | PurePath | Unset = UNSET,
+        artifacts_dir: str | PurePath | Unset = UNSET,
         name: str | Unset = UNSET,
         snapshot_artifacts: bool | Unset = UNSET,
         artifact_filetype: str | Unset | None = UNSET,
@@ -171,8 +192,9 @@ class DataAsset(WithHistory, Generic[P, R]):
         fragment_rows: int | Unset | None = UNSET,
         retention: Retention | Unset | None = UNSET,
         cache_on: tuple[CacheOn, ...] | Unset = UNSET,
+        **unknown: Any,
     ) -> DataAsset[P, R]:
-        """The asset with other options; those not given stay."""
+        """The asset with other options; those not given stay. Raises `OptionError` for one that can't be."""
         given: dict[str, Any] = {
             "artifacts_dir": artifacts_dir,
             "snapshot_artifacts": snapshot_artifacts,
@@ -187,7 +209,10 @@ class DataAsset(WithHistory, Generic[P, R]):
             "retention": retention,
             "cache_on": cache_on,
         }
-        options = replace(self.options, **{key: value for key, value in given.items() if not isinstance(value, Unset)})
+        with located(asset=self.name):
+            check_known(unknown)
+            wanted = {key: value for key, value in given.items() if not isinstance(value, Unset)}
+            options = replace(self.options, **wanted)
         return type(self)(
             self.bound_function,
             self.template_path if isinstance(path, Unset) else path,
@@ -220,8 +245,13 @@ class DataAsset(WithHistory, Generic[P, R]):
         """Whether a call with these arguments would run or be answered from the cache, and why. Nothing is run."""
         asset = self.with_arguments(*args, **kwargs) if args or kwargs else self
         plan = asset.plan()
+
+        def told() -> Explanation:
+            stored = as_stored(plan)
+            return explained(stored, read_manifest(stored.name, stored.id)[0])[0]
+
         with translated(asset=plan.name, path=plan.paths[0], phase="explain"), reaching(plan.folders()):
-            return await in_thread(lambda: explained(plan, read_manifest(plan.name, plan.id)[0])[0])
+            return await in_thread(told)
 
     def query(
         self,
@@ -300,8 +330,11 @@ class DataAsset(WithHistory, Generic[P, R]):
                 asset=self.name,
                 hint="Bind the arguments with with_arguments(...).",
             )
-        run = (await self._latest()).run if self._missing else None
-        return History(self.name, self.id if run is None else run.asset_id, self.options.formats())
+        if self._missing:
+            run = (await self._latest()).run
+            return History(run.asset_name, run.asset_id, self.options.formats())
+        plan = await in_thread(as_stored, self.plan())
+        return History(plan.name, plan.id, self.options.formats())
 
     def _folders(self) -> list[str]:
         return [self.path.rpartition("/")[0], self.artifacts_dir]
@@ -347,7 +380,7 @@ class DataAsset(WithHistory, Generic[P, R]):
             artifacts_dir = self._formatter.format(self.template_artifacts_dir) or ""
             for url in (*paths, artifacts_dir):
                 split_url(url)  # refuses secrets in it
-            return Plan(
+            plan = Plan(
                 name=self.name,
                 id=self.id,
                 paths=paths,
@@ -355,7 +388,42 @@ class DataAsset(WithHistory, Generic[P, R]):
                 options=self.options,
                 call=self.bound_function,
                 arguments=self.arguments,
+                earlier=None if self.template_name != default_name(self.fn) else self._id_as,
             )
+            require_formats(plan)
+            return plan
+
+    def _id_as(self, module: str) -> str:
+        """The id that the asset had when its function's module was called so."""
+        with as_before(module_of(self.fn), module):
+            name = f"{module}.{self.template_name.rpartition('.')[2]}"
+            return digest(name, self.path, self.artifacts_dir, **self._bound.arguments)
+
+    # -- between processes -----------------------------------------------------------------------------------------
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """By the name of its function, as functions go, where that leads back to it. Not for cloudpickle, which is for
+        workers that do not have the module: there an asset goes whole."""
+        root = None if is_called_by_cloudpickle() else global_of(self.fn)
+        if not isinstance(root, DataAsset) or root.fn is not self.fn:
+            return super().__reduce_ex__(protocol)
+        if root is self:
+            return self.fn.__qualname__
+        bound = self.bound_function
+        args, keywords = (bound.args, bound.keywords) if isinstance(bound, partial) else ((), {})
+        return _derived, (root, args, keywords, self.template_path, self.template_name, self.options)
+
+
+def _derived(
+    root: DataAsset[..., Any],
+    args: tuple[Any, ...],
+    keywords: dict[str, Any],
+    path: str,
+    name: str,
+    options: DataAssetOptions,
+) -> DataAsset[..., Any]:
+    fn: Callable[..., Any] = partial(root.fn, *args, **keywords) if args or keywords else root.fn
+    return type(root)(fn, path, name, options)
 
 
 def _any_text(value: object, *, key: str) -> str:
@@ -368,14 +436,23 @@ def result_paths(path: str, template: str | None = None) -> list[str]:
     if not count:
         return [path]
     first, *more = path.rsplit("|", count)
-    is_path = template is not None or not has_fields(first)
-    suffix = get_host().format_of(first)[1] if is_path else f".{first.rpartition('.')[2]}"
+    suffix = f".{first.rpartition('.')[2]}"
+    if template is not None or not has_fields(first):
+        with suppress(UnknownFormatError):  # which is told where the file is to be written
+            suffix = get_host().format_of(first)[1]
     return [first, *(f"{first.removesuffix(suffix)}.{other.strip().lstrip('.')}" for other in more)]
 
 
 def define(asset: DataAsset[..., Any]) -> None:
-    """Have an asset known by name in SQL: by its full name, and by its function's."""
-    for name in {asset.template_name, asset.fn.__name__}:
+    """Have an asset known by name in SQL: by its full name, also as the module was loaded, and by its function's.
+
+    Raises `OptionError` where another asset has its path or name; warns of arguments that its path leaves out.
+    """
+    with located(asset=asset.template_name):
+        check_fields([asset.template_path, asset.template_name, asset.template_artifacts_dir], asset.signature)
+        claim(asset, result_paths(asset.template_path))
+    warn_of_left_out(asset.template_name, asset.template_path, asset.signature, list(asset.arguments))
+    for name in {asset.template_name, asset.fn.__name__, f"{asset.fn.__module__}.{asset.fn.__name__}"}:
         _defined[f"{name}\0{asset.template_name}"] = asset
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from mad_prefect_core.artifacts import DataArtifact
+from mad_prefect_core.assets.earlier import earlier_names
 from mad_prefect_core.assets.plan import Plan
 from mad_prefect_core.errors import ArgumentError, ManifestError
 from mad_prefect_core.runs.catalogue import stored_assets
@@ -57,7 +58,7 @@ async def latest(plan: Plan, missing: Sequence[str]) -> DataArtifact:
 
 
 def _latest_manifest(plan: Plan) -> AssetManifest | None:
-    known = stored_assets(plan.name)
+    known = (manifest for name in (plan.name, *earlier_names(plan)) for manifest in stored_assets(name))
     here = [m for m in known if m.last_materialized and [r.path for r in m.results] == list(plan.paths)]
     return max(here, key=lambda m: m.last_materialized or dt.datetime.min.replace(tzinfo=dt.UTC), default=None)
 
@@ -124,7 +125,7 @@ def artifact_of(plan: Plan, manifest: AssetManifest) -> DataArtifact:
     run = DataAssetRun(
         id=last.id if last else None,
         asset_id=manifest.asset_id,
-        asset_name=plan.name,
+        asset_name=manifest.asset_name,
         asset_path=plan.paths[0],
         materialized=manifest.last_materialized,
         status=RunStatus.SUCCESS,

@@ -30,6 +30,7 @@ from pydantic import SecretBytes, SecretStr
 from pydantic.fields import FieldInfo
 
 from mad_prefect_core.assets.identity import encode
+from mad_prefect_core.assets.modules import module_name, module_of
 from mad_prefect_core.contracts import Asset
 
 __all__ = ["code_digest"]
@@ -93,7 +94,7 @@ def _node(value: Any, own: str) -> tuple[bytes, list[Any]]:
     if isinstance(value, CellType):
         return b"cell", [value.cell_contents] if value != CellType() else []
     if isinstance(value, ModuleType):
-        return value.__name__.encode(), []
+        return module_name(value).encode(), []
     if origin := get_origin(value):
         return _label(kind), [origin, *get_args(value)]
     if isinstance(value, type):
@@ -227,7 +228,7 @@ def _order(item: Any) -> bytes:
 
 
 def _label(named: Any) -> bytes:
-    return f"{named.__module__}.{named.__qualname__}".encode()
+    return f"{module_of(named)}.{named.__qualname__}".encode()
 
 
 def _flat(pairs: Iterable[tuple[Any, Any]]) -> list[Any]:

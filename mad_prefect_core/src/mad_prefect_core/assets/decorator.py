@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import PurePath
 from typing import Any, ParamSpec, TypeVar
 
 from mad_prefect_core.assets.asset import DataAsset, define
-from mad_prefect_core.assets.options import CacheOn, DataAssetOptions, ManyReadOptions, ManyWriteOptions, OnRunning
+from mad_prefect_core.assets.definitions import label
+from mad_prefect_core.assets.options import (
+    CacheOn,
+    DataAssetOptions,
+    ManyReadOptions,
+    ManyWriteOptions,
+    OnRunning,
+    check_known,
+)
 from mad_prefect_core.contracts import ReadOptions
-from mad_prefect_core.errors import OptionError
+from mad_prefect_core.errors import OptionError, located
 from mad_prefect_core.runs.retention import Retention
 
 __all__ = ["AssetDecorator", "asset"]
@@ -23,8 +32,8 @@ class AssetDecorator:
 
     def __call__(
         self,
-        path: str,
-        artifacts_dir: str = "",
+        path: str | PurePath | None = None,  # it has to be given, and its lack is told as all else is
+        artifacts_dir: str | PurePath = "",
         name: str | None = None,
         snapshot_artifacts: bool = False,
         artifact_filetype: str | None = None,
@@ -38,6 +47,7 @@ class AssetDecorator:
         fragment_rows: int | None = None,
         retention: Retention | None = None,
         cache_on: tuple[CacheOn, ...] = (),
+        **unknown: Any,
     ) -> Callable[[Callable[P, R]], DataAsset[P, R]]:
         """Make a function a data asset.
 
@@ -65,26 +75,32 @@ class AssetDecorator:
             UnknownFormatError: No installed plugin brings a suffix of the path, or the fragments' format.
             OptionError, PathError: An option or the path can't be.
         """
-        options = DataAssetOptions(
-            artifacts_dir=artifacts_dir,
-            snapshot_artifacts=snapshot_artifacts,
-            artifact_filetype=artifact_filetype,
-            read_json_options=read_json_options,
-            read_csv_options=read_csv_options,
-            cache_expiration=cache_expiration,
-            read_options=read_options,
-            write_options=write_options,
-            on_running=on_running,
-            fragment_rows=fragment_rows,
-            retention=retention,
-            cache_on=cache_on,
-        )
+        if callable(path):
+            raise OptionError(
+                f"@asset stands before {getattr(path, '__qualname__', 'a function')!r} without the path of its result",
+                hint='Write @asset("orders.parquet").',
+            )
+        given = {
+            "artifacts_dir": artifacts_dir,
+            "snapshot_artifacts": snapshot_artifacts,
+            "artifact_filetype": artifact_filetype,
+            "read_json_options": read_json_options,
+            "read_csv_options": read_csv_options,
+            "cache_expiration": cache_expiration,
+            "read_options": read_options,
+            "write_options": write_options,
+            "on_running": on_running,
+            "fragment_rows": fragment_rows,
+            "retention": retention,
+            "cache_on": cache_on,
+        }
 
         def decorate(fn: Callable[P, R]) -> DataAsset[P, R]:
-            if not callable(fn):
-                given: Any = fn
-                raise OptionError(f"@asset goes before a function, not {type(given).__name__}")
-            made = DataAsset(fn, path, name, options)
+            with located(asset=name if isinstance(name, str) else label(fn)):
+                check_known(unknown)
+                options = DataAssetOptions(**given)  # type: ignore[arg-type]  # they are checked there
+            where: Any = path
+            made = DataAsset(fn, where, name, options)
             define(made)
             return made
 

@@ -18,12 +18,14 @@ from mad_prefect_core.artifacts import DataArtifact, DataArtifactCollector
 from mad_prefect_core.artifacts.files import FormatOptions
 from mad_prefect_core.artifacts.hive import Keys
 from mad_prefect_core.assets.cache import artifact_for, cached
+from mad_prefect_core.assets.checks import warn
+from mad_prefect_core.assets.earlier import as_stored
 from mad_prefect_core.assets.identity import secret_digest
 from mad_prefect_core.assets.plan import Plan
 from mad_prefect_core.assets.privacy import described, recorded_error
 from mad_prefect_core.assets.templates import written_hive_keys
 from mad_prefect_core.duckdb_files import register_mad
-from mad_prefect_core.errors import AssetRunningError, CorruptFileError, ManifestError, located
+from mad_prefect_core.errors import AssetRunningError, CorruptFileError, ManifestError, SharedPathWarning, located
 from mad_prefect_core.mounts import checked_folder, on_one_base
 from mad_prefect_core.paths import is_url, relative_key, safe_segment
 from mad_prefect_core.plugins import get_host
@@ -53,6 +55,7 @@ async def execute(plan: Plan) -> DataArtifact:
     """Answer a call: from the cache where it holds, else by a run, of which there is one at a time."""
     with translated(asset=plan.name, path=plan.paths[0]), reaching(plan.folders()):
         with located(phase="cache"):
+            plan = await in_thread(as_stored, plan)
             artifact = await in_thread(_cached, plan)
         artifact = _hit(plan, artifact) if artifact else await _run_alone(plan)
     note_read(artifact)
@@ -126,6 +129,7 @@ async def _run_alone(plan: Plan) -> DataArtifact:
                 waited_for.add(other.run)
                 await asyncio.sleep(wait.pause(other.run))
         with located(phase="begin"):
+            _warn_of_another(plan, lease)
             await in_thread(sweep_left, lease)  # a dead run may have made what is asked for
             manifest = await in_thread(_manifest, plan)
             artifact = await in_thread(_made_meanwhile, plan, before, manifest, waited_for)
@@ -138,6 +142,19 @@ async def _run_alone(plan: Plan) -> DataArtifact:
     finally:
         if lease.held:
             await in_thread(lease.release)
+
+
+def _warn_of_another(plan: Plan, lease: Lease) -> None:
+    """Warn where another asset, perhaps of another process, was the last to write to the paths."""
+    if lease.last_asset not in ("", plan.name):
+        warn(
+            SharedPathWarning(
+                f"Another asset wrote here last, {lease.last_asset!r}: each replaces the results of the other",
+                asset=plan.name,
+                path=plan.paths[0],
+                hint="Give each its own path. Where this one is that one under a new name, this is told once.",
+            )
+        )
 
 
 async def _run_under(lease: Lease, holder: str, run: _Run, manifest: StoredManifest) -> DataArtifact:

@@ -8,11 +8,13 @@ argument, field or column, or in a URL. What can't be encoded so is refused.
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import datetime as dt
 import enum
 import hashlib
 import hmac
+import inspect
 import json
 import os
 import secrets
@@ -26,6 +28,7 @@ from typing import Any
 import pyarrow as pa
 from pydantic import BaseModel, SecretBytes, SecretStr
 
+from mad_prefect_core.assets.modules import module_of
 from mad_prefect_core.batch.frames import check_polars_names, index_columns
 from mad_prefect_core.contracts import Artifact, Asset
 from mad_prefect_core.errors import ArgumentError, StorageConflictError, StorageError
@@ -92,7 +95,7 @@ def secret_digest(value: object) -> str:
 
 
 def _encode_object(value: Any, kind: type, name: str) -> bytes:
-    label = f"{kind.__module__}.{kind.__qualname__}"
+    label = f"{module_of(kind)}.{kind.__qualname__}"
     if hasattr(value, "__mad_prefect_key__"):
         return _piece(label, encode(value.__mad_prefect_key__(), name))
     if isinstance(value, enum.Enum):
@@ -134,15 +137,23 @@ def _encode_object(value: Any, kind: type, name: str) -> bytes:
             return _piece(label, encode(base(value), name))
     if isinstance(value, type) or callable(value):
         named = str(getattr(value, "__qualname__", ""))
-        qualified = f"{getattr(value, '__module__', '')}.{named}"
+        qualified = f"{module_of(value) if hasattr(value, '__module__') else ''}.{named}"
         if named and not hasattr(value, "__self__") and "<" not in qualified:
             return _piece("name", qualified.encode())
-    raise ArgumentError(
-        f"The argument {name!r} holds a {label}, which can't be told from another by value"
-        if name
-        else f"A {label} can't be told from another by value",
-        hint="Pass plain values, models or frames; or give the class a method `__mad_prefect_key__()` that returns "
-        "what tells its objects apart.",
+    what = f"The argument {name!r} holds a {label}, which" if name else f"A {label}"
+    raise ArgumentError(f"{what} can't be told from another by value", hint=_hint(value, kind))
+
+
+def _hint(value: object, kind: type) -> str:
+    """What to pass instead of a value that is none."""
+    if inspect.isawaitable(value) and not isinstance(value, asyncio.Future):
+        return "It was not awaited: pass what `await` gives."
+    if any("Future" in base.__name__ for base in kind.__mro__):
+        awaited = " or `await` it" if inspect.isawaitable(value) else ""
+        return f"It is a future, which has no value yet: pass what its `.result()` gives{awaited}."
+    return (
+        "Pass plain values, models or frames; or give the class a method `__mad_prefect_key__()` that returns what "
+        "tells its objects apart."
     )
 
 

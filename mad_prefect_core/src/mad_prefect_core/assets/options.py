@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, fields
 from datetime import timedelta
-from typing import Literal, get_args
+from pathlib import PurePath
+from typing import Any, Literal, NoReturn, get_args
 
 from mad_prefect_core.artifacts.files import FormatOptions
 from mad_prefect_core.contracts import Options, ReadOptions
+from mad_prefect_core.contracts.options import did_you_mean
 from mad_prefect_core.errors import OptionError
+from mad_prefect_core.plugins import get_host
 from mad_prefect_core.runs.retention import Retention
 
-__all__ = ["UNSET", "CacheOn", "DataAssetOptions", "ManyReadOptions", "ManyWriteOptions", "OnRunning", "Unset"]
+__all__ = [
+    "UNSET",
+    "CacheOn",
+    "DataAssetOptions",
+    "ManyReadOptions",
+    "ManyWriteOptions",
+    "OnRunning",
+    "Unset",
+    "check_known",
+    "checked_options",
+    "refuse",
+]
 
 ManyReadOptions = ReadOptions | list[ReadOptions] | tuple[ReadOptions, ...] | None
 ManyWriteOptions = Options | list[Options] | tuple[Options, ...] | None
@@ -53,17 +68,130 @@ class DataAssetOptions:
     """What makes a call run again, besides age, arguments and options."""
 
     def __post_init__(self) -> None:
-        if self.on_running not in get_args(OnRunning):
-            raise OptionError(
-                f"on_running can't be {self.on_running!r}", hint=f"It is one of: {', '.join(get_args(OnRunning))}."
-            )
-        if self.fragment_rows is not None and self.fragment_rows < 1:
-            raise OptionError(f"fragment_rows can't be {self.fragment_rows!r}", hint="It is 1 or more, or None.")
-        if isinstance(self.cache_on, str) or set(self.cache_on) - set(get_args(CacheOn)):
-            raise OptionError(
-                f"cache_on can't be {self.cache_on!r}", hint=f"It is a tuple of: {', '.join(get_args(CacheOn))}."
-            )
+        for name, check in _CHECKS.items():
+            object.__setattr__(self, name, check(name, getattr(self, name)))
 
     def formats(self) -> FormatOptions:
         """The options of formats, together. Raises `OptionError`."""
         return FormatOptions.of(self.read_options, self.write_options, self.read_json_options, self.read_csv_options)
+
+
+def refuse(name: str, value: object, hint: str) -> NoReturn:
+    """Raise `OptionError` for an option's value, and say what it may be."""
+    plain = value is None or isinstance(value, bool | int | float | str | timedelta | tuple | list | PurePath)
+    shown = f"{value!r:.80}" if plain else f"this {getattr(value, '__qualname__', type(value).__qualname__)}"
+    raise OptionError(f"{name} can't be {shown}", hint=hint)
+
+
+def check_known(unknown: dict[str, Any]) -> None:
+    """Raise `OptionError` for arguments that are no options of an asset."""
+    for name in unknown:
+        names = ["path", "name", *(field.name for field in fields(DataAssetOptions))]
+        raise OptionError(f"An asset has no option {name!r}", hint=did_you_mean(name, names))
+
+
+def checked_options(value: Any) -> DataAssetOptions:
+    """The options of an asset: those not given are as they are usually. Raises `OptionError`."""
+    if value is not None and not isinstance(value, DataAssetOptions):
+        refuse("options", value, "It is a DataAssetOptions object.")
+    return value or DataAssetOptions()
+
+
+def _folder(name: str, value: Any) -> str:
+    if isinstance(value, PurePath):
+        return value.as_posix()
+    if not isinstance(value, str):
+        refuse(name, value, 'It is a folder below the base, such as "raw/orders". Leave it out for the usual one.')
+    return value
+
+
+def _flag(name: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        refuse(name, value, "It is True or False.")
+    return value
+
+
+def _format_name(name: str, value: Any) -> str | None:
+    if value is not None and (not isinstance(value, str) or not value.strip(". ")):
+        refuse(name, value, 'It is the name of a format, such as "json", or None for the one that suits the data.')
+    return value
+
+
+def _age(name: str, value: Any) -> timedelta | None:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        refuse(name, value, f"It is a timedelta: write timedelta(seconds={value!r}) if these are seconds.")
+    if value is not None and not isinstance(value, timedelta):
+        refuse(name, value, "It is a timedelta such as timedelta(hours=1), or None to run at every call.")
+    if value is not None and value < timedelta(0):
+        refuse(name, value, "It is how old a result may be, so not less than zero.")
+    return value
+
+
+def _count(name: str, value: Any) -> int | None:
+    if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
+        refuse(name, value, "It is 1 or more, or None.")
+    return value
+
+
+def _retention(name: str, value: Any) -> Retention | None:
+    if value is not None and not isinstance(value, Retention):
+        number = isinstance(value, int) and not isinstance(value, bool)
+        meant = f"keep_last={value!r}" if number else "max_age=..." if isinstance(value, timedelta) else "keep_last=10"
+        refuse(name, value, f"It is a Retention: write Retention({meant}).")
+    return value
+
+
+def _choice(choices: tuple[str, ...]) -> Callable[[str, Any], Any]:
+    def check(name: str, value: Any) -> Any:
+        if not isinstance(value, str) or value not in choices:
+            refuse(name, value, f"It is one of: {', '.join(choices)}.")
+        return value
+
+    return check
+
+
+def _cache_on(name: str, value: Any) -> tuple[CacheOn, ...]:
+    choices = get_args(CacheOn)
+    near = f' Write ("{value}",).' if isinstance(value, str) and value in choices else ""
+    if not isinstance(value, tuple | list | set | frozenset) or any(item not in choices for item in value):
+        refuse(name, value, f"It is a tuple of: {', '.join(choices)}.{near}")
+    return tuple(choice for choice in choices if choice in value)
+
+
+def _options_of(side: Literal["read", "write"]) -> Callable[[str, Any], Any]:
+    def check(name: str, value: Any) -> Any:
+        for item in value if isinstance(value, list | tuple) else (value,):
+            is_for_reading = isinstance(item, ReadOptions)
+            if item is None or (isinstance(item, Options) and is_for_reading == (side == "read")):
+                continue
+            known = ", ".join(_classes(side)) or "none"
+            if isinstance(item, type):
+                raise OptionError(f"{name} can't be the class {item.__name__}", hint=f"Write {item.__name__}(...).")
+            raise OptionError(
+                f"{name} can't be a {type(item).__qualname__}: that is not a {side} options object",
+                hint=f"It is an object of one of: {known}.",
+            )
+        return value
+
+    return check
+
+
+def _classes(side: str) -> list[str]:
+    return [getattr(format, f"{side}_options").__name__ for format in get_host().formats()]
+
+
+_CHECKS: dict[str, Callable[[str, Any], Any]] = {
+    "artifacts_dir": _folder,
+    "snapshot_artifacts": _flag,
+    "artifact_filetype": _format_name,
+    "read_json_options": _options_of("read"),
+    "read_csv_options": _options_of("read"),
+    "cache_expiration": _age,
+    "read_options": _options_of("read"),
+    "write_options": _options_of("write"),
+    "on_running": _choice(get_args(OnRunning)),
+    "fragment_rows": _count,
+    "retention": _retention,
+    "cache_on": _cache_on,
+}
+"""By option: what takes its value, or raises `OptionError` with what to write instead."""

@@ -24,6 +24,8 @@ class Plan:
     options: DataAssetOptions
     call: Callable[[], Any] = field(repr=False)
     arguments: Mapping[str, Any] = field(repr=False)
+    earlier: Callable[[str], str] | None = field(default=None, repr=False)
+    """Gives the id that the asset had when its module was called so; None where its name does not go by the module."""
 
     def folders(self) -> list[str]:
         """Where its own paths are: records of it may lead there."""

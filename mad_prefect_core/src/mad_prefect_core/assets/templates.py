@@ -15,7 +15,7 @@ from mad_prefect_core.contracts import Asset
 from mad_prefect_core.errors import PathError, TemplateError
 from mad_prefect_core.paths import format_value, hive_keys, safe_part
 
-__all__ = ["AssetTemplateFormatter", "has_fields", "written_hive_keys"]
+__all__ = ["AssetTemplateFormatter", "field_names", "has_fields", "without_fields", "written_hive_keys"]
 
 _MISSING = object()
 _FIELD = re.compile(r"\{[^{}]*\}")
@@ -25,6 +25,16 @@ _ACCESS = re.compile(r"\.([^.\[]+)|\[([^\]]*)\]")
 def has_fields(template: str) -> bool:
     """Whether a template has anything to fill in."""
     return any(field is not None for _, field, _, _ in _parsed(template))
+
+
+def field_names(template: str) -> list[str]:
+    """The names that a template's fields begin with; numbers, and "" for the next one, where they go by position."""
+    return [re.split(r"[.\[]", field, maxsplit=1)[0] for _, field, _, _ in _parsed(template) if field is not None]
+
+
+def without_fields(template: str) -> str:
+    """A template with a letter in the place of each field."""
+    return "".join(f"{literal}{'' if field is None else 'x'}" for literal, field, _, _ in _parsed(template))
 
 
 def _parsed(template: str) -> list[tuple[str, str | None, str | None, str | None]]:

@@ -73,6 +73,10 @@ class PluginHost:
         """Every format that one plugin alone claims, sorted by name."""
         return self._loaded_registry().formats()
 
+    def known_formats(self) -> list[str]:
+        """Names and suffixes of all formats that are installed, and of those of our own that are not."""
+        return self._loaded_registry().known_formats()
+
     def storages(self) -> list[Storage]:
         """Every storage with a protocol that one plugin alone claims, sorted by name."""
         return self._loaded_registry().storages()

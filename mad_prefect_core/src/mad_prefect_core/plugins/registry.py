@@ -108,6 +108,11 @@ class Registry:
             if len(claims) > 1
         ]
 
+    def known_formats(self) -> list[str]:
+        """As `PluginHost.known_formats`."""
+        own = [*self._formats, *(suffix.lstrip(".") for suffix in self._suffixes)]
+        return sorted({*own, *catalogue()["formats"]})
+
     def format_named(self, name: str, suffix: str | None = None) -> Format:
         """As `PluginHost.format_named`."""
         wanted = name.lower().lstrip(".")

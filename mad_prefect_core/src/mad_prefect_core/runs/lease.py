@@ -83,6 +83,8 @@ class _Stored(BaseModel):
     """Without being written for so long it may be taken."""
     beat: Count = 0
     """Another number each time it is written, so that its version is another."""
+    last_asset: str = ""
+    """The name of the asset that took it last."""
     left: tuple[Holder, ...] = ()
     """Runs that lost it: what they wrote is to be swept as soon as they can't be at work any more."""
 
@@ -102,9 +104,12 @@ class Lease:
         """Runs that are over, or had it before and lost it, with what they may have left behind."""
         self._runs: dict[str, Holder] = {}
         """The runs that began under it and are not over."""
+        self.last_asset = ""
+        """The name of the asset that took it before; "" where that is not known."""
         self.renewed_by_other = False
         self._seconds = get_settings().lease_seconds
         self._holder: Holder | None = None
+        self._taken_by = ""
         self._token: str | None = None
         self._beat = 0
         self._renewed = 0.0
@@ -155,11 +160,12 @@ class Lease:
             _seen.pop(self.location.path, None)
             left = (*body.left, *((body.holder,) if body.holder else ())) if body else ()
             self._beat = body.beat if body else 0
+            before = body.last_asset if body else ""
             try:
                 self._token = self._write(holder, left, stored.token if stored else None)
             except StorageConflictError:
                 continue
-            self.left = left
+            self.left, self.last_asset = left, before
             self._holder, self._lost, self._renewed = holder, False, _now()
             self._stop.clear()
             threading.Thread(target=self._keep, name="mad-prefect-lease", daemon=True).start()
@@ -278,7 +284,9 @@ class Lease:
 
     def _write(self, holder: Holder | None, left: tuple[Holder, ...], expected: str | None) -> str:
         self._beat += 1
-        body = _Stored(holder=holder, seconds=self._seconds, beat=self._beat, left=left)
+        if holder is not None:
+            self._taken_by = holder.asset_name
+        body = _Stored(holder=holder, seconds=self._seconds, beat=self._beat, last_asset=self._taken_by, left=left)
         return self.location.replace(body.model_dump_json(indent=4).encode(), expected)
 
     def _warn_if_weak(self) -> None:

@@ -82,7 +82,7 @@ class Lifecycle:
         """Make it the current run. Raises `LeaseLostError`, `OutcomeUnknownError`, `OSError`."""
         self.phase = "publish"
         with located(phase="publish"):
-            self.record.versions = self._versions()
+            self.record.versions, self.record.writers = self._versions()
             self.record.materialized = dt.datetime.now(dt.UTC)
             self._measure()
             if self.record.keeps_fragments:
@@ -153,15 +153,16 @@ class Lifecycle:
         known = [count for count in counts.values() if count is not None]
         return sum(known) if known else None
 
-    def _versions(self) -> dict[str, str]:
-        """Of the core, and of the distributions whose plugins write the run's files."""
+    def _versions(self) -> tuple[dict[str, str], dict[str, str]]:
+        """Of the core, and of the distributions whose plugins write the run's files; and these plugins by format."""
         host = get_host()
         formats = {result.format for result in self.record.results}
         formats |= {host.format_of(fragment.path)[0].name for fragment in self.record.fragments}
         storages = {mount.storage.name for mount in self._mounts}
         used = [plugin for plugin in host.plugins() if formats & set(plugin.formats) or storages & set(plugin.storages)]
         core = {"mad-prefect-core": _version("mad-prefect-core")}
-        return core | {plugin.distribution: plugin.version for plugin in used}
+        writers = {name: plugin.source for plugin in used for name in plugin.formats if name in formats}
+        return core | {plugin.distribution: plugin.version for plugin in used}, writers
 
 
 def _is_of_storage(error: BaseException | None) -> bool:

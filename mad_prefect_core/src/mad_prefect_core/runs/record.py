@@ -124,6 +124,8 @@ class DataAssetRun(BaseModel):
     """Requests that its storages had to be sent again while it ran, where they count them."""
     versions: dict[str, str] = {}
     """Of the distributions whose plugins wrote its files, and of the core."""
+    writers: dict[str, str] = {}
+    """By format: the distribution whose plugin wrote its files, and the version."""
     results: list[ResultRecord] = []
 
     async def persist(
