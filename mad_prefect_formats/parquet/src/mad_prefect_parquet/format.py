@@ -71,9 +71,32 @@ class ParquetFormat(Format):
         if schema is not None:
             # To unite by name, DuckDB looks at every file twice.
             named |= {"union_by_name": len(files) > 1, "filename": False}
+        elif exact := self._exact(session, files, options):
+            return exact
         arguments = "".join(f", {name} = ${name}" for name in named)
         relation = session.sql(f"FROM read_parquet($files{arguments})", {"files": list(files), **named})
         return relation if schema is None else _as_recorded(relation, schema)
+
+    def _exact(
+        self, session: Session, files: Sequence[str], options: ReadParquetOptions
+    ) -> duckdb.DuckDBPyRelation | None:
+        """The rows of files of others that DuckDB's reader would change; None for all other files."""
+        if all(map(is_written_once, files)):
+            return None
+        from mad_prefect_parquet.others import exact_files  # noqa: PLC0415  most files don't need pyarrow's reader
+
+        found = exact_files(session, files, binary_as_string=bool(options.binary_as_string))
+        if found is None:
+            return None
+        relations = []
+        for file in found:
+            relation = session.sql(f"FROM {session.view(file)}")
+            if options.filename:
+                query = f"SELECT *, $1 AS filename FROM {session.view(relation)}"  # noqa: S608  names are ours
+                relation = session.sql(query, [file.name])
+            relations.append(relation)
+        how = "UNION ALL" if options.union_by_name is False else "UNION ALL BY NAME"
+        return session.sql(f" {how} ".join(f"(FROM {session.view(relation)})" for relation in relations))
 
     def schema_keys(self, session: Session, files: Sequence[str]) -> Sequence[Hashable]:
         keys: dict[str, list[Any]] = {unescape_glob(file): [] for file in files}
