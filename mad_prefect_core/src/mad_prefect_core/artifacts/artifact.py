@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from mad_prefect_core.artifacts.files import DataFile, FormatOptions, write_file
 from mad_prefect_core.artifacts.query import query_files
+from mad_prefect_core.artifacts.recorded import find_recorded
 from mad_prefect_core.batch.sources import missing_file
 from mad_prefect_core.contracts import Options, ReadOptions
 from mad_prefect_core.errors import ResultGoneError
-from mad_prefect_core.mounts import locate
+from mad_prefect_core.mounts import Location, locate
 from mad_prefect_core.paths import split_url
 from mad_prefect_core.plugins import get_host
 from mad_prefect_core.relations import Relation
@@ -118,15 +120,14 @@ class DataArtifact:
                 self.persisted = False
         return self.persisted
 
-    def file(self) -> DataFile | None:
+    def file(self, options: FormatOptions | None = None) -> DataFile | None:
         """The file as it is now, with what is recorded of it; None where there never was one.
 
         Raises `ResultGoneError` where it was written, or made by a run, and is gone.
         """
-        file = self._file
-        if file is None:
+        if (file := self._file) is None:
             location = locate(self.path)
-            return DataFile(location, self.format, self.suffix, hive=None) if location.exists() else None
+            return self._at(location, options or self.options) if location.exists() else None
         if (there := file.there()) is not None:
             return there
         raise ResultGoneError(
@@ -135,6 +136,15 @@ class DataArtifact:
             phase="read",
             hint="Call the asset again for its current result.",
         )
+
+    def _at(self, location: Location, options: FormatOptions) -> DataFile:
+        """What is at a path: as its run recorded it, unless options say how it is to be read."""
+        given = self.options.reading(self.format) if self.options.read else None
+        foreign = DataFile(location, self.format, self.suffix, hive=None, read=given)
+        if self.options.says_how(self.format) or options.says_how(self.format):
+            return foreign
+        own = find_recorded(self.path, location)
+        return replace(own, hive=foreign.keys(options)) if own is not None else foreign
 
     @property
     def may_have_no_file(self) -> bool:

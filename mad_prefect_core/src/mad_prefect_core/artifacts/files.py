@@ -29,6 +29,9 @@ __all__ = ["DataFile", "FormatOptions", "checksum", "checksum_at", "unified_sche
 _SPELLING = ("dateformat", "timestampformat", "timestamp_format", "decimal_separator")
 """Options, where a format has them, that say how text spells values. A format spells its own in one way."""
 
+_NOT_HOW = frozenset({"hive_partitioning", "union_by_name", "maximum_object_size", "max_line_size", "buffer_size"})
+"""Options, where a format has them, that change nothing in what the values of one file are."""
+
 _TYPES = ("types", "dtypes", "column_types", "columns")
 """Options, where a format has them, that name the types of columns; the last goes first."""
 
@@ -112,6 +115,13 @@ class FormatOptions:
                 "values in the function, or name the type of a column by `columns`.",
             )
 
+    def says_how(self, format: Format) -> bool:
+        """Whether the read options say how a file of this format is to be taken, rather than how much of it at once."""
+        given = self.reading(format)
+        fields = type(given).model_fields
+        changed = (name for name in given.explicit() if getattr(given, name) != fields[name].default)
+        return not _NOT_HOW.issuperset(changed)
+
     def reading_back(self, format: Format, declared: bool = False) -> Any:
         """The read options for a file that was written under these; `declared`, if it may hold text of the user's
         own in columns whose type he has named."""
@@ -188,7 +198,7 @@ class DataFile:
     rows: int | None = None
     """Where that is known without a look into it."""
     read: Any = None
-    """Read options that undo what it was written with; None for a file that somebody else wrote."""
+    """Read options that undo what it was written with, or those that somebody else's file was given with."""
     write: Any = None
     """Write options, where it was written here just now."""
     hive: Keys | None = field(default_factory=dict)

@@ -18,7 +18,7 @@ from mad_prefect_core.batch.sources import missing_file
 from mad_prefect_core.contracts import Artifact, PortableRelation, ReadOptions, Schema
 from mad_prefect_core.duckdb_files import register_base
 from mad_prefect_core.errors import CorruptFileError, QueryError, ResultGoneError
-from mad_prefect_core.mounts import default_mount
+from mad_prefect_core.mounts import default_mount, on_one_base
 from mad_prefect_core.queries import select_from
 from mad_prefect_core.relations import Relation, names_mad
 from mad_prefect_core.session import DuckSession
@@ -90,7 +90,7 @@ async def query_files(
     for artifact in artifacts:
         if artifact.data is not None:
             await artifact.write()
-    found = await in_thread(lambda: [artifact.file() for artifact in artifacts])
+    found = await in_thread(_found, artifacts, options)
     files = [file for file in found if file is not None]
     if not files:
         return None
@@ -98,6 +98,11 @@ async def query_files(
         await in_thread(lambda: [artifact.data_file() for artifact in artifacts])
     named = {name: await as_table(name, table) for name, table in (tables or {}).items()}
     return await in_thread(relation_over, files, options, None, query_str, params, named, untrusted)
+
+
+def _found(artifacts: Sequence[DataArtifact], options: FormatOptions) -> list[DataFile | None]:
+    with on_one_base():
+        return [artifact.file(options) for artifact in artifacts]
 
 
 async def as_table(name: str, given: Any) -> Any:

@@ -18,6 +18,7 @@ from mad_prefect_core.runs.lease import Holder, Lease
 from mad_prefect_core.runs.manifest import StoredManifest
 from mad_prefect_core.runs.publish import Published, publish, settle
 from mad_prefect_core.runs.record import DataAssetRun, RunStatus
+from mad_prefect_core.runs.result_paths import index_paths
 from mad_prefect_core.runs.retention import Retention
 from mad_prefect_core.runs.sweep import sweep_failed, sweep_left, sweep_superseded
 
@@ -99,6 +100,7 @@ class Lifecycle:
         record.status = RunStatus.SUCCESS
         is_settled = False
         try:
+            self._index()
             settle(record, sweep_superseded(published.manifest, self._retention), published)
             record.write()
             is_settled = published.tidy
@@ -109,6 +111,14 @@ class Lifecycle:
         finally:
             self._lease.end(str(record.id), swept=is_settled)  # else the next run settles it
         get_host().notify("mad_prefect_run_finished", record)
+
+    def _index(self) -> None:
+        earlier = self._began.manifest.results if self._began.manifest else ()
+        name, asset_id = str(self.record.asset_name), str(self.record.asset_id)
+        noted = index_paths(name, asset_id, self.record.results, [result.path for result in earlier if result.indexed])
+        self.record.results = [
+            result.model_copy(update={"indexed": result.path in noted}) for result in self.record.results
+        ]
 
     def fail(self, error: BaseException, text: str) -> None:
         """Record the failure as `text`, and take away what nobody was shown. The error itself is what the caller gets:

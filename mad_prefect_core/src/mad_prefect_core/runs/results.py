@@ -36,6 +36,8 @@ class ResultRecord(BaseModel):
     """DuckDB types by column, in order."""
     nulls: dict[str, Count] = {}
     """How many values are NULL, by column."""
+    indexed: bool = False
+    """Whether it is noted by its path whose result this is."""
     write: dict[str, Any] = {}
     """The format's write options that were set: a reader needs to know them."""
 

@@ -18,7 +18,7 @@ from mad_prefect_core.runs.lease import Lease, lease_name
 from mad_prefect_core.runs.results import ResultRecord, own_file
 from mad_prefect_core.runs.stored import foreign_error, locate_recorded
 
-__all__ = ["ResultTarget", "address", "lease_on", "result_file"]
+__all__ = ["ResultTarget", "address", "lease_on", "place_of", "result_file"]
 
 
 @dataclass(frozen=True)
@@ -44,14 +44,15 @@ class ResultTarget:
 
 def lease_on(targets: Sequence[ResultTarget]) -> Lease:
     """The lease on the paths of an asset's results, in whatever order; below the base, wherever that is mounted."""
+    return Lease(lease_name(sorted(place_of(target.location) for target in targets)))
+
+
+def place_of(location: Location) -> str:
+    """Where a file is, in a form that is the same for all who name it: below the base, or on its storage."""
     base = default_mount()
     root = f"{base.root}/".replace("//", "/")
-
-    def address(location: Location) -> str:
-        inside = location.mount.storage.name == base.storage.name and location.path.startswith(root)
-        return location.path.removeprefix(root) if inside else f"{location.mount.storage.name}:{location.path}"
-
-    return Lease(lease_name(sorted(address(target.location) for target in targets)))
+    inside = location.mount.storage.name == base.storage.name and location.path.startswith(root)
+    return location.path.removeprefix(root) if inside else f"{location.mount.storage.name}:{location.path}"
 
 
 def address(path: str, location: Location) -> str:
