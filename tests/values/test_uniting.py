@@ -249,3 +249,58 @@ async def test_csv_files_of_others_meet_as_text_where_one_of_them_has_text(base:
     (base / "c.csv").write_text("zip\nnone\n")
     _, rows = await _queried([DataArtifact(f"{name}.csv") for name in "abc"])
     assert rows == [("12345",), ("01234",), ("none",)]
+
+
+def _texts(base: Path, suffix: str, *values: str) -> list[DataArtifact]:
+    for number, value in enumerate(values):
+        text = f'{{"id": 1, "v": {value}}}\n' if suffix == "json" else f"id,v\n1,{value}\n"
+        (base / f"{number}.{suffix}").write_text(text)
+    return [DataArtifact(f"{number}.{suffix}") for number in range(len(values))]
+
+
+@pytest.mark.parametrize(
+    ("suffix", "values"),
+    [
+        ("json", (str(WIDE), "1.5")),
+        ("csv", (str(WIDE), "1.5")),
+        ("csv", ("2024-01-01T12:00:00", "2024-01-01T12:00:00Z")),
+        ("csv", ("true", "1")),
+        ("csv", ("12:00:00", "2024-01-01 10:00:00")),
+    ],
+)
+async def test_text_files_of_others_are_refused_where_no_type_keeps_both(
+    base: Path, suffix: str, values: tuple[str, ...]
+) -> None:
+    artifacts = _texts(base, suffix, *values)
+    for order in (artifacts, artifacts[::-1]):
+        with pytest.raises(SchemaError) as caught:
+            await _queried(order)
+        assert caught.value.column == "v"
+
+
+@pytest.mark.parametrize(
+    ("suffix", "values", "expected"),
+    [
+        ("csv", ("12345", "01234"), ["12345", "01234"]),
+        ("csv", ("2024-01-01", "later"), ["2024-01-01", "later"]),
+        ("csv", ("", "5"), [None, 5]),
+        ("json", ("null", "5"), [None, 5]),
+        ("json", ("null", '{"a": 1}'), [None, {"a": 1}]),
+        ("json", ('"2024-01-01"', '"later"'), ["2024-01-01", "later"]),
+        ("csv", ("7", "1.5"), [7.0, 1.5]),
+    ],
+)
+async def test_text_files_of_others_keep_what_a_type_or_text_can(
+    base: Path, suffix: str, values: tuple[str, ...], expected: list[Any]
+) -> None:
+    _, rows = await _queried(_texts(base, suffix, *values))
+    assert [row[1] for row in rows] == expected
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "avro", "json", "csv"])
+async def test_a_broken_file_among_several_is_named(base: Path, suffix: str) -> None:
+    await DataArtifact(f"good.{suffix}", [{"a": 1}]).persist()
+    (base / f"bad.{suffix}").write_bytes(b'{"a": \x00\xff"' if suffix == "json" else b"\x00\xff\xfe,\n\x00" * 3)
+    with pytest.raises(MadPrefectError) as caught:
+        await _queried([DataArtifact(f"good.{suffix}"), DataArtifact(f"bad.{suffix}")])
+    assert f"bad.{suffix}" in str(caught.value)

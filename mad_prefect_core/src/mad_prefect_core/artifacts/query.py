@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -10,14 +11,14 @@ import duckdb
 import pyarrow as pa
 
 from mad_prefect_core.artifacts.files import DataFile, FormatOptions, unified_schema
-from mad_prefect_core.artifacts.scan import scan_files
-from mad_prefect_core.artifacts.uniting import tell_apart
+from mad_prefect_core.artifacts.scan import scan_files, tell_apart
+from mad_prefect_core.artifacts.uniting import keeps_text, says_its_types
 from mad_prefect_core.batch import SchemaGrowth, iter_batches
 from mad_prefect_core.batch.relations import RelationStream
 from mad_prefect_core.batch.sources import missing_file
 from mad_prefect_core.contracts import Artifact, PortableRelation, ReadOptions, Schema
 from mad_prefect_core.duckdb_files import register_base
-from mad_prefect_core.errors import CorruptFileError, QueryError, ResultGoneError
+from mad_prefect_core.errors import CorruptFileError, QueryError, ResultGoneError, SchemaError
 from mad_prefect_core.mounts import default_mount, on_one_base
 from mad_prefect_core.queries import select_from
 from mad_prefect_core.relations import Relation, names_mad
@@ -100,6 +101,22 @@ async def query_files(
     return await in_thread(relation_over, files, options, None, query_str, params, named, untrusted)
 
 
+def _apart(session: DuckSession, files: Sequence[DataFile], options: FormatOptions) -> Sequence[DataFile]:
+    """The files as they are to be read: apart where their types differ. Files of text that no types unite are read
+    together, if all that differs is text then. Raises `SchemaError`."""
+    apart = tell_apart(session, files, options)
+    if len({file.own for file in apart}) == 1:
+        return apart
+    try:
+        scan_files(session, apart, options)
+    except SchemaError:
+        together = [replace(file, own=None) for file in files]
+        if any(map(says_its_types, files)) or not keeps_text(apart, scan_files(session, together, options)):
+            raise
+        return together
+    return apart
+
+
 def _found(artifacts: Sequence[DataArtifact], options: FormatOptions) -> list[DataFile | None]:
     with on_one_base():
         return [artifact.file(options) for artifact in artifacts]
@@ -149,7 +166,7 @@ def relation_over(
     if schema is None:
         with DuckSession() as session:
             schema = unified_schema(session, files, options)
-            files = files if schema else tell_apart(session, files, options)
+            files = files if schema else _apart(session, files, options)
 
     def data(session: DuckSession) -> duckdb.DuckDBPyRelation:
         return scan_files(session, files, options, schema)

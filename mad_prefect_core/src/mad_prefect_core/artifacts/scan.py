@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
@@ -13,15 +14,15 @@ from mad_prefect_core.artifacts.files import DataFile, FormatOptions
 from mad_prefect_core.artifacts.hive import key_types, with_keys, without
 from mad_prefect_core.artifacts.uniting import Part, unite
 from mad_prefect_core.batch.lossless import refuse_inexact
-from mad_prefect_core.contracts import Schema
+from mad_prefect_core.contracts import ComparingFormat, Format, Schema
 from mad_prefect_core.errors import CorruptFileError, MadPrefectError, ResultGoneError
 from mad_prefect_core.paths import escape_glob
-from mad_prefect_core.session import DuckSession, cast_to, union_all
+from mad_prefect_core.session import DuckSession, cast_to, schema_of, union_all
 from mad_prefect_core.translation import ReadCall, machine_fault
 
-__all__ = ["scan_files"]
+__all__ = ["scan_files", "tell_apart"]
 
-_UNTYPED_FILES = 100  # a reader that infers opens all its files at once: 64 MiB each, for JSON
+_UNTYPED_FILES = 64  # a reader that infers opens all its files at once: 64 MiB each, for JSON
 
 
 def scan_files(
@@ -51,6 +52,26 @@ def scan_files(
     firsts = [part[0] for part in parts]
     pairs = zip(firsts, relations, strict=True)
     return unite(session, [Part(first.location.key, relation, first.schema or {}) for first, relation in pairs])
+
+
+def tell_apart(session: DuckSession, files: Sequence[DataFile], options: FormatOptions) -> list[DataFile]:
+    """The files with `own` told for those of others, where several may differ in their types."""
+    unknown = [file for file in files if file.schema is None]
+    if len(unknown) < 2:
+        return list(files)
+    keys: dict[int, Hashable] = {}
+    for format in {file.format.name: file.format for file in unknown}.values():
+        alike = [file for file in unknown if file.format.name == format.name]
+        keys |= zip(map(id, alike), _keys(session, format, alike, options), strict=True)
+    return [replace(file, own=keys[id(file)]) if id(file) in keys else file for file in files]
+
+
+def _keys(session: DuckSession, format: Format, files: list[DataFile], options: FormatOptions) -> Sequence[Hashable]:
+    if isinstance(format, ComparingFormat):
+        with suppress(duckdb.Error, OSError):  # the scan of the file that is broken or gone says so
+            return format.schema_keys(session, session.files([file.location for file in files]))
+    relations = (_scan_alike(session, [file], options, None, None) for file in files)
+    return [tuple(schema_of(relation).items()) for relation in relations]
 
 
 def _with_keys_of_folders(files: Sequence[DataFile], options: FormatOptions) -> list[DataFile]:

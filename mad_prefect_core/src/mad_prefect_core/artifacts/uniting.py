@@ -6,22 +6,24 @@ refused by name. DuckDB's own unions do neither: they round, and write bytes and
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Mapping, Sequence
-from dataclasses import replace
-from typing import NamedTuple
+from collections.abc import Collection, Mapping, Sequence
+from typing import NamedTuple, cast
 
 import duckdb
 
-from mad_prefect_core.artifacts.files import DataFile, FormatOptions
+from mad_prefect_core.artifacts.files import DataFile
 from mad_prefect_core.batch import RelationBatch, SchemaGrowth
 from mad_prefect_core.batch.lossless import refuse_inexact
-from mad_prefect_core.contracts import ComparingFormat, Format, Schema
+from mad_prefect_core.contracts import Schema
 from mad_prefect_core.errors import DataError, SchemaError
 from mad_prefect_core.session import EMPTY_DICT, NOTHING, DuckSession, cast_to, quote, union_all
-from mad_prefect_core.translation import ReadCall
 from mad_prefect_core.writing import duckdb_schema
 
-__all__ = ["Part", "growth_of", "tell_apart", "unite", "wider_than_open"]
+__all__ = ["Part", "growth_of", "keeps_text", "says_its_types", "unite", "wider_than_open"]
+
+
+_TEXT = ("VARCHAR", "JSON")
+"""What readers of text take values for that look like nothing else, and columns without values."""
 
 
 class Part(NamedTuple):
@@ -41,31 +43,19 @@ def growth_of(relation: duckdb.DuckDBPyRelation, declared: Collection[str] = ())
     return growth
 
 
-def tell_apart(session: DuckSession, files: Sequence[DataFile], options: FormatOptions) -> list[DataFile]:
-    """The files with `own` told for those that say their types by themselves, where several may differ in them."""
-    unknown = [file for file in files if file.schema is None and file.format.capabilities.schema_in_file]
-    if len(unknown) < 2:
-        return list(files)
-    keys: dict[int, Hashable] = {}
-    for format in {file.format.name: file.format for file in unknown}.values():
-        alike = [file for file in unknown if file.format is format]
-        names = session.files([file.location for file in alike])
-        with ReadCall(format.name):
-            keys |= zip(map(id, alike), _keys(session, format, names, alike, options), strict=True)
-    return [replace(file, own=keys[id(file)]) if id(file) in keys else file for file in files]
+def says_its_types(file: DataFile) -> bool:
+    """Whether the types of a file are more than what its text looks like."""
+    return file.schema is not None or file.format.capabilities.schema_in_file
 
 
-def _keys(
-    session: DuckSession, format: Format, names: Sequence[str], files: Sequence[DataFile], options: FormatOptions
-) -> Sequence[Hashable]:
-    if isinstance(format, ComparingFormat):
-        return format.schema_keys(session, names)
-    read = options.reading(format).model_copy(update={"hive_partitioning": False})
-    found = []
-    for name, file in zip(names, files, strict=True):
-        relation = format.scan(session, [name], read, suffix=file.suffix)
-        found.append(tuple(zip(relation.columns, map(str, relation.types), strict=True)))
-    return found
+def keeps_text(apart: Sequence[DataFile], together: duckdb.DuckDBPyRelation) -> bool:
+    """Whether files of text, read together, have each column as they have it one by one, or as text."""
+    seen: dict[str, set[str]] = {}
+    for own in {file.own for file in apart}:
+        for name, kind in cast("tuple[tuple[str, str], ...]", own):
+            seen.setdefault(name.lower(), set()).add(kind)
+    types = zip(together.columns, map(str, together.types), strict=True)
+    return all(kind in _TEXT or seen.get(name.lower(), {kind}) == {kind} for name, kind in types)
 
 
 def unite(session: DuckSession, parts: Sequence[Part]) -> duckdb.DuckDBPyRelation:
@@ -123,9 +113,10 @@ def _is_open(session: DuckSession, name: str, kind: str, parts: Sequence[Part]) 
     """Whether a column never had a value, or a key: its type is none, or one that DuckDB's reader takes for that."""
     if kind == NOTHING:
         return True
-    value = {"JSON": f"{quote(name)} IS NOT NULL", EMPTY_DICT: f"cardinality({quote(name)}) > 0"}.get(kind)
-    if value is None:
+    is_text = kind in _TEXT and not any(part.recorded for part in parts)
+    if kind != EMPTY_DICT and kind != "JSON" and not is_text:
         return False
+    value = f"cardinality({quote(name)}) > 0" if kind == EMPTY_DICT else f"{quote(name)} IS NOT NULL"
     rows = (f"FROM {session.view(part.relation)} WHERE {value} LIMIT 1" for part in parts)
     return not any(session.sql(f"SELECT 1 {found}").fetchall() for found in rows)
 
