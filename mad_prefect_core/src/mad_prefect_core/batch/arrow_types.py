@@ -68,10 +68,12 @@ class TypeTable:
 
     Args:
         text_is_valid: Whether its producer makes sure that text is UTF-8.
+        json_is_valid: Whether it makes sure that `arrow.json` is JSON.
     """
 
-    def __init__(self, *, text_is_valid: bool = False) -> None:
+    def __init__(self, *, text_is_valid: bool = False, json_is_valid: bool = False) -> None:
         self._text_is_valid = text_is_valid
+        self._json_is_valid = json_is_valid
 
     def stored(self, field: pa.Field, path: Path) -> Stored:
         """What a column, or a member of one, is stored as. Raises `UnsupportedDataError`, `UnsupportedValueError` or
@@ -113,7 +115,8 @@ class TypeTable:
             values = _storage(array)
             if text is not None:
                 values = text(values)
-            _check_json(values, path)
+            if not self._json_is_valid:
+                _check_json(values, path)
             return array if kind.equals(target) else pa.ExtensionArray.from_storage(target, values.cast(pa.string()))
 
         return Stored(target, convert)
@@ -209,7 +212,7 @@ class TypeTable:
             return Stored(kind)
 
         def convert(array: pa.Array) -> pa.Array:
-            flat = array.flatten()
+            flat = _flat(array)
             values = flat if inner.convert is None else inner.convert(flat)
             return array if values is flat and target.equals(kind) else _list_of(array, values, target)
 
@@ -538,6 +541,16 @@ def _numbered(keys: pa.Array) -> tuple[pa.Array, int]:
     if isinstance(coded.dictionary, pa.StringArray) and coded is keys:  # a dictionary of others may repeat its values
         coded = coded.cast(coded.type.value_type).dictionary_encode()
     return coded.indices.cast(pa.int64()), max(len(coded.dictionary), 1)
+
+
+def _flat(lists: pa.Array) -> pa.Array:
+    """The items of all lists that are not missing."""
+    if not (pa.types.is_list(lists.type) or pa.types.is_large_list(lists.type)):
+        return lists.flatten()
+    first, last = lists.offsets[0].as_py(), lists.offsets[-1].as_py()
+    held = pc.sum(pc.list_value_length(lists)).as_py() or 0
+    # Where no missing list hides items, nothing is copied, nor does pyarrow refuse extension types.
+    return lists.values.slice(first, held) if held == last - first else lists.flatten()
 
 
 def _list_of(like: pa.Array, values: pa.Array, target: Any) -> pa.Array:

@@ -94,13 +94,18 @@ class ColumnBatch:
         self._data: Any = arrow_data(source)
         names = self._data.schema.names
         check_names(names)
-        table = TypeTable(text_is_valid=has_valid_text(source))
+        table = self.table_for(source)
         self._stored = [table.stored(field, (field.name,)) for field in self._data.schema]
         self._taken = False
         self._progress = _Progress()
         self.schema = pa.schema([(name, stored.type) for name, stored in zip(names, self._stored, strict=True)])
         self.text: dict[Path, str] = {}
         self.numbers: dict[Path, Numbers] = {}
+
+    @staticmethod
+    def table_for(source: Any) -> TypeTable:
+        """The table of types, as far as whoever made the data can be trusted."""
+        return TypeTable(text_is_valid=has_valid_text(source))
 
     @property
     def problem(self) -> Exception | None:

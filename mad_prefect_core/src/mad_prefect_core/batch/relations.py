@@ -14,6 +14,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
+from mad_prefect_core.batch.arrow_types import TypeTable
 from mad_prefect_core.batch.batches import ColumnBatch
 from mad_prefect_core.batch.values import Path, column_name
 from mad_prefect_core.errors import UnsupportedDataError, UnsupportedValueError
@@ -47,6 +48,11 @@ class RelationBatch(ColumnBatch):
     def __init__(self, relation: Any) -> None:
         super().__init__(relation_reader(relation))
         self.relation = relation
+
+    @staticmethod
+    def table_for(source: Any) -> TypeTable:
+        """DuckDB makes sure that its JSON is JSON; text may be that of an Arrow table, which it takes as it is."""
+        return TypeTable(json_is_valid=True)
 
 
 class RelationStream:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
@@ -33,7 +34,7 @@ class ParquetWriter(ExportWriter):
             return super().write_part(batch, path)
         schema = schema_of(relation)
         # What was recorded of the batch are the types of its Arrow: a HUGEINT is a decimal there, for example.
-        if schema != duckdb_schema(self._own_session, batch.schema):
+        if schema != duckdb_schema(self._own_session, batch.schema) or _may_have_bad_text(relation, schema):
             return super().write_part(batch, path)
         columns = ", ".join(exported(self._own_session, schema))
         try:
@@ -48,3 +49,8 @@ class ParquetWriter(ExportWriter):
         count = "SELECT num_rows FROM parquet_file_metadata($1)"
         batch.count = self._own_session.sql(count, [escape_glob(str(path))]).fetchall()[0][0]
         return schema
+
+
+def _may_have_bad_text(relation: Any, schema: Schema) -> bool:
+    """Whether it reads text from Arrow, which DuckDB takes and writes whether it is UTF-8 or not."""
+    return any("VARCHAR" in kind for kind in schema.values()) and "ARROW_SCAN" in relation.explain().upper()
