@@ -132,6 +132,28 @@ by itself. For numbers:
 
 Columns that came as columns (Arrow, a frame) count with all that their type can hold.
 
+## What comes as columns
+
+Frames, Arrow data and relations go to the file as columns. Each type is kept, converted to one that holds the same
+values, or refused by the name of the column and the place in it. Types alone decide wherever they can, so plain columns
+cost nothing; text is checked for being UTF-8, dates and times for being within DuckDB's range, maps for keys twice.
+
+| what comes | is |
+|---|---|
+| `halffloat`, other decimals of up to 38 digits, `date64`, `duration[ns]` | what DuckDB has, if it keeps every digit |
+| run-end encoded, dictionaries, list views, unions of any kind | their values, as lists and unions |
+| `arrow.uuid`, `arrow.json`, `arrow.bool8` | `UUID`, `JSON`, `BOOLEAN` |
+| other extension types: tensors, geometries, Period, Interval | refused: a file would hold their storage alone |
+| an instant with a time zone | the same instant; DuckDB keeps no zone's name |
+| HUGEINT of a relation, `Int128` of polars | `DECIMAL(38,0)` |
+| BIT, BIGNUM, GEOMETRY, TIME WITH TIME ZONE, TUPLE, VARIANT of a relation | refused, with what to select instead |
+| Python objects in a frame | by the rules of rows; in pandas, integers of more than 64 bits are refused |
+| an index of pandas that has a name, several levels, or text or times | columns after the others, as in `to_parquet` |
+| a level of it without a name | the column `__index_level_0__`, for the first |
+| an index of numbers without a name | no column: pandas has numbered the rows |
+| numbers as column names of pandas | their text |
+| a column name that is empty, there twice but for case, or has a NUL or carriage return | refused |
+
 ## Where files meet
 
 The same rule holds for the batches of a run, for artifacts that it yields, and for the files of a `DataArtifactQuery`,
@@ -164,16 +186,25 @@ you switch it off: a column of Python strings *all* of which look like one type 
 |---|---|---|
 | `2020-01-31` | `DATE` | `DATE` |
 | `2020-01-31 12:00:00`, `2020-01-31T12:00:00.5` | `TIMESTAMP` | `TIMESTAMP` |
-| `2020-01-31T12:00:00Z`, `…+02:00` | `TIMESTAMP WITH TIME ZONE` | `TIMESTAMP WITH TIME ZONE` |
+| `2020-01-31T12:00:00Z`, `…+02:00`, `…+02` | `TIMESTAMP WITH TIME ZONE` | `TIMESTAMP WITH TIME ZONE` |
 | `12:00:00` | `TIME` | `TIME` |
 | `12345678-1234-5678-1234-567812345678` | `UUID` | stay text |
 | `42`, `-1` | stay text | `BIGINT` |
-| `1.5` | stay text | `DOUBLE` |
-| `true`, `false` | stay text | `BOOLEAN` |
+| `1.5`, `1e-05` | stay text | `DOUBLE` |
+| `true`, `false`, also `True`, `TRUE` … | stay text | `BOOLEAN` |
 
-Only what can be read in one way, and is the same text when written again up to the `T` and trailing zeros, counts:
-`01-02-2020` may be January or February and `007` is more than a number, so both stay text. One value that looks
-otherwise, in any row of any batch, leaves the whole column text. Parquet fragments hold text as text, and so does
+Only what can be read in one way, and is the same text when written again up to the `T` and trailing zeros, counts.
+These stay text:
+
+- dates that can be read in two ways, or are not written in full: `01-02-2020`, `01/02/20`, `10-1-1`, `2020-02-30`;
+- times that are not written in full, are beyond a day, or have more digits than microseconds: `12:00`, `24:00:00`,
+  `2020-01-01 00:00:00.123456789`; times with and without a zone in one column;
+- codes: `007`, `0x1A`, `1e5`, `1,234`, `1_000`, `+1`, `-0`, `T`, `yes`, digits other than ASCII's;
+- words: `epoch`, `infinity`, `inf`, `nan`;
+- numbers that a type can't hold exactly: integers beyond 64 bits, `1e400`, and fractions of more than 15 digits, unless
+  they are what a double of all digits is written as (`0.30000000000000004`).
+
+One value that looks otherwise, in any row of any batch, leaves the whole column text. Parquet fragments hold text as text, and so does
 everything that came as columns (Arrow, a frame, a relation).
 
 To keep all strings as they are:

@@ -468,6 +468,30 @@ _whole("Arrow record batch", lambda: pa.record_batch({"v": [1, None]}), [{"v": 1
 _whole(
     "Arrow stream of duration[ns]", lambda: pa.table({"v": pa.array([1], pa.duration("ns"))}).to_reader(), [{"v": 1}]
 )
+_table("dense union", pa.UnionArray.from_dense(pa.array([0], pa.int8()), pa.array([0], pa.int32()), [pa.array([1])]))
+_table("dictionary of structs", pa.DictionaryArray.from_arrays(pa.array([0, None]), pa.array([{"a": 1}])))
+_table("bool8", pa.ExtensionArray.from_storage(pa.bool8(), pa.array([1, 0, None], pa.int8())), [True, False, None])
+_table("decimal of negative scale", pa.array([Decimal("1500")], pa.decimal128(5, -2)))
+_table("timestamp[ms], beyond DuckDB's", pa.array([2**60], pa.timestamp("ms")), [2**60])
+_table("date64 with a time of day", pa.array([1], pa.date64()))
+_table("map with a key twice", pa.array([[("k", 1), ("k", 2)]], pa.map_(pa.string(), pa.int64())), [{"k": 2}])
+_table(
+    "text that is not UTF-8",
+    pa.Array.from_buffers(pa.string(), 1, [None, pa.py_buffer(b"\0\0\0\0\1\0\0\0"), pa.py_buffer(b"\xff")]),
+    [b"\xff"],
+)
+_table("tensor", pa.FixedShapeTensorArray.from_numpy_ndarray(np.zeros((1, 2, 2))), [[[0.0, 0.0], [0.0, 0.0]]])
+_whole("polars objects", lambda: pl.DataFrame({"v": pl.Series([_ID], dtype=pl.Object)}), [{"v": _ID}])
+_whole("polars Int128", lambda: pl.DataFrame({"v": pl.Series([10**30], dtype=pl.Int128)}), [{"v": Decimal(10**30)}])
+_whole(
+    "pandas frame with a named index",
+    lambda: pd.DataFrame({"k": ["a", "a"], "v": [1, 2]}).groupby("k").sum(),
+    [{"v": 3, "k": "a"}],
+)
+_whole("pandas objects of two kinds", lambda: pd.DataFrame({"v": [b"a", "a"]}), [{"v": b"a"}, {"v": "a"}])
+_whole(
+    "pandas Period", lambda: pd.DataFrame({"v": pd.period_range("2020-01", periods=1, freq="M")}), [{"v": "2020-01"}]
+)
 
 _group = "DuckDB relations"
 
@@ -485,7 +509,9 @@ _sql("UBIGINT", "(18446744073709551615::UBIGINT)", 2**64 - 1)
 _sql("HUGEINT", f"({10**37}::HUGEINT), ({-(10**37)}), (NULL)", 10**37, -(10**37), None, type="DECIMAL(38,0)")
 _sql("HUGEINT, 39 digits", f"({2**127 - 1}::HUGEINT)", 2**127 - 1)
 _sql("UHUGEINT", f"({2**126}::UHUGEINT)", 2**126, type="DECIMAL(38,0)")
-_sql("list of HUGEINT", "([1::HUGEINT])", [1])
+_sql("list of HUGEINT", "([1::HUGEINT])", [1], type="DECIMAL(38,0)[]")
+_sql("UUID[] of SQL", f"(['{_ID}'::UUID, NULL])", [_ID, None], type="UUID[]")
+_sql("map of JSON", "(MAP {'a': '1'::JSON})", {"a": "1"}, type="MAP(VARCHAR, JSON)")
 _sql("DECIMAL(18,3)", "(1.125::DECIMAL(18,3))", Decimal("1.125"))
 _sql("VARCHAR", "('a'), ('')", "a", "")
 _sql("BLOB", "('\\x00\\xFF'::BLOB)", b"\x00\xff")

@@ -82,6 +82,8 @@ def test_a_type_that_duckdb_does_not_hand_over_is_refused_with_advice(
         relation = connection.sql(f"SELECT 1 AS fine, {value} AS v")
     except duckdb.Error as error:  # an older DuckDB does not have the type
         pytest.skip(str(error))
+    if "ROW" in value and "TUPLE" not in str(relation.types[1]):
+        pytest.skip("an older DuckDB has structs without names instead")
     with pytest.raises(UnsupportedDataError) as caught:
         RelationBatch(relation)
     assert caught.value.column == column
