@@ -251,6 +251,13 @@ async def test_csv_files_of_others_meet_as_text_where_one_of_them_has_text(base:
     assert rows == [("12345",), ("01234",), ("none",)]
 
 
+async def test_unions_in_a_list_are_no_matter_of_width(base: Path) -> None:
+    values = pa.UnionArray.from_sparse(pa.array([0, 0], pa.int8()), [pa.array([WIDE, 1])])
+    data = [pa.table({"v": values})] * 2
+    relation = await asset("out.json", artifact_filetype="json")(lambda: data).query()
+    assert relation.fetchall() == [(WIDE,), (1,)] * 2
+
+
 def _texts(base: Path, suffix: str, *values: str) -> list[DataArtifact]:
     for number, value in enumerate(values):
         text = f'{{"id": 1, "v": {value}}}\n' if suffix == "json" else f"id,v\n1,{value}\n"

@@ -78,6 +78,8 @@ def _is_wide(kind: pa.DataType) -> bool:
 
 
 def _has_wide(kind: pa.DataType) -> bool:
+    if pa.types.is_union(kind):  # it meets no type but its own
+        return False
     if pa.types.is_nested(kind):
         return any(_has_wide(kind.field(index).type) for index in range(kind.num_fields))
     return _is_wide(kind)
