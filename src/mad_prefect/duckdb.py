@@ -2,21 +2,54 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import Any
 
-from duckdb import DuckDBPyConnection, default_connection
+import duckdb
 
-from mad_prefect_core.duckdb_files import MadFileSystem, for_duckdb, register_mad_protocol
+from mad_prefect_core.duckdb_files import MadFileSystem, for_duckdb
+from mad_prefect_core.duckdb_files import register_mad_protocol as register_base
+from mad_prefect_core.prefect_support.blocks import FsspecFileSystem, get_fs
 
 __all__ = ["MadFileSystem", "register_fsspec_filesystem", "register_mad_protocol"]
 
+_global_registered_filesystem_ids: set[int] = set()
+_connection_registered_filesystems: weakref.WeakKeyDictionary[Any, set[int]] = weakref.WeakKeyDictionary()
+_mad_filesystem_ref: Any = None
+_kept: list[Any] = []
+"""What is registered on the default connection, so that no other filesystem gets its id."""
 
-def register_fsspec_filesystem(filesystem: Any, connection: DuckDBPyConnection | None = None) -> None:
+_get_fs = get_fs
+
+
+def register_fsspec_filesystem(filesystem: Any, connection: Any = None) -> None:
     """Have a DuckDB connection (the default one if None) read and write through a filesystem of fsspec.
 
-    Registering its protocol again does nothing.
+    Registering it again does nothing, nor does registering another one of its protocol.
     """
-    connection = connection or default_connection()
+    registered = _global_registered_filesystem_ids
+    if connection is not None:
+        registered = _connection_registered_filesystems.setdefault(connection, set())
     protocol = filesystem.protocol if isinstance(filesystem.protocol, str) else filesystem.protocol[0]
-    if not connection.filesystem_is_registered(protocol):
-        connection.register_filesystem(for_duckdb(filesystem))
+    target = connection or duckdb
+    if id(filesystem) in registered or target.filesystem_is_registered(protocol):
+        return
+    target.register_filesystem(filesystem if isinstance(filesystem, MadFileSystem) else for_duckdb(filesystem))
+    registered.add(id(filesystem))
+    _kept.append(filesystem)
+
+
+async def register_mad_protocol(connection: Any = None) -> None:
+    """Have a DuckDB connection (the default one if None) read and write `mad://` below the base path.
+
+    The base is the one in force when a statement is made, or that of the block that `get_fs` of this module gives
+    where it was replaced.
+    """
+    global _mad_filesystem_ref
+    if get_fs is _get_fs:
+        await register_base(connection)
+    elif not (connection or duckdb).filesystem_is_registered(MadFileSystem.protocol):
+        if _mad_filesystem_ref is None:
+            block: FsspecFileSystem = await get_fs()
+            _mad_filesystem_ref = MadFileSystem(block.basepath, block.storage_options.get_secret_value())
+        register_fsspec_filesystem(_mad_filesystem_ref, connection)

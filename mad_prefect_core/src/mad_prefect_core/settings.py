@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from mad_prefect_core.errors import OptionError
 from mad_prefect_core.redaction import without_secrets
 
-__all__ = ["Settings", "all_settings", "get_settings", "use_settings"]
+__all__ = ["Settings", "all_settings", "assign", "get_settings", "use_settings"]
 
 
 class Settings(BaseModel):
@@ -116,13 +116,25 @@ def get_settings() -> Settings:
     return _override.get() or _of_environment()
 
 
+_assigned: dict[str, str | None] = {}
+"""By the names of variables, what a module constant of 2.x was set to."""
+
+
+def assign(name: str, value: str | None) -> None:
+    """Have a setting, by the name of its variable, for the whole process, whatever the environment says."""
+    if name not in _NAMES:
+        raise OptionError(f"There is no setting {name}")
+    _assigned[name] = value
+
+
 def _of_environment() -> Settings:
     # Asked for several times in every call of an asset, so not by a walk through the whole environment.
-    return _of(tuple((name, os.environ[name]) for name in _NAMES if name in os.environ))
+    found = {name: os.environ[name] for name in _NAMES if name in os.environ}
+    return _of(tuple((found | _assigned if _assigned else found).items()))
 
 
 @lru_cache(maxsize=16)
-def _of(variables: tuple[tuple[str, str], ...]) -> Settings:
+def _of(variables: tuple[tuple[str, str | None], ...]) -> Settings:
     # Making the model takes a millisecond or two, and a run asks for it some thirty times.
     return Settings(**dict(variables))
 

@@ -10,9 +10,10 @@ from mad_prefect_core.artifacts.files import DataFile, FormatOptions, write_file
 from mad_prefect_core.artifacts.query import query_files
 from mad_prefect_core.artifacts.recorded import find_recorded
 from mad_prefect_core.batch.sources import missing_file
-from mad_prefect_core.contracts import Options, ReadOptions
+from mad_prefect_core.contracts import Format, Options, ReadOptions
 from mad_prefect_core.errors import ResultGoneError
 from mad_prefect_core.mounts import Location, locate
+from mad_prefect_core.overrides import refuse_uncalled
 from mad_prefect_core.paths import split_url
 from mad_prefect_core.plugins import get_host
 from mad_prefect_core.relations import Relation
@@ -22,6 +23,17 @@ from mad_prefect_core.translation import translated
 from mad_prefect_core.untrusted import Limits
 
 __all__ = ["DataArtifact"]
+
+_WRITES = "Write a format plugin, or override persist() and write the file there."
+_UNCALLED = {
+    "_open": _WRITES,
+    "_persist_csv": _WRITES,
+    "_persist_json": _WRITES,
+    "_persist_parquet": _WRITES,
+    "_truthy": "Override persist() and return False where there is no data.",
+    "_yield_entities_to_persist": "Give the artifact a generator of rows as its data.",
+}
+"""Methods of 2.x."""
 
 
 class DataArtifact:
@@ -60,8 +72,13 @@ class DataArtifact:
         self.read_json_options = read_json_options
         self.read_csv_options = read_csv_options
         self.options = FormatOptions.of(read_options, write_options, read_json_options, read_csv_options)
-        self.format, suffix = get_host().format_of(path)
-        self.suffix = suffix.lower()
+        self.format: Format
+        self.suffix: str
+        if type(self).filetype is DataArtifact.filetype:
+            self.format, suffix = get_host().format_of(path)
+            self.suffix = suffix.lower()
+        else:
+            self._become_of(self.filetype)
         self.run: Any = None
         """The `DataAssetRun` that made it, where it is the result of an asset's call."""
         self.from_cache = False
@@ -86,10 +103,23 @@ class DataArtifact:
         """The file as it was written or found last, without another look."""
         return self._file
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        refuse_uncalled(cls, DataArtifact, _UNCALLED)
+
     @property
     def filetype(self) -> str:
-        """The name of its format."""
+        """The name of its format. It may be set, or overridden by a subclass, where the suffix does not tell it."""
         return self.format.name
+
+    @filetype.setter
+    def filetype(self, name: str) -> None:
+        self._become_of(name)
+
+    def _become_of(self, format_name: str) -> None:
+        self.format = get_host().format_named(format_name)
+        self.suffix = next((suffix for suffix in self.format.suffixes if self.path.lower().endswith(suffix)), "")
+        self.suffix = self.suffix or self.format.suffixes[0]
 
     async def persist(self, session: DuckSession | None = None) -> bool:
         """Write `data` to `path`, whole or not at all, once. False, and no file, where there is no data.

@@ -16,7 +16,8 @@ from mad_prefect_core.artifacts.uniting import growth_of
 from mad_prefect_core.batch import iter_batches, only_batch
 from mad_prefect_core.batch.sources import may_be_several, together, yield_data_batches
 from mad_prefect_core.contracts import Batch, Format, Options, ReadOptions
-from mad_prefect_core.errors import UnsupportedDataError, located
+from mad_prefect_core.errors import MissingFileError, UnsupportedDataError, located
+from mad_prefect_core.overrides import refuse_uncalled
 from mad_prefect_core.plugins import get_host
 from mad_prefect_core.session import DuckSession, schema_of
 from mad_prefect_core.threads import in_thread
@@ -76,6 +77,11 @@ class DataArtifactCollector:
         with translated(path=self.dir, phase="collect"):
             return await self.gather()
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        instead = "Yield artifacts with paths of your own."
+        refuse_uncalled(cls, DataArtifactCollector, {"_build_artifact_path": instead})
+
     async def gather(self) -> list[DataArtifact]:
         """As `collect`, within a call of an asset, which says where it was."""
         items = yield_data_batches(self.collector)
@@ -97,9 +103,12 @@ class DataArtifactCollector:
         if isinstance(item, DataArtifact):
             artifact: DataArtifact | None = item
             self._refuse_twice(item)
-            is_written_here = item.data is not None
-            await item.persist(session)
-            file = item.stored if is_written_here else await in_thread(item.data_file)
+            if type(item).persist is not DataArtifact.persist:
+                file = await self._persisted_by_itself(item)
+            else:
+                is_written_here = item.data is not None
+                await item.persist(session)
+                file = item.stored if is_written_here else await in_thread(item.data_file)
         else:
             artifact = await self._fragment(item, len(self.artifacts))
             if artifact is not None:
@@ -111,6 +120,19 @@ class DataArtifactCollector:
             self.artifacts.append(artifact)
             self._on_fragment(file)
         return True
+
+    async def _persisted_by_itself(self, artifact: DataArtifact) -> DataFile | None:
+        """What a subclass's own `persist` has written, wherever it has its data from; None where it said False."""
+        answer = await artifact.persist()
+        if answer is False:
+            return None
+        if (file := artifact.stored or await in_thread(artifact.file)) is None:
+            raise MissingFileError(
+                f"{type(artifact).__name__}.persist returned {answer!r} and wrote no file",
+                path=artifact.path,
+                hint="Have it write the file, or return False where there is no data.",
+            )
+        return file
 
     def _refuse_twice(self, artifact: DataArtifact) -> None:
         if artifact.data is None:
@@ -137,8 +159,7 @@ class DataArtifactCollector:
             format = self._format("columns" if first.is_columnar else "rows")
         else:
             format = self._format()
-        path = f"{self.dir}/fragment={number}{format.suffixes[0]}"
-        artifact = DataArtifact(path, data)
+        artifact = DataArtifact(f"{self.dir}/fragment={number}{format.suffixes[0]}", data)
         artifact.options = self.options
         return artifact
 

@@ -20,6 +20,7 @@ from mad_prefect_core.contracts import Artifact, PortableRelation, ReadOptions, 
 from mad_prefect_core.duckdb_files import register_base
 from mad_prefect_core.errors import CorruptFileError, QueryError, ResultGoneError, SchemaError
 from mad_prefect_core.mounts import default_mount, on_one_base
+from mad_prefect_core.overrides import refuse_uncalled
 from mad_prefect_core.queries import select_from
 from mad_prefect_core.relations import Relation, names_mad
 from mad_prefect_core.session import DuckSession
@@ -34,6 +35,17 @@ __all__ = ["DataArtifactQuery", "as_table", "query_files", "relation_over"]
 
 
 _DATA_IN_2X = "artifact_query"  # what 2.x called `data`
+
+
+_READS = "Write a format plugin, or give read_options."
+_UNCALLED = {
+    "_create_query_csv": _READS,
+    "_create_query_json": _READS,
+    "_create_query_parquet": _READS,
+    "_format_options_dict": _READS,
+    "_process_columns": "Give the columns' types in the read options.",
+}
+"""Methods of 2.x."""
 
 
 class DataArtifactQuery:
@@ -60,6 +72,10 @@ class DataArtifactQuery:
         self.read_json_options = read_json_options
         self.read_csv_options = read_csv_options
         self.options = FormatOptions.of(read_options, None, read_json_options, read_csv_options)
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        refuse_uncalled(cls, DataArtifactQuery, _UNCALLED)
 
     async def query(
         self,

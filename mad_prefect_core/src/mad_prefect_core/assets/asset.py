@@ -3,6 +3,7 @@ changes it."""
 
 from __future__ import annotations
 
+import copy
 import inspect
 import weakref
 from collections.abc import Callable, Coroutine, Mapping, Sequence
@@ -106,8 +107,8 @@ class DataAsset(WithHistory, Generic[P, R]):
         with located(asset=default_name(self.fn)):
             self.template_name = checked_name(name) or default_name(self.fn)
             self.template_path = checked_template("path", path)
-            self.options = checked_options(options)
-        self.template_artifacts_dir = self.options.artifacts_dir
+            self.base_options = checked_options(options)
+        self.template_artifacts_dir = self.base_options.artifacts_dir
         update_wrapper(self, self.fn, updated=())
         self.signature = inspect.signature(self.fn)
         args, keywords = (fn.args, fn.keywords) if isinstance(fn, partial) else ((), {})
@@ -127,7 +128,7 @@ class DataAsset(WithHistory, Generic[P, R]):
         for path in paths:
             check_path(path)
         split_url(self.template_artifacts_dir)  # refuses secrets in it
-        check_formats(self.options, paths, self.fn)
+        check_formats(self.base_options, paths, self.fn)
 
     # -- what it is ----------------------------------------------------------------------------------------------
 
@@ -135,7 +136,10 @@ class DataAsset(WithHistory, Generic[P, R]):
     def name(self) -> str:
         """The name, as far as the bound arguments tell it; what no path segment should have is `_` in it."""
         rendered = self._formatter.format(self.template_name, allow_partial=True, as_text=_any_text)
-        return plain_name(rendered or "")
+        return self._sanitize_name(rendered or "")
+
+    def _sanitize_name(self, name: str) -> str:
+        return plain_name(name)
 
     @cached_property
     def path(self) -> str:
@@ -146,6 +150,11 @@ class DataAsset(WithHistory, Generic[P, R]):
     def artifacts_dir(self) -> str:
         """The folder of fragments, as far as the bound arguments tell it."""
         return self._formatter.format(self.template_artifacts_dir, allow_partial=True) or ""
+
+    @cached_property
+    def options(self) -> DataAssetOptions:
+        """The options, their folder of fragments as far as the bound arguments tell it."""
+        return replace(self.base_options, artifacts_dir=self.artifacts_dir)
 
     @property
     def artifact_filetype(self) -> str | None:
@@ -172,9 +181,19 @@ class DataAsset(WithHistory, Generic[P, R]):
     def with_arguments(self, *args: Any, **kwargs: Any) -> DataAsset[P, R]:
         """The asset with these arguments bound, besides those that are. Raises `TypeError` for what the function
         does not take."""
-        return type(self)(
-            partial(self.bound_function, *args, **kwargs), self.template_path, self.template_name, self.options
+        return self._derived(
+            partial(self.bound_function, *args, **kwargs), self.template_path, self.template_name, self.base_options
         )
+
+    def _derived(self, fn: Callable[..., Any], path: Any, name: str, options: DataAssetOptions) -> DataAsset[P, R]:
+        """A copy with another function, path, name or options: of a subclass with all that it has besides, whatever
+        its constructor takes."""
+        made = copy.copy(self)
+        for cached in ("name", "path", "artifacts_dir", "options", "id"):
+            made.__dict__.pop(cached, None)
+        initialise: Any = DataAsset.__init__
+        initialise(made, fn, path, name, options)
+        return made
 
     def with_options(
         self,
@@ -212,8 +231,8 @@ class DataAsset(WithHistory, Generic[P, R]):
         with located(asset=self.name):
             check_known(unknown)
             wanted = {key: value for key, value in given.items() if not isinstance(value, Unset)}
-            options = replace(self.options, **wanted)
-        return type(self)(
+            options = replace(self.base_options, **wanted)
+        return self._derived(
             self.bound_function,
             self.template_path if isinstance(path, Unset) else path,
             self.template_name if isinstance(name, Unset) else name,
@@ -370,7 +389,9 @@ class DataAsset(WithHistory, Generic[P, R]):
         assets: Sequence[str] | None = None,
     ) -> Relation:
         """As `query`, from code that is not async."""
-        return run_sync(lambda: self.query(query_str, params, tables=tables, untrusted=untrusted, assets=assets))
+        given: dict[str, Any] = {"tables": tables, "untrusted": untrusted or None, "assets": assets}
+        # A subclass that overrides `query` as in 2.x takes none of these.
+        return run_sync(partial(self.query, query_str, params, **{k: v for k, v in given.items() if v is not None}))
 
     def plan(self) -> Plan:
         """Everything that a run needs, all templates filled in strictly. Raises `TemplateError`, `PathError`."""
@@ -385,7 +406,7 @@ class DataAsset(WithHistory, Generic[P, R]):
                 id=self.id,
                 paths=paths,
                 artifacts_dir=artifacts_dir,
-                options=self.options,
+                options=self.base_options,
                 call=self.bound_function,
                 arguments=self.arguments,
                 earlier=None if self.template_name != default_name(self.fn) else self._id_as,
@@ -411,7 +432,7 @@ class DataAsset(WithHistory, Generic[P, R]):
             return self.fn.__qualname__
         bound = self.bound_function
         args, keywords = (bound.args, bound.keywords) if isinstance(bound, partial) else ((), {})
-        return _derived, (root, args, keywords, self.template_path, self.template_name, self.options)
+        return _derived, (root, args, keywords, self.template_path, self.template_name, self.base_options)
 
 
 def _derived(
@@ -423,7 +444,7 @@ def _derived(
     options: DataAssetOptions,
 ) -> DataAsset[..., Any]:
     fn: Callable[..., Any] = partial(root.fn, *args, **keywords) if args or keywords else root.fn
-    return type(root)(fn, path, name, options)
+    return root._derived(fn, path, name, options)
 
 
 def _any_text(value: object, *, key: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import PurePath
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ClassVar, ParamSpec, TypeVar, cast
 
 from mad_prefect_core.assets.asset import DataAsset, define
 from mad_prefect_core.assets.definitions import label
@@ -29,6 +29,9 @@ R = TypeVar("R")
 
 class AssetDecorator:
     """The type of `asset`."""
+
+    asset_class: ClassVar[type[DataAsset[..., Any]]] = DataAsset
+    """What it makes."""
 
     def __call__(
         self,
@@ -100,7 +103,7 @@ class AssetDecorator:
                 check_known(unknown)
                 options = DataAssetOptions(**given)  # type: ignore[arg-type]  # they are checked there
             where: Any = path
-            made = DataAsset(fn, where, name, options)
+            made = cast(DataAsset[P, R], self.asset_class(fn, where, name, options))
             define(made)
             return made
 

@@ -68,6 +68,8 @@ class DataAssetOptions:
     """What makes a call run again, besides age, arguments and options."""
 
     def __post_init__(self) -> None:
+        if self.artifacts_dir is None:
+            object.__setattr__(self, "artifacts_dir", "")  # as 2.x took it
         for name, check in _CHECKS.items():
             object.__setattr__(self, name, check(name, getattr(self, name)))
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from mad_prefect_core.contracts import Asset
 from mad_prefect_core.errors import PathError, TemplateError
+from mad_prefect_core.overrides import refuse_uncalled
 from mad_prefect_core.paths import format_value, hive_keys, safe_part
 
 __all__ = ["AssetTemplateFormatter", "field_names", "has_fields", "without_fields", "written_hive_keys"]
@@ -20,6 +21,11 @@ __all__ = ["AssetTemplateFormatter", "field_names", "has_fields", "without_field
 _MISSING = object()
 _FIELD = re.compile(r"\{[^{}]*\}")
 _ACCESS = re.compile(r"\.([^.\[]+)|\[([^\]]*)\]")
+
+_UNCALLED = (
+    "_collect_nested_asset_arguments", "_has_unresolved_fields", "_prepare_format_kwargs", "_safe_format",
+)  # fmt: skip
+"""Methods of 2.x."""
 
 
 def has_fields(template: str) -> bool:
@@ -57,6 +63,12 @@ def written_hive_keys(template: str, rendered: str) -> dict[str, str | None]:
     return found
 
 
+class _AssetPath(str):
+    """The path of an asset among the arguments: its folders are folders here too."""
+
+    __slots__ = ()
+
+
 class AssetTemplateFormatter:
     """Renders templates with bound arguments; the arguments of assets among them are known by their names too.
 
@@ -70,6 +82,17 @@ class AssetTemplateFormatter:
         self._values = dict(bound_arguments.arguments)
         for value in bound_arguments.arguments.values():
             _add_nested(value, self._values, set())
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        instead = "Override format or format_kwargs: assets fill in their templates themselves."
+        uncalled = (
+            "_collect_nested_asset_arguments",
+            "_has_unresolved_fields",
+            "_prepare_format_kwargs",
+            "_safe_format",
+        )
+        refuse_uncalled(cls, AssetTemplateFormatter, dict.fromkeys(uncalled, instead))
 
     @property
     def format_kwargs(self) -> dict[str, Any]:
@@ -101,6 +124,10 @@ class AssetTemplateFormatter:
                 if not allow_partial:
                     self._refuse(field, template)
                 parts.append(_as_written(field, spec, conversion))
+            elif isinstance(value, _AssetPath) and as_text is None and not spec and not conversion:
+                if not allow_partial and (open_fields := _FIELD.findall(value)):
+                    self._refuse(open_fields[0].strip("{}"), template)
+                parts.append(value)  # of segments that are safe already
             else:
                 shown = value.name if isinstance(value, Asset) else value
                 text = (as_text or safe_part)(format_value(shown, spec, conversion, key=field), key=field)
@@ -122,7 +149,9 @@ class AssetTemplateFormatter:
         for attribute, key in _ACCESS.findall(field[len(name) :]):
             if value is _MISSING or attribute.startswith("_"):
                 return _MISSING  # a template reads values, never an object's insides
-            value = getattr(value, attribute, _MISSING) if attribute else _item(value, key)
+            found = getattr(value, attribute, _MISSING) if attribute else _item(value, key)
+            of_asset = isinstance(value, Asset) and attribute in ("path", "artifacts_dir") and isinstance(found, str)
+            value = _AssetPath(found) if of_asset else found
         return value
 
     def _refuse(self, field: str, template: str) -> None:

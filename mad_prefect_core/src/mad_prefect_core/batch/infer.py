@@ -198,7 +198,14 @@ def _floats(values: list[Any], present: list[Any], path: Path) -> Inferred:
 
 
 def _decimals(values: list[Any], present: list[Any], path: Path) -> Inferred:
-    numbers = _of_decimals(present, path)
+    try:
+        numbers = _of_decimals(present, path)
+    except UnsupportedValueError:
+        if not all(value.is_finite() and Decimal(float(value)) == value for value in present):
+            raise
+        # Made of floats, as Decimal(1.1) is: floats hold them exactly.
+        floats = [None if value is None else float(value) for value in values]
+        return Inferred(pa.float64(), floats, numbers={path: _FLOATS}, changed=True)
     return Inferred(numbers.type(path), values, numbers={path: numbers})
 
 

@@ -19,7 +19,14 @@ from prefect.filesystems import WritableDeploymentStorage, WritableFileSystem
 from prefect.utilities.filesystem import filter_files
 from pydantic import ConfigDict
 
-from mad_prefect_core.errors import ManifestError, MissingFileError, PathError, StorageError, TemplateError
+from mad_prefect_core.errors import (
+    ManifestError,
+    MissingFileError,
+    OverrideError,
+    PathError,
+    StorageError,
+    TemplateError,
+)
 from mad_prefect_core.mounts import Location, Mount, checked_folder, mount
 from mad_prefect_core.overrides import refuse_uncalled
 from mad_prefect_core.paths import escape_glob, format_value, relative_key, safe_segment, split_url
@@ -30,7 +37,7 @@ from mad_prefect_core.redaction import without_secrets
 from mad_prefect_core.settings import get_settings
 from mad_prefect_core.threads import in_thread, run_sync
 
-__all__ = ["FsspecFileSystem", "get_fs", "load_block"]
+__all__ = ["FsspecFileSystem", "assign_block", "assigned_block", "base_of", "get_fs", "load_block"]
 
 R = TypeVar("R")
 
@@ -432,6 +439,39 @@ class _PathTemplate(string.Formatter):
         return safe_segment(format_value(value, format_spec, None, key="data"))
 
 
+_assigned: FsspecFileSystem | None = None
+
+
+def assign_block(block: FsspecFileSystem | None) -> None:
+    """Have a block be the base of relative paths for the whole process; None for what the settings say."""
+    global _assigned
+    _assigned = block
+
+
+def assigned_block() -> FsspecFileSystem | None:
+    """The block that `assign_block` was given."""
+    return _assigned
+
+
+def base_of(block: FsspecFileSystem) -> tuple[str, dict[str, Any]]:
+    """A block as the base of assets, which read and write through the storage plugin.
+
+    Raises `OverrideError` where the block is of a subclass that reads or writes in its own way.
+    """
+    own = [name for name in _READS_AND_WRITES if getattr(type(block), name) is not getattr(FsspecFileSystem, name)]
+    if own:
+        raise OverrideError(
+            f"{type(block).__name__} overrides {', '.join(own)}, which assets do not call",
+            hint="Assets read and write through storage plugins: write one, or use the block by itself.",
+        )
+    return block.basepath, block.storage_options.get_secret_value()
+
+
+_READS_AND_WRITES = (
+    "_resolve_path", "delete_path", "exists", "glob", "mkdirs", "move_path", "open", "read_path", "write_path",
+)  # fmt: skip
+
+
 def load_block(name: str) -> FsspecFileSystem:
     """A saved block, as it was a minute ago at most. Blocks the calling thread, also that of an event loop.
 
@@ -445,6 +485,8 @@ async def get_fs() -> FsspecFileSystem:
 
     Raises `ValueError` if there is no block of that name.
     """
+    if (block := assigned_block()) is not None:
+        return block
     settings = get_settings()
     if settings.filesystem_block_name:
         return await asyncio.to_thread(load_block, settings.filesystem_block_name)

@@ -1,0 +1,1 @@
+"""JSON, as in mad-prefect 2.x."""
