@@ -146,9 +146,8 @@ def test_a_formatter_of_ones_own_fills_in_what_values_name() -> None:
 
 
 async def test_run_records_are_a_relation_of_duckdb_with_times_in_utc() -> None:
-    made = asset("records.parquet")(_rows)
-    run = (await made()).run
-    relation = await get_asset_metadata(made.name, made.id)
+    run = (await asset("records.parquet", name="records")(_rows)()).run
+    relation = await get_asset_metadata(run.asset_name, run.asset_id)
     assert isinstance(relation, duckdb.DuckDBPyRelation)
     assert (run.materialized.replace(tzinfo=None),) in relation.project("materialized").fetchall()
 

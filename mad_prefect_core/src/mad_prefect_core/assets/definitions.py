@@ -31,7 +31,7 @@ _lock = threading.Lock()
 
 def default_name(fn: Callable[..., Any]) -> str:
     """The name of an asset that nobody has given one."""
-    return f"{module_of(fn)}.{fn.__qualname__.rpartition('.')[2]}"
+    return f"{module_of(fn)}.{fn.__name__}"
 
 
 def label(fn: Any) -> str | None:
