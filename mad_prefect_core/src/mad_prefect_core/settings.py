@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator
 from contextvars import ContextVar
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -79,6 +79,12 @@ class Settings(BaseModel):
         False,
         alias="MAD_PREFECT_UNTRUSTED_SQL",
         description="Whether every query of the process is one that somebody else wrote, as with untrusted=True.",
+    )
+
+    compat: Literal["2", "3"] = Field(
+        "3",
+        alias="MAD_PREFECT_COMPAT",
+        description="`2`: make results as mad-prefect 2.x made them, where the difference can't be an error.",
     )
 
     def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:

@@ -41,6 +41,7 @@ class DataArtifactCollector:
         read_options, write_options: Options of any formats.
         hive: Values of `key=value` folders that become columns of every fragment, by name.
         fragment_rows: Put items together until a fragment has so many rows; None for a fragment an item.
+        as_2x: Whether rows are to be stored as 2.x stored them.
         on_fragment: Called with each fragment's file when that is whole.
     """
 
@@ -57,13 +58,15 @@ class DataArtifactCollector:
         write_options: Options | list[Options] | tuple[Options, ...] | None = None,
         hive: Keys | None = None,
         fragment_rows: int | None = None,
+        as_2x: bool = False,
         on_fragment: Callable[[DataFile], None] = lambda file: None,
     ) -> None:
         self.collector = collector
         self.dir = dir.rstrip("/")
         self.filetype = filetype
         self.artifacts = artifacts or []
-        self.options = FormatOptions.of(read_options, write_options, read_json_options, read_csv_options)
+        given = FormatOptions.of(read_options, write_options, read_json_options, read_csv_options)
+        self.options = replace(given, as_2x=as_2x)
         self.hive = hive or {}
         self.read_json_options = read_json_options
         self.read_csv_options = read_csv_options
@@ -165,6 +168,7 @@ class DataArtifactCollector:
 
     def _format(self, kind: Literal["rows", "columns"] = "rows") -> Format:
         """The format of fragments: the user's, or else the best one for this kind of batch."""
+        kind = "rows" if self.options.as_2x else kind
         if kind not in self._formats:
             host = get_host()
             self._formats[kind] = host.format_named(self.filetype) if self.filetype else host.format_for(kind)

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from mad_prefect_core.artifacts.hive import Keys, key_types, without
 from mad_prefect_core.batch import SchemaGrowth, iter_batches, only_batch
+from mad_prefect_core.batch.as_2x import as_2x
 from mad_prefect_core.batch.sources import may_be_several
 from mad_prefect_core.batch.wide import WatchedBatch
 from mad_prefect_core.contracts import Batch, Format, FormatWriter, Options, ReadOptions, Schema
@@ -89,6 +90,8 @@ class FormatOptions:
 
     read: tuple[ReadOptions, ...] = ()
     write: tuple[Options, ...] = ()
+    as_2x: bool = False
+    """Whether rows are to be stored as 2.x stored them."""
 
     @classmethod
     def of(cls, read: Any = None, write: Any = None, *more_read: Any) -> FormatOptions:
@@ -284,6 +287,8 @@ class _OpenFile:
         return self.finish()
 
     def write(self, batch: Batch) -> None:
+        if self._options.as_2x:
+            batch = as_2x(batch)
         self._grow(self._growth.add, batch, batch.numbers)
         self._columnar |= batch.is_columnar
         if self._writer is None:

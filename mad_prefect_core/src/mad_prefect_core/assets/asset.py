@@ -36,6 +36,7 @@ from mad_prefect_core.assets.modules import as_before, global_of, is_called_by_c
 from mad_prefect_core.assets.options import (
     UNSET,
     CacheOn,
+    Compat,
     DataAssetOptions,
     ManyReadOptions,
     ManyWriteOptions,
@@ -211,6 +212,7 @@ class DataAsset(WithHistory, Generic[P, R]):
         fragment_rows: int | Unset | None = UNSET,
         retention: Retention | Unset | None = UNSET,
         cache_on: tuple[CacheOn, ...] | Unset = UNSET,
+        compat: Compat | Unset | None = UNSET,
         **unknown: Any,
     ) -> DataAsset[P, R]:
         """The asset with other options; those not given stay. Raises `OptionError` for one that can't be."""
@@ -227,6 +229,7 @@ class DataAsset(WithHistory, Generic[P, R]):
             "fragment_rows": fragment_rows,
             "retention": retention,
             "cache_on": cache_on,
+            "compat": compat,
         }
         with located(asset=self.name):
             check_known(unknown)

@@ -11,6 +11,7 @@ from mad_prefect_core.assets.asset import DataAsset, define
 from mad_prefect_core.assets.definitions import label
 from mad_prefect_core.assets.options import (
     CacheOn,
+    Compat,
     DataAssetOptions,
     ManyReadOptions,
     ManyWriteOptions,
@@ -50,6 +51,7 @@ class AssetDecorator:
         fragment_rows: int | None = None,
         retention: Retention | None = None,
         cache_on: tuple[CacheOn, ...] = (),
+        compat: Compat | None = None,
         **unknown: Any,
     ) -> Callable[[Callable[P, R]], DataAsset[P, R]]:
         """Make a function a data asset.
@@ -73,6 +75,8 @@ class AssetDecorator:
             retention: Keep the results of earlier runs as history, those that it wants.
             cache_on: What else makes a cached call run again: "code", when the function or a helper of it has changed;
                 "upstream", when an asset that the function read has a newer result.
+            compat: 2 for results as 2.x made them where the difference is no error, 3 for those described here; None
+                for what MAD_PREFECT_COMPAT says.
 
         Raises:
             UnknownFormatError: No installed plugin brings a suffix of the path, or the fragments' format.
@@ -96,6 +100,7 @@ class AssetDecorator:
             "fragment_rows": fragment_rows,
             "retention": retention,
             "cache_on": cache_on,
+            "compat": compat,
         }
 
         def decorate(fn: Callable[P, R]) -> DataAsset[P, R]:

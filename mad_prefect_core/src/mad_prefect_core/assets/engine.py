@@ -27,7 +27,7 @@ from mad_prefect_core.assets.templates import written_hive_keys
 from mad_prefect_core.duckdb_files import register_mad
 from mad_prefect_core.errors import AssetRunningError, CorruptFileError, ManifestError, SharedPathWarning, located
 from mad_prefect_core.mounts import checked_folder, on_one_base
-from mad_prefect_core.paths import is_url, relative_key, safe_segment
+from mad_prefect_core.paths import hive_keys, is_url, relative_key, safe_segment
 from mad_prefect_core.plugins import get_host
 from mad_prefect_core.runs.ahead import UnionAhead
 from mad_prefect_core.runs.fragments import fragment_record
@@ -311,6 +311,9 @@ class _Run(Lifecycle):
             # As in 2.x, whose users look their history up by these folders.
             moment = now.isoformat().replace(":", "_")
             base = f"{base}/year={now.year}/month={now.month}/day={now.day}/runtime={moment}"
+        if plan.options.as_2x():
+            found = [hive_keys(f"{folder}/") for folder in (base, plan.paths[0].rpartition("/")[0])]
+            hive = {name: keys[name] for keys in found for name in sorted(keys)}
         return f"{base}/{run_id}".lstrip("/"), hive
 
     async def execute(self, lease: Lease, manifest: StoredManifest) -> DataArtifact:
@@ -368,6 +371,7 @@ class _Run(Lifecycle):
                 read_options=formats.read,
                 write_options=formats.write,
                 hive=self.hive,
+                as_2x=formats.as_2x,
                 fragment_rows=self.plan.options.fragment_rows,
                 on_fragment=ahead.add,
             )

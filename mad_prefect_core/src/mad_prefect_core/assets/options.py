@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import timedelta
 from pathlib import PurePath
 from typing import Any, Literal, NoReturn, get_args
@@ -14,10 +14,12 @@ from mad_prefect_core.contracts.options import did_you_mean
 from mad_prefect_core.errors import OptionError
 from mad_prefect_core.plugins import get_host
 from mad_prefect_core.runs.retention import Retention
+from mad_prefect_core.settings import get_settings
 
 __all__ = [
     "UNSET",
     "CacheOn",
+    "Compat",
     "DataAssetOptions",
     "ManyReadOptions",
     "ManyWriteOptions",
@@ -31,6 +33,8 @@ __all__ = [
 ManyReadOptions = ReadOptions | list[ReadOptions] | tuple[ReadOptions, ...] | None
 ManyWriteOptions = Options | list[Options] | tuple[Options, ...] | None
 CacheOn = Literal["code", "upstream"]
+_OLD = 2
+Compat = Literal[2, 3]
 OnRunning = Literal["wait", "reuse", "fail"]
 
 
@@ -66,6 +70,8 @@ class DataAssetOptions:
     """Which runs' results are kept as history."""
     cache_on: tuple[CacheOn, ...] = ()
     """What makes a call run again, besides age, arguments and options."""
+    compat: Compat | None = None
+    """The version of mad-prefect by which results are made where they differ without an error; None for the setting."""
 
     def __post_init__(self) -> None:
         if self.artifacts_dir is None:
@@ -73,9 +79,14 @@ class DataAssetOptions:
         for name, check in _CHECKS.items():
             object.__setattr__(self, name, check(name, getattr(self, name)))
 
+    def as_2x(self) -> bool:
+        """Whether results are to be as 2.x made them, where that is not an error now."""
+        return (self.compat or int(get_settings().compat)) == _OLD
+
     def formats(self) -> FormatOptions:
         """The options of formats, together. Raises `OptionError`."""
-        return FormatOptions.of(self.read_options, self.write_options, self.read_json_options, self.read_csv_options)
+        given = FormatOptions.of(self.read_options, self.write_options, self.read_json_options, self.read_csv_options)
+        return replace(given, as_2x=self.as_2x())
 
 
 def refuse(name: str, value: object, hint: str) -> NoReturn:
@@ -152,6 +163,13 @@ def _choice(choices: tuple[str, ...]) -> Callable[[str, Any], Any]:
     return check
 
 
+def _compat(name: str, value: Any) -> Compat | None:
+    if value is not None and (isinstance(value, bool) or value not in get_args(Compat)):
+        refuse(name, value, "It is 2, for results as mad-prefect 2.x made them, or 3; or None for MAD_PREFECT_COMPAT.")
+    found: Compat | None = value
+    return found
+
+
 def _cache_on(name: str, value: Any) -> tuple[CacheOn, ...]:
     choices = get_args(CacheOn)
     near = f' Write ("{value}",).' if isinstance(value, str) and value in choices else ""
@@ -195,5 +213,6 @@ _CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "fragment_rows": _count,
     "retention": _retention,
     "cache_on": _cache_on,
+    "compat": _compat,
 }
 """By option: what takes its value, or raises `OptionError` with what to write instead."""

@@ -36,4 +36,5 @@ class Plan:
         formats = self.options.formats()
         options = [(type(o).__qualname__, o.model_dump(mode="json")) for o in (*formats.read, *formats.write)]
         code = [code_digest(self.call)] if "code" in self.options.cache_on else []
-        return digest(list(self.paths), self.options.artifact_filetype, options, *code)
+        compat = ["as 2.x"] if formats.as_2x else []
+        return digest(list(self.paths), self.options.artifact_filetype, options, *code, *compat)
