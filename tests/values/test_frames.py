@@ -21,7 +21,7 @@ import pytest
 from mad_prefect_core import asset
 from mad_prefect_core.assets.identity import encode
 from mad_prefect_core.batch import ColumnBatch
-from mad_prefect_core.errors import DataError, SchemaError, UnsupportedDataError, UnsupportedValueError
+from mad_prefect_core.errors import ArgumentError, DataError, SchemaError, UnsupportedDataError, UnsupportedValueError
 
 
 def stored(data: Any) -> dict[str, list[Any]]:
@@ -245,3 +245,18 @@ def test_categories_are_text_and_null() -> None:
 def test_a_value_beyond_a_frames_type_names_value_and_advice() -> None:
     with pytest.raises(UnsupportedValueError, match=r"64 bits.*Decimal"):
         ColumnBatch(objects(2**70))
+
+
+def test_arguments_are_told_apart_by_the_objects_in_a_polars_frame() -> None:
+    def frame(number: int) -> pl.DataFrame:
+        return pl.DataFrame({"id": pl.Series([uuid.UUID(int=number)], dtype=pl.Object)})
+
+    assert encode(frame(1)) == encode(frame(1)) != encode(frame(2))
+
+
+@pytest.mark.parametrize(
+    "frame", [pd.DataFrame([[1, 2]], columns=["a", "a"]), objects(1, "text"), objects(2**70), objects(1 + 2j)]
+)
+def test_a_frame_that_arrow_cannot_hold_is_no_argument(frame: pd.DataFrame) -> None:
+    with pytest.raises(ArgumentError, match="'orders'"):
+        encode(frame, "orders")

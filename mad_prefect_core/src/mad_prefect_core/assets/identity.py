@@ -29,9 +29,9 @@ import pyarrow as pa
 from pydantic import BaseModel, SecretBytes, SecretStr
 
 from mad_prefect_core.assets.modules import module_of
-from mad_prefect_core.batch.frames import check_polars_names, index_columns
+from mad_prefect_core.batch.frames import index_columns, of_polars
 from mad_prefect_core.contracts import Artifact, Asset
-from mad_prefect_core.errors import ArgumentError, StorageConflictError, StorageError
+from mad_prefect_core.errors import ArgumentError, MadPrefectError, StorageConflictError, StorageError
 from mad_prefect_core.mounts import default_mount
 from mad_prefect_core.paths import relative_key
 from mad_prefect_core.redaction import is_secret_name, is_secret_value, url_secrets
@@ -119,7 +119,15 @@ def _encode_object(value: Any, kind: type, name: str) -> bytes:
     if isinstance(value, Artifact):
         return _piece("artifact", value.path.encode())
     if hasattr(value, "__arrow_c_stream__") or hasattr(value, "__arrow_c_array__"):
-        return _piece(label, _arrow(value))
+        try:
+            return _piece(label, _arrow(value))
+        except (pa.ArrowException, OverflowError, TypeError, ValueError) as error:
+            if isinstance(error, MadPrefectError):
+                raise
+            raise ArgumentError(
+                f"The argument {name!r} holds a {label} that can't be told from another by value: {error}",
+                hint="Make each of its columns one type, with a name of its own.",
+            ) from error
     if hasattr(value, "dtype") and hasattr(value, "tobytes"):  # numpy arrays and scalars
         if value.dtype.hasobject:
             return _piece(label, encode(value.tolist(), name))
@@ -181,12 +189,11 @@ def _arrow(value: Any) -> bytes:
             return True
 
     if hasattr(value, "__arrow_c_stream__"):
-        check_polars_names(value)
-        reader = pa.RecordBatchReader.from_stream(value)
+        known = of_polars(value)
+        table = pa.RecordBatchReader.from_stream(value).read_all() if known is None else known
     else:
-        array = pa.array(value)
-        reader = pa.table({"": array}).to_reader()
-    table = reader.read_all().combine_chunks()
+        table = pa.table({"": pa.array(value)})
+    table = table.combine_chunks()
     index = index_columns(table.schema)
     sum_.update(json.dumps([table.num_rows, index], sort_keys=True).encode())
     with pa.ipc.new_stream(pa.PythonFile(Sink(), "w"), table.schema.remove_metadata()) as writer:

@@ -12,13 +12,13 @@ import pyarrow as pa
 
 from mad_prefect_core.batch.arrays import build_array
 from mad_prefect_core.batch.infer import infer_column
-from mad_prefect_core.batch.names import check_names
+from mad_prefect_core.batch.names import check_names, check_text
 from mad_prefect_core.batch.numbers import MAX_DIGITS
 from mad_prefect_core.batch.values import Path, column_name
 from mad_prefect_core.errors import MadPrefectError, SchemaError, UnsupportedDataError, UnsupportedValueError
 from mad_prefect_core.translation import user_code
 
-__all__ = ["arrow_data", "check_polars_names", "has_valid_text", "index_columns"]
+__all__ = ["arrow_data", "has_valid_text", "index_columns", "of_polars"]
 
 _UNNAMED = re.compile(r"__index_level_\d+__")  # as pyarrow calls the columns of an index without a name
 
@@ -36,11 +36,8 @@ def arrow_data(source: Any) -> pa.Table | pa.RecordBatchReader:
         return _of_array(source)
     if _is_a("pandas", "DataFrame", source):
         return _of_pandas(source)
-    if _is_a("polars", "DataFrame", source):
-        return _of_polars(source)
-    if _is_a("polars", "Series", source) and str(source.dtype).startswith("Struct"):
-        check_polars_names(source)
-        return _of_polars(source.struct.unnest())
+    if (table := of_polars(source)) is not None:
+        return table
     for module in ("pandas", "polars"):
         if _is_a(module, "Series", source):
             raise UnsupportedDataError(
@@ -214,8 +211,12 @@ def _of_objects(values: list[Any], missing: Any, path: Path) -> pa.Array:
     """Python objects, by the rule of rows: pyarrow's own would make one type of several in silence."""
     if missing.any():
         values = [None if gone else value for value, gone in zip(values, missing, strict=True)]
+    kinds = set(map(type, values)) - {type(None)}
+    if kinds == {str}:  # what text looks like does not count in columns
+        check_text("A text", "".join(filter(None, values)), path)
+        return pa.array(values, pa.string())
     inferred = infer_column(values, path)
-    if pa.types.is_decimal(inferred.type) and set(map(type, values)) <= {int, type(None)}:
+    if kinds == {int} and pa.types.is_decimal(inferred.type):
         raise UnsupportedValueError(
             "A column of Python integers has one that needs more than 64 bits, and Arrow has no such integers",
             column=column_name(path),
@@ -227,9 +228,21 @@ def _of_objects(values: list[Any], missing: Any, path: Path) -> pa.Array:
 # -- polars ----------------------------------------------------------------------------------------------------------
 
 
-def _of_polars(frame: Any) -> pa.Table:
-    """Its columns; those of Python objects, of which polars would hand over addresses, by the rule of rows."""
-    check_polars_names(frame)
+def of_polars(data: Any) -> pa.Table | None:
+    """The columns of a frame of polars, or of a series of its structs; None for anything else. Names are checked before
+    polars is asked for Arrow: a NUL in one ends the process there."""
+    if _is_a("polars", "DataFrame", data):
+        _check_fields(data.schema.items(), ())
+        return _of_frame(data)
+    if _is_a("polars", "Series", data):
+        _check_members(data.dtype, ())
+        if hasattr(data.dtype, "fields"):
+            return _of_frame(data.struct.unnest())
+    return None
+
+
+def _of_frame(frame: Any) -> pa.Table:
+    """Columns of Python objects, of which polars would hand over addresses, go by the rule of rows."""
     polars = sys.modules["polars"]
     objects = {series.name: series for series in frame.iter_columns() if series.dtype == polars.Object}
     table = _exported(frame.drop(list(objects)))
@@ -238,15 +251,6 @@ def _of_polars(frame: Any) -> pa.Table:
     columns = dict(zip(table.column_names, table.columns, strict=True))
     columns |= {name: _of_objects(series.to_list(), series.is_null(), (name,)) for name, series in objects.items()}
     return pa.table({name: columns[name] for name in frame.columns})
-
-
-def check_polars_names(data: Any) -> None:
-    """`check_names` of a frame or series of polars, structs in it included. Nothing may ask polars for Arrow before: a
-    NUL in a name ends the process there."""
-    if _is_a("polars", "DataFrame", data):
-        _check_fields(data.schema.items(), ())
-    elif _is_a("polars", "Series", data):
-        _check_members(data.dtype, ())
 
 
 def _check_fields(fields: Iterable[tuple[str, Any]], path: Path) -> None:
