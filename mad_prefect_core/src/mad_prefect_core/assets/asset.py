@@ -31,7 +31,7 @@ from mad_prefect_core.assets.definitions import claim, default_name, plain_name
 from mad_prefect_core.assets.earlier import as_stored
 from mad_prefect_core.assets.engine import execute, note_read
 from mad_prefect_core.assets.formats import require_formats
-from mad_prefect_core.assets.identity import digest
+from mad_prefect_core.assets.identity import digest, id_in_2x
 from mad_prefect_core.assets.modules import as_before, global_of, is_called_by_cloudpickle, module_of
 from mad_prefect_core.assets.options import (
     UNSET,
@@ -412,10 +412,16 @@ class DataAsset(WithHistory, Generic[P, R]):
                 options=self.base_options,
                 call=self.bound_function,
                 arguments=self.arguments,
+                in_2x=self._id_in_2x,
                 earlier=None if self.template_name != default_name(self.fn) else self._id_as,
             )
             require_formats(plan)
             return plan
+
+    def _id_in_2x(self, name: str) -> str | None:
+        bound = self.bound_function
+        args, keywords = (bound.args, bound.keywords) if isinstance(bound, partial) else ((), {})
+        return id_in_2x(name, self.path, self.artifacts_dir, args, keywords)
 
     def _id_as(self, module: str) -> str:
         """The id that the asset had when its function's module was called so."""

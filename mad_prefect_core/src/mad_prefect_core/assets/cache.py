@@ -92,7 +92,8 @@ def explained(
         return because("expired", f"It runs: the result expired at {expires:%Y-%m-%d %H:%M:%S} UTC."), None
     if not any_age and made > now:
         return because("future", f"It runs: the result is of the future, {made:%Y-%m-%d %H:%M:%S} UTC."), None
-    if manifest.asset_signature != plan.signature():
+    adopted = manifest.asset_signature is None and manifest.results and plan.options.cache_on == ()
+    if manifest.asset_signature != plan.signature() and not adopted:
         return because("options", "It runs: the options, or the code, are not those of the result."), None
     stored = [record.path for record in manifest.results]
     if stored and stored != list(plan.paths):

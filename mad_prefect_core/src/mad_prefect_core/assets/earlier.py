@@ -1,4 +1,5 @@
-"""What was stored of an asset under another name of its module, before names went by files: it is found and goes on."""
+"""What was stored of an asset under another name of its module, before names went by files, or by 2.x and was adopted:
+it is found and goes on."""
 
 from __future__ import annotations
 
@@ -23,28 +24,34 @@ _known: dict[tuple[object, ...], tuple[str, str]] = {}
 
 def as_stored(plan: Plan) -> Plan:
     """The plan with the name and id that its records are stored by: its own, or the newest of earlier ones."""
-    if plan.earlier is None:
-        return plan
     key = (*default_mount().key, get_settings().asset_metadata_location, plan.name, plan.id)
     if key not in _known:
         if len(_known) >= _MANY:
             _known.clear()
         _known[key] = _stored_as(plan)
     name, asset_id = _known[key]
-    return plan if name == plan.name else replace(plan, name=name, id=asset_id)
+    return plan if (name, asset_id) == (plan.name, plan.id) else replace(plan, name=name, id=asset_id)
 
 
 def _stored_as(plan: Plan) -> tuple[str, str]:
-    assert plan.earlier is not None
     if read_manifest(plan.name, plan.id).manifest is not None:
         return plan.name, plan.id
     newest, found = dt.datetime.min.replace(tzinfo=dt.UTC), (plan.name, plan.id)
-    for name in earlier_names(plan):
-        asset_id = plan.earlier(name.rpartition(".")[0])
+    for name, asset_id in _other_places(plan):
         manifest = read_manifest(name, asset_id).manifest
-        if manifest is not None and manifest.last_materialized and manifest.last_materialized > newest:
+        if manifest is None or manifest.asset_signature == asset_id:  # as 2.x has it: it is not adopted
+            continue
+        if manifest.last_materialized and manifest.last_materialized > newest:
             newest, found = manifest.last_materialized, (name, asset_id)
     return found
+
+
+def _other_places(plan: Plan) -> Iterator[tuple[str, str]]:
+    for name in (plan.name, *earlier_names(plan)):
+        if plan.earlier is not None and name != plan.name:
+            yield name, plan.earlier(name.rpartition(".")[0])
+        if (in_2x := plan.in_2x(name)) is not None:
+            yield name, in_2x
 
 
 def earlier_names(plan: Plan) -> Iterator[str]:

@@ -37,7 +37,7 @@ from mad_prefect_core.paths import relative_key
 from mad_prefect_core.redaction import is_secret_name, is_secret_value, url_secrets
 from mad_prefect_core.settings import get_settings
 
-__all__ = ["digest", "encode", "secret_digest"]
+__all__ = ["digest", "encode", "id_in_2x", "secret_digest"]
 
 _KEY_BYTES = 32
 
@@ -49,6 +49,20 @@ def digest(*parts: object, **arguments: object) -> str:
     """
     named = (_piece(name, _encode_named(name, value, name)) for name, value in sorted(arguments.items()))
     return hashlib.sha256(_piece("call", encode(parts), *named)).hexdigest()[:32]
+
+
+_TOLD_BY_TEXT = (str, int, float, bool, type(None), dt.date, dt.datetime, dt.timedelta, Decimal, uuid.UUID)
+
+
+def id_in_2x(
+    name: str, path: str, artifacts_dir: str, args: tuple[Any, ...], keywords: Mapping[str, Any]
+) -> str | None:
+    """The id that 2.x gives an asset: by the text of its arguments, as they are given. None where that text may be the
+    same for others: of an object, a frame or a secret."""
+    if any(type(value) not in _TOLD_BY_TEXT for value in (*args, *keywords.values())):
+        return None
+    text = f"{name}:{path}:{artifacts_dir}:{args}{dict(keywords)}"
+    return hashlib.md5(text.encode(errors="surrogatepass"), usedforsecurity=False).hexdigest()
 
 
 def encode(value: object, name: str = "") -> bytes:

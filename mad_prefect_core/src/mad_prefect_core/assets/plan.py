@@ -24,6 +24,8 @@ class Plan:
     options: DataAssetOptions
     call: Callable[[], Any] = field(repr=False)
     arguments: Mapping[str, Any] = field(repr=False)
+    in_2x: Callable[[str], str | None] = field(default=lambda name: None, repr=False)
+    """Gives the id that the asset has in 2.x under a name; None where that would not tell its arguments apart."""
     earlier: Callable[[str], str] | None = field(default=None, repr=False)
     """Gives the id that the asset had when its module was called so; None where its name does not go by the module."""
 

@@ -1,4 +1,4 @@
-"""`mad-prefect history | diff | rollback | pin | unpin | prune | sweep`: what is stored of assets, from outside."""
+"""`mad-prefect history | diff | rollback | pin | unpin | prune | sweep | adopt`: what is stored, from outside."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from rich.console import RenderableType
 
 from mad_prefect_core.cli.output import Result, escape, styled, table, words
 from mad_prefect_core.errors import OptionError
+from mad_prefect_core.runs.adopt import Adopted
+from mad_prefect_core.runs.adopt import adopt as adopt_all
 from mad_prefect_core.runs.catalogue import by_path, find_asset, stored_assets
 from mad_prefect_core.runs.diff import AssetDiff
 from mad_prefect_core.runs.diff import diff as compare
@@ -43,7 +45,7 @@ _SAMPLE = 10  # rows of each side of a difference that are shown
 
 def add_to(app: App) -> None:
     """Add the commands to an app."""
-    for command in (assets, history, diff, rollback, pin, unpin, prune, sweep):
+    for command in (assets, history, diff, rollback, pin, unpin, prune, sweep, adopt):
         app.command(command)
 
 
@@ -210,6 +212,41 @@ def sweep(*, dry_run: DryRun = False, storage: Storage = ()) -> Result:
     return Result({"dry_run": dry_run, "freed": freed, "runs": data}, view)
 
 
+def adopt(
+    *,
+    dry_run: Annotated[
+        bool, Parameter(negative="", show_default=False, help="Only say what would be adopted, and what deleted.")
+    ] = False,
+    sweep: Annotated[
+        bool, Parameter(negative="", show_default=False, help="Delete the fragments that 2.x left, which are listed.")
+    ] = False,
+    artifacts: Annotated[
+        tuple[str, ...],
+        Parameter(negative="", show_default=False, help="A folder that was an artifacts_dir in 2.x. May be repeated."),
+    ] = (),
+) -> Result:
+    """Take over what mad-prefect 2.x stored: its results, with their caches, become ours. Lists the fragments that it
+    left, which no run of ours reads."""
+    found, named = adopt_all(dry_run=dry_run, sweep=sweep, folders=artifacts)
+    data = [_adopted(entry) for entry in found]
+    if not data and not any(named.values()):
+        return Result({"dry_run": dry_run, "assets": [], "folders": named}, ["2.x has left nothing on this base."])
+    heads = ("asset", "id", "rows", "fragments", "paths")
+    rows = (
+        (a["name"], a["id"][:8], _number(a["rows"]), _number(len(a["fragments"])), _short(a["paths"])) for a in data
+    )
+    problems = [f"\n{escape(a['name'])} {a['id'][:8]}: {escape(a['problem'])}." for a in data if a["problem"]]
+    others = [f"\n{escape(folder)}: {len(files)} fragments" for folder, files in named.items()]
+    count = sum(len(a["fragments"]) for a in data) + sum(map(len, named.values()))
+    done = sweep and not dry_run
+    hint = "" if done or not count else "; --sweep deletes them"
+    said = f"\n{'Deleted' if done else 'There are'} {count} fragments of 2.x{hint}."
+    return Result(
+        {"dry_run": dry_run, "swept": done, "assets": data, "folders": named},
+        [_table(heads, rows), *problems, *others, said],
+    )
+
+
 # -- as data ---------------------------------------------------------------------------------------------------------
 
 
@@ -271,6 +308,19 @@ def _pruned(entry: PrunedRun) -> dict[str, Any]:
     made = _iso(entry.run.materialized)
     files = list(entry.files)
     return {"run": entry.run.id, "materialized": made, "rows": entry.run.rows, "bytes": entry.size, "files": files}
+
+
+def _adopted(entry: Adopted) -> dict[str, Any]:
+    return {
+        "name": entry.asset_name,
+        "id": entry.asset_id,
+        "run": entry.run,
+        "paths": list(entry.paths),
+        "rows": entry.rows,
+        "adopted": not entry.problem,
+        "problem": entry.problem or None,
+        "fragments": list(entry.fragments),
+    }
 
 
 def _left(entry: LeftBehind) -> dict[str, Any]:

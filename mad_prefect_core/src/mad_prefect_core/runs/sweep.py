@@ -29,7 +29,16 @@ from mad_prefect_core.runs.retention import Retention
 from mad_prefect_core.runs.stored import locate_recorded
 from mad_prefect_core.threads import in_threads
 
-__all__ = ["files_left", "files_of", "forget", "not_kept", "sweep_failed", "sweep_left", "sweep_superseded"]
+__all__ = [
+    "files_left",
+    "files_of",
+    "forget",
+    "is_behind_link",
+    "not_kept",
+    "sweep_failed",
+    "sweep_left",
+    "sweep_superseded",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -229,7 +238,7 @@ def _record(asset_name: str, asset_id: str, run_id: str) -> DataAssetRun | None:
 def _delete(run: DataAssetRun, paths: Iterable[str], folders: Iterable[str] = ()) -> bool:
     """Delete what is that run's own, and the folders of that, and these, once they are empty. Whether all is gone."""
     own = [path for path in paths if _is_own(run, path)]
-    real = {folder for folder in {*folders, *map(_folder, own)} if not _is_behind_link(folder)}
+    real = {folder for folder in {*folders, *map(_folder, own)} if not is_behind_link(folder)}
     gone = in_threads(_is_deleted, [path for path in own if _folder(path) in real])
     emptied = in_threads(_is_removed_if_empty, real)
     return all(gone) and all(emptied)
@@ -271,7 +280,7 @@ def _is_own(run: DataAssetRun, path: str) -> bool:
 
 def _files_in(run: DataAssetRun, folder: str) -> list[str]:
     """The files in a folder that is that run's own, with names that runs give."""
-    if not _is_folder_of(run, folder) or _is_behind_link(folder):
+    if not _is_folder_of(run, folder) or is_behind_link(folder):
         return []
     location = locate_recorded(folder)
     try:
@@ -290,7 +299,7 @@ def _is_folder_of(run: DataAssetRun, folder: str) -> bool:
     return bool(run.id) and run_in(f"{path}x") == run.id and assets <= {safe_segment(run.asset_name)}
 
 
-def _is_behind_link(folder: str) -> bool:
+def is_behind_link(folder: str) -> bool:
     """Whether the run's folder, or one above it that runs make, is a link: no run makes those, and what is behind it
     may be anybody's."""
     location = locate_recorded(folder)
