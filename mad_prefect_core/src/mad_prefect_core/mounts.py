@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
@@ -13,7 +14,7 @@ from typing import Any, BinaryIO, TypeAlias, cast
 from pydantic import ValidationError
 
 from mad_prefect_core.contracts import FileStat, PrivateFiles, Session, Storage, SyncingStorage, Versioned
-from mad_prefect_core.errors import ManifestError, OptionError, PathError, StorageConflictError
+from mad_prefect_core.errors import ManifestError, OptionError, OptionWarning, PathError, StorageConflictError
 from mad_prefect_core.paths import check_base, check_url, is_url, relative_key, split_url
 from mad_prefect_core.plugins import get_host
 from mad_prefect_core.redaction import remember_secrets, secrets_in
@@ -228,7 +229,7 @@ def _open(url: str, options: Mapping[str, Any] | None) -> tuple[Storage, tuple[A
     protocol, _ = split_url(url)
     storage = get_host().storage_for(protocol)
     try:
-        validated = storage.options.model_validate(dict(options or {}))
+        validated = storage.options.model_validate(_of_storage(storage, options or {}))
     except ValidationError as error:
         raise OptionError(
             f"The storage '{storage.name}' can't take these options: {', '.join(map(_problem, error.errors()))}",
@@ -238,6 +239,27 @@ def _open(url: str, options: Mapping[str, Any] | None) -> tuple[Storage, tuple[A
         remember_secrets(secrets_in(validated))  # a server's or a client library's error may show them
     with StorageCall(storage.name):
         return storage, storage.filesystem(url, validated)
+
+
+_OF_FSSPEC = frozenset({
+    "asynchronous", "batch_size", "block_size", "cache_options", "cache_type", "default_block_size",
+    "default_cache_type", "default_fill_cache", "dircache", "fill_cache", "listings_expiry_time", "loop",
+    "max_concurrency", "max_paths", "skip_instance_cache", "use_listings_cache",
+})  # fmt: skip
+"""Options by which fsspec's own filesystems read ahead, keep listings and run, each in another way than ours."""
+
+_told: set[tuple[str, ...]] = set()
+
+
+def _of_storage(storage: Storage, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options without those that mean nothing to the storage, which are told once for the process."""
+    others = (_OF_FSSPEC | storage.options.without_effect) - storage.options.model_fields.keys()
+    ignored = (storage.name, *sorted(options.keys() & others))
+    if len(ignored) > 1 and ignored not in _told:
+        _told.add(ignored)
+        text = f"These options mean nothing to the storage {storage.name!r} and are ignored: {', '.join(ignored[1:])}"
+        warnings.warn(OptionWarning(text), stacklevel=2)
+    return {name: value for name, value in options.items() if name not in others}
 
 
 def _problem(details: Any) -> str:

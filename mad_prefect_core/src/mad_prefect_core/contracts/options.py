@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Secret, SecretBytes, SecretStr, ValidationError
 
@@ -75,6 +75,10 @@ class Options(BaseModel, metaclass=_OptionsType):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    without_effect: ClassVar[frozenset[str]] = frozenset()
+    """Names of options that others know for the same thing and that mean nothing here: ignored with a warning where
+    they come with a storage's options, as those of fsspec in a block of 2.x do."""
 
     def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
         for name, value in super().__repr_args__():

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+import json
+from typing import Any, ClassVar, Literal
 
-from pydantic import AliasChoices, ConfigDict, Field, SecretStr
+from pydantic import AliasChoices, ConfigDict, Field, SecretStr, field_validator
 
 from mad_prefect_core.contracts import Options
 
@@ -17,6 +18,11 @@ class GCSOptions(Options):
     machines and containers at Google."""
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    without_effect: ClassVar[frozenset[str]] = frozenset(
+        {"cache_timeout", "check_connection", "consistency", "default_location", "requests_timeout", "secure_serialize",
+         "session_kwargs", "timeout", "version_aware"}
+    )  # fmt: skip
 
     token: SecretStr | None = Field(
         None,
@@ -51,3 +57,9 @@ class GCSOptions(Options):
         "at the first write and warn, then compare before each write, which keeps apart all but the closest rivals; "
         "'require': find out, and refuse to write; 'trust': do not find out.",
     )
+
+    @field_validator("token", mode="before")
+    @classmethod
+    def _as_gcsfs_takes_it(cls, token: Any) -> Any:
+        """A service account may come as the dict that its JSON stands for."""
+        return json.dumps(token) if isinstance(token, dict) else token

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
 from pydantic import AliasChoices, ConfigDict, Field, Secret, SecretStr, model_validator
 
@@ -18,6 +19,8 @@ class S3Options(Options):
     variables named below, `~/.aws/config` and `~/.aws/credentials`, and the roles of containers and instances."""
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    without_effect: ClassVar[frozenset[str]] = frozenset({"cache_regions", "fixed_upload_size", "version_aware"})
 
     key: SecretStr | None = Field(None, description="Access key id. Environment: AWS_ACCESS_KEY_ID.")
     secret: SecretStr | None = Field(None, description="Secret access key. Environment: AWS_SECRET_ACCESS_KEY.")
@@ -76,6 +79,22 @@ class S3Options(Options):
         "query was made. 'httpfs': by DuckDB's own extension, which must be installed.",
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _as_s3fs_takes_them(cls, given: Any) -> Any:
+        """`username` and `password` are other names of key and secret; `use_ssl` is said by the URL of the server."""
+        if not isinstance(given, Mapping):
+            return given
+        names = {"username": "key", "password": "secret"}
+        options = {names.get(name, name) if names.get(name) not in given else name: given[name] for name in given}
+        encrypted = options.pop("use_ssl", True)
+        server = options.get("endpoint_url") or _revealed(options.get("client_kwargs")).get("endpoint_url")
+        if not encrypted and not str(server or "").startswith("http://"):
+            raise OptionError(
+                "use_ssl=False needs the server's URL", hint="Give endpoint_url='http://…' instead of it."
+            )
+        return options
+
     @property
     def checks(self) -> bool | str | None:
         """What certificates are checked by, as botocore takes it: with True it would not look at AWS_CA_BUNDLE."""
@@ -96,3 +115,8 @@ class S3Options(Options):
         if (self.key is None) != (self.secret is None):
             raise OptionError("key and secret belong together")
         return self
+
+
+def _revealed(kwargs: Any) -> Mapping[str, Any]:
+    known = kwargs.get_secret_value() if isinstance(kwargs, Secret) else kwargs
+    return known if isinstance(known, Mapping) else {}
