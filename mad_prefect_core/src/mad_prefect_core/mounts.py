@@ -187,9 +187,9 @@ def default_mount() -> Mount:
     url, options = get_host().base(settings) or (settings.filesystem_url, {})
     if _is_relative(url) and _is_deployed():
         raise PathError(
-            f"The base {url} is relative, and this flow run is one of a deployment: its working directory may be a "
-            "temporary one, which is deleted with the data in it",
-            hint="Set FILESYSTEM_URL to a whole path, such as file:///data/lake, or to a URL such as s3://bucket/lake.",
+            f"The base {url} is relative, in a flow run of a deployment",
+            hint="Set FILESYSTEM_URL to a whole path, such as file:///data/lake, or to a URL such as s3://bucket/lake: "
+            "the working directory of such a run may be a temporary one, which is deleted with the data in it.",
         )
     return mount(url, options)
 

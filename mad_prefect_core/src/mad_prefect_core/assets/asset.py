@@ -125,11 +125,14 @@ class DataAsset(WithHistory, Generic[P, R]):
             self._check()
 
     def _check(self) -> None:
+        if self.template_path in self.base_options.checked_with:
+            return  # by the asset that this one is derived from
         paths = result_paths(self.template_path)
         for path in paths:
             check_path(path)
         split_url(self.template_artifacts_dir)  # refuses secrets in it
         check_formats(self.base_options, paths, self.fn)
+        self.base_options.checked_with.add(self.template_path)
 
     # -- what it is ----------------------------------------------------------------------------------------------
 

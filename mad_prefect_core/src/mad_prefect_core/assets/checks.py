@@ -67,7 +67,7 @@ def checked_function(fn: Any) -> Callable[..., Any]:
         fn = fn.__func__
     inner = fn.func if isinstance(fn, partial) else fn
     named = getattr(inner, "__qualname__", None)
-    if isinstance(inner, Asset):
+    if not inspect.isfunction(inner) and isinstance(inner, Asset):
         raise OptionError("@asset goes before a function, and this is an asset already", hint="Use @asset once.")
     if isinstance(inner, type):
         raise OptionError(
@@ -83,11 +83,15 @@ def checked_function(fn: Any) -> Callable[..., Any]:
             f"@asset goes before a function, not a {type(inner).__name__} object",
             hint="Write a function that calls it.",
         )
-    try:
-        parameters = list(inspect.signature(inner).parameters)
-    except ValueError:
-        raise OptionError(f"The parameters of {named} are not known", hint="Write a function that calls it.") from None
-    if parameters[:1] == ["self"] and "." in named and not named.rpartition(".")[0].endswith("<locals>"):
+    if inspect.isfunction(inner):
+        first = inner.__code__.co_varnames[:1]
+    else:
+        try:
+            first = tuple(inspect.signature(inner).parameters)[:1]
+        except ValueError:
+            hint = "Write a function that calls it."
+            raise OptionError(f"The parameters of {named} are not known", hint=hint) from None
+    if first == ("self",) and "." in named and not named.rpartition(".")[0].endswith("<locals>"):
         raise OptionError(
             f"{named} is a method, and an asset has no `self`",
             hint="Write a function outside of the class, or put @staticmethod above @asset and take `self` out.",

@@ -24,7 +24,7 @@ def require_formats(plan: Plan) -> None:
             host.format_named(filetype)
     except UnknownFormatError as error:
         if writer := _last_writer(plan, error.path):
-            error.hint = f"It was last written by {writer}. {error.hint}"
+            error.message = f"{error.message}, last written by {writer}"
         raise
 
 

@@ -163,20 +163,21 @@ def _encode_object(value: Any, kind: type, name: str) -> bytes:
         if named and not hasattr(value, "__self__") and "<" not in qualified:
             return _piece("name", qualified.encode())
     what = f"The argument {name!r} holds a {label}, which" if name else f"A {label}"
-    raise ArgumentError(f"{what} can't be told from another by value", hint=_hint(value, kind))
-
-
-def _hint(value: object, kind: type) -> str:
-    """What to pass instead of a value that is none."""
-    if inspect.isawaitable(value) and not isinstance(value, asyncio.Future):
-        return "It was not awaited: pass what `await` gives."
-    if any("Future" in base.__name__ for base in kind.__mro__):
-        awaited = " or `await` it" if inspect.isawaitable(value) else ""
-        return f"It is a future, which has no value yet: pass what its `.result()` gives{awaited}."
-    return (
-        "Pass plain values, models or frames; or give the class a method `__mad_prefect_key__()` that returns what "
-        "tells its objects apart."
+    if (advice := _instead(value, kind)) is not None:
+        raise ArgumentError(f"The argument {name!r} has no value yet: it is a {kind.__qualname__}", hint=advice)
+    raise ArgumentError(
+        f"{what} can't be told from another by value",
+        hint="Pass plain values, models or frames; or give the class a method `__mad_prefect_key__()` that returns "
+        "what tells its objects apart.",
     )
+
+
+def _instead(value: object, kind: type) -> str | None:
+    """What to pass instead of a value that is still to come; None for any other."""
+    if inspect.isawaitable(value):
+        return "Pass what `await` gives, or its `.result()`." if isinstance(value, asyncio.Future) else "`await` it."
+    future = any("Future" in base.__name__ for base in kind.__mro__)
+    return "Pass what its `.result()` gives." if future else None
 
 
 def _piece(label: str, *contents: bytes) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import timedelta
 from pathlib import PurePath
 from typing import Any, Literal, NoReturn, get_args
@@ -73,6 +73,9 @@ class DataAssetOptions:
     compat: Compat | None = None
     """The version of mad-prefect by which results are made where they differ without an error; None for the setting."""
 
+    checked_with: set[str] = field(default_factory=set, init=False, repr=False, compare=False)
+    """The paths of assets that they were found to go with."""
+
     def __post_init__(self) -> None:
         if self.artifacts_dir is None:
             object.__setattr__(self, "artifacts_dir", "")  # as 2.x took it
@@ -99,7 +102,7 @@ def refuse(name: str, value: object, hint: str) -> NoReturn:
 def check_known(unknown: dict[str, Any]) -> None:
     """Raise `OptionError` for arguments that are no options of an asset."""
     for name in unknown:
-        names = ["path", "name", *(field.name for field in fields(DataAssetOptions))]
+        names = ["path", "name", *(each.name for each in fields(DataAssetOptions) if each.init)]
         raise OptionError(f"An asset has no option {name!r}", hint=did_you_mean(name, names))
 
 
