@@ -7,6 +7,7 @@ import re
 import uuid
 from collections.abc import Callable
 from decimal import Decimal
+from functools import lru_cache
 from numbers import Rational
 from pathlib import Path
 from typing import NoReturn
@@ -75,6 +76,7 @@ _VARIABLE = re.compile(r"^\$\w|\$\{|^%[A-Za-z_]\w*%")
 _AROUND = " \t\r\n'\""
 
 
+@lru_cache(maxsize=256)
 def check_base(url: str) -> None:
     """Raise `PathError` for a base that is misspelt, and would be a folder in the working directory."""
     if not url.strip(_AROUND) or url in ("None", "null"):

@@ -149,6 +149,8 @@ def check_path(path: str) -> None:
         if "." not in ending[1:] or not suffix or _is_misspelt(suffix):
             error.path = path
             raise
+    except PluginError:
+        return  # of two plugins in conflict, say: it is told at the call
 
 
 def _ending(path: str) -> str | None:
@@ -184,6 +186,8 @@ def check_formats(options: DataAssetOptions, paths: Sequence[str], fn: Callable[
                 error.message = f"artifact_filetype can't be {options.artifact_filetype!r}: {error.message}"
                 raise
             return
+        except PluginError:
+            return  # of two plugins in conflict, say: it is told at the call
     endings = [_ending(path) for path in paths]
     try:
         found = [host.format_of(ending)[0] for ending in endings if ending is not None]
