@@ -122,7 +122,7 @@ def checked_name(value: Any) -> str | None:
         refuse("name", value, "It is text, or left out for the names of module and function.")
     if not value.strip(". "):
         refuse("name", value, "Leave it out for the names of module and function.")
-    if _CONTROL.search(value) or not value.isprintable():
+    if _CONTROL.search(value):
         refuse("name", value, "It is text without control characters.")
     if len(without_fields(value).encode(errors="replace")) > _LONGEST_NAME:
         refuse("name", value, f"It has at most {_LONGEST_NAME} bytes: a folder is named after it.")
