@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import pickle
@@ -115,8 +116,10 @@ def pickled(n: int = 1) -> list[dict[str, int]]:
 
 def test_an_asset_pickles_by_its_name_as_functions_do(base: Path) -> None:
     assert pickle.loads(pickle.dumps(pickled)) is pickled
+    assert copy.copy(pickled) is not pickled
     bound = pickled.with_arguments(5).with_options(path="five/{n}.csv")
     again = pickle.loads(pickle.dumps(bound))
+    assert pickled.arguments == {"n": 1}, "deriving an asset changes none"
     assert (again.path, again.arguments, again.id) == ("five/5.csv", {"n": 5}, bound.id)
     assert again.query_sync().fetchall() == [(5,)]
 

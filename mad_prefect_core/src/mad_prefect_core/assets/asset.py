@@ -434,6 +434,12 @@ class DataAsset(WithHistory, Generic[P, R]):
 
     # -- between processes -----------------------------------------------------------------------------------------
 
+    def __copy__(self) -> DataAsset[P, R]:
+        """Another one: by its name, as below, it would be the same."""
+        made = object.__new__(type(self))
+        made.__dict__.update(self.__dict__)
+        return made
+
     def __reduce_ex__(self, protocol: Any) -> Any:
         """By the name of its function, as functions go, where that leads back to it. Not for cloudpickle, which is for
         workers that do not have the module: there an asset goes whole."""
