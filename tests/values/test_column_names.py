@@ -6,13 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
 
 from mad_prefect_core import asset
-from mad_prefect_core.batch import ColumnBatch, RowBatch, SchemaGrowth
+from mad_prefect_core.batch import ColumnBatch, RelationBatch, RowBatch, SchemaGrowth
 from mad_prefect_core.errors import DataError, SchemaError
 
 DOORS: dict[str, Callable[[str], Any]] = {
@@ -62,3 +63,10 @@ def test_names_of_two_batches_that_differ_in_case_alone_are_refused() -> None:
     with pytest.raises(SchemaError, match="'a' and 'A'") as caught:
         growth.add(pa.schema([("s", pa.struct([("A", pa.int64())]))]), {})
     assert caught.value.column == "s.A"
+
+
+@pytest.mark.parametrize("columns", ["1 AS a, 2 AS a", "1 AS a, 2 AS A", "{'a': 1, 'b\rc': 2} AS s"])
+def test_a_relation_with_such_names_is_refused(columns: str) -> None:
+    with duckdb.connect() as connection, pytest.raises(DataError) as caught:
+        RelationBatch(connection.sql(f"SELECT {columns}"))
+    assert caught.value.column is not None

@@ -86,7 +86,7 @@ def _imported(read: Callable[[Any], Any], source: Any) -> Any:
 def _of_array(array: Any) -> pa.Table:
     if not pa.types.is_struct(array.type):
         raise UnsupportedDataError(
-            f"A {type(array).__name__} of {array.type} has no column names",
+            f"An Arrow {type(array).__name__} of {array.type} has no column names",
             hint="Return a frame or a table, or a struct array.",
         )
     check_names([field.name for field in array.type])

@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from mad_prefect_core.batch.arrow_types import TypeTable
 from mad_prefect_core.batch.batches import ColumnBatch
+from mad_prefect_core.batch.names import check_names
 from mad_prefect_core.batch.values import Path, column_name
 from mad_prefect_core.errors import UnsupportedDataError, UnsupportedValueError
 from mad_prefect_core.session import quote
@@ -73,6 +74,7 @@ def relation_reader(relation: Any) -> pa.RecordBatchReader:
 
     Raises `UnsupportedDataError` naming the column.
     """
+    check_names(relation.columns)
     columns = dict(zip(relation.columns, relation.types, strict=True))
     for name, kind in columns.items():
         _refuse(kind, (name,))
