@@ -20,7 +20,6 @@ _MAX_DIGITS = 38
 _FRACTION = r"-?[0-9]+(?:\.[0-9]+(?:[eE][+-]?[0-9]+)?|[eE][+-]?[0-9]+)"
 _STRINGS_AND_REST = r'"(?:[^"\\]|\\.)*"|[^"]+'
 # Every fraction that a DOUBLE may not hold has more digits than it holds of all, or an exponent of three digits.
-_MAYBE_WIDE = r"[0-9.]{17}|[0-9][eE][+-]?[0-9]{3}"
 _WIDE = r"[0-9][0-9.]{16,}(?:[eE][+-]?[0-9]+)?|[0-9][0-9.]*[eE][+-]?[0-9]{3,}"
 
 
@@ -44,22 +43,25 @@ def has_wide(text: str) -> str:
 
     Text within strings counts too: it is a reason to look, no more.
     """
-    wide = (
-        f"len(list_filter(regexp_extract_all({text}, '{_WIDE}'), "
-        f"lambda number: regexp_matches(number, '[.eE]') AND NOT ({_held('number')}))) > 0"
-    )
-    return f"CASE WHEN regexp_matches({text}, '{_MAYBE_WIDE}') THEN {wide} ELSE false END"
+    # Most numbers are written in the shortest way, so that the rest costs nothing.
+    others = f"list_filter(regexp_extract_all({text}, '{_WIDE}'), lambda number: number <> {_shortest('number')})"
+    wide = f"list_filter({others}, lambda number: regexp_matches(number, '[.eE]') AND NOT ({_held('number')}))"
+    return f"len({wide}) > 0"
 
 
 def _held(number: str) -> str:
     """SQL for whether a DOUBLE holds a number, given as text: whether its digits are those that the DOUBLE is written
     with, in the shortest way or in the 17 digits of C. Text that is no number counts as held."""
-    double = f"TRY_CAST({number} AS DOUBLE)"
-    shortest, full = f"CAST({double} AS VARCHAR)", f"format('{{:.17g}}', {double})"
+    shortest, full = _shortest(number), f"format('{{:.17g}}', TRY_CAST({number} AS DOUBLE))"
     return (
-        f"CASE WHEN {number} = {shortest} OR {double} IS NULL THEN true "
+        f"CASE WHEN {number} = {shortest} OR {shortest} IS NULL THEN true "
         f"ELSE {_digits(number)} IN ({_digits(shortest)}, {_digits(full)}) END"
     )
+
+
+def _shortest(number: str) -> str:
+    """SQL for the text by which DuckDB writes the DOUBLE nearest to a number."""
+    return f"CAST(TRY_CAST({number} AS DOUBLE) AS VARCHAR)"
 
 
 def _digits(number: str) -> str:

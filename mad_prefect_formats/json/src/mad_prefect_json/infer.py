@@ -219,10 +219,12 @@ def _survey(columns: Columns, tests: list[Tested], *, digits: bool) -> tuple[set
 def _all(columns: Columns, leaf: Leaf, test: Callable[[str], str]) -> str:
     """SQL for whether a test, in SQL, holds of all values at a place of a row."""
     name, place, _ = leaf
-    value = columns.of(name)
+    kind, value = columns.types[name], columns.of(name)
+    while kind.id == "struct":
+        kind, value, place = dict(kind.children)[place[0]], member_of(value, place[0]), place[1:]
     if not place:
         return f"({value} IS NULL OR {test(value)})"
-    values = gathered(columns.types[name], value, place)
+    values = gathered(kind, value, place)
     return f"len(list_filter({values}, lambda each: each IS NOT NULL AND NOT ({test('each')}))) = 0"
 
 
