@@ -222,6 +222,12 @@ async def test_digits_are_kept_on_the_way_into_an_asset(base: Path) -> None:
     assert relation.fetchall() == [(Decimal(2**64), Decimal("0.1234567890123456789"), "epoch")]
 
 
+async def test_a_file_that_was_read_before_is_looked_at_again_once_it_changes(read: Any) -> None:
+    assert await read('{"v":1}') == ({"v": "BIGINT"}, [(1,)])
+    assert await read('{"w":2.5}') == ({"w": "DOUBLE"}, [(2.5,)])
+    assert await read('{"w":2.5}', columns={"w": "VARCHAR"}) == ({"w": "VARCHAR"}, [("2.5",)])
+
+
 async def test_digits_are_kept_over_several_files(base: Path) -> None:
     (base / "a.json").write_text('{"v":0.5,"d":"2020-01-01"}')
     (base / "b.json").write_text('{"v":9007199254740993,"d":"10-1-1"}')

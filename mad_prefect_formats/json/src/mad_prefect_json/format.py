@@ -12,9 +12,10 @@ from mad_prefect_core.contracts import Format, FormatCapabilities, FormatJoiner,
 from mad_prefect_core.errors import UnsupportedValueError
 from mad_prefect_core.session import quote
 from mad_prefect_json.exact import read_exactly
-from mad_prefect_json.infer import checked, infer
+from mad_prefect_json.infer import Columns, Sight, checked, infer
 from mad_prefect_json.joiner import JsonJoiner
 from mad_prefect_json.options import ReadJsonOptions, WriteJsonOptions
+from mad_prefect_json.remember import remembered
 from mad_prefect_json.source import JsonSource
 from mad_prefect_json.sqltypes import read_type, reading, refusal, writing
 from mad_prefect_json.writer import JsonWriter
@@ -107,10 +108,14 @@ def _typed(source: JsonSource, schema: Schema) -> duckdb.DuckDBPyRelation:
 
 
 def _of_others(source: JsonSource, options: ReadJsonOptions, named: dict[str, Any]) -> duckdb.DuckDBPyRelation:
-    columns = checked(infer(source, options, named), options)
-    if columns.digits:
-        return read_exactly(columns, options)
-    return columns.read()
+    """All rows of files without recorded types."""
+
+    def look() -> Sight:
+        return checked(infer(source, options, named), options).sight()
+
+    sight = remembered(source.files, f"{named.get('compression')} {options.model_dump_json()}", look)
+    columns = Columns.seen(source, sight)
+    return read_exactly(columns, options) if columns.digits else columns.read()
 
 
 def _compression(suffix: str) -> str | None:

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import duckdb
 
@@ -25,7 +25,7 @@ from mad_prefect_json.leaves import Place, gathered, leaves, literal, member_of,
 from mad_prefect_json.options import ReadJsonOptions
 from mad_prefect_json.source import JsonSource
 
-__all__ = ["Columns", "checked", "infer", "structure"]
+__all__ = ["Columns", "Sight", "checked", "infer", "structure"]
 
 _BARE = "json"
 """The column of values that are no objects."""
@@ -46,6 +46,15 @@ Tested: TypeAlias = tuple[Leaf, Callable[[str], str]]
 """A place, and a test in SQL of each value there."""
 
 
+class Sight(NamedTuple):
+    """What was seen of files, without anything of DuckDB's."""
+
+    format: str | None
+    types: tuple[tuple[str, str], ...]
+    bare: bool
+    digits: bool
+
+
 @dataclass(frozen=True)
 class Columns:
     """Columns of JSON files."""
@@ -59,6 +68,17 @@ class Columns:
     """Columns whose type the user has named."""
     digits: bool = False
     """Whether some numbers can only be read from the text of each object."""
+
+    def sight(self) -> Sight:
+        """They, for `seen`."""
+        types = tuple((name, str(kind)) for name, kind in self.types.items())
+        return Sight(self.source.parsing.get("format"), types, self.bare, self.digits)
+
+    @classmethod
+    def seen(cls, source: JsonSource, sight: Sight) -> Columns:
+        """The columns of files that were looked at before."""
+        types = {name: source.session.connection.type(kind) for name, kind in sight.types}
+        return cls(source.with_format(sight.format), types, sight.bare, digits=sight.digits)
 
     def read(self) -> duckdb.DuckDBPyRelation:
         """The rows as DuckDB reads them."""

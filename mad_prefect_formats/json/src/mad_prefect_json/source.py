@@ -25,9 +25,9 @@ class JsonSource:
     files: Sequence[str]
     parsing: Mapping[str, Any] = field(default_factory=dict)
 
-    def with_format(self, format: str) -> JsonSource:
-        """The same files in a form that DuckDB did not detect."""
-        return replace(self, parsing={**self.parsing, "format": format})
+    def with_format(self, format: str | None) -> JsonSource:
+        """The same files in a form that DuckDB may not have detected."""
+        return replace(self, parsing={**self.parsing, "format": format}) if format else self
 
     def read(self, columns: Mapping[str, str], **options: Any) -> duckdb.DuckDBPyRelation:
         """These columns, each a key of the objects."""
