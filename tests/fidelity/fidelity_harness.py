@@ -132,6 +132,14 @@ by itself. For numbers:
 
 Columns that came as columns (Arrow, a frame) count with all that their type can hold.
 
+A dict is a `STRUCT` of all keys that dicts at its place have. Where keys are data, such as prices by article, that
+grows without bound, so it is a `MAP(VARCHAR, …)` if the run's dicts at that place have more than 100 different keys,
+and each has less than a tenth of them on average. The values' type is decided as a column's is; values that have no
+type for all are `JSON`. The log says so, once for a run. `map_inference_threshold` of `ReadJsonOptions` decides instead
+where it is set: more different keys than that, or -1 for never; so does the type of the column in `columns`. From JSON
+fragments, a key whose value is None stays in the map; other formats don't tell it from one that is not there. Structs
+that came as columns stay structs.
+
 ## What comes as columns
 
 Frames, Arrow data and relations go to the file as columns. Each type is kept, converted to one that holds the same

@@ -177,8 +177,14 @@ def schema_of(relation: duckdb.DuckDBPyRelation) -> dict[str, str]:
     return {name: str(kind) for name, kind in zip(relation.columns, relation.types, strict=True)}
 
 
-def cast_to(session: Session, relation: duckdb.DuckDBPyRelation, schema: Schema) -> duckdb.DuckDBPyRelation:
-    """`relation` with exactly the columns of `schema`; those it lacks are NULL."""
+def cast_to(
+    session: Session, relation: duckdb.DuckDBPyRelation, schema: Schema, *, encode: bool = False
+) -> duckdb.DuckDBPyRelation:
+    """`relation` with exactly the columns of `schema`; those it lacks are NULL.
+
+    Text in maps that becomes JSON is taken for it, as in files that have no type of its own for that, unless it is to
+    be encoded.
+    """
     types = dict(zip(relation.columns, relation.types, strict=True))
     have = {name: str(kind) for name, kind in types.items()}
     if have == dict(schema) and list(have) == list(schema):
@@ -187,9 +193,10 @@ def cast_to(session: Session, relation: duckdb.DuckDBPyRelation, schema: Schema)
     def column(name: str, kind: str) -> str:
         if name not in have:
             return f"CAST(NULL AS {kind})"
-        if EMPTY_DICT not in have[name] or have[name] == kind:
+        if have[name] == kind or ("MAP(" not in have[name] and "MAP(" not in kind):
             return f"CAST({quote(name)} AS {kind})"
-        return f"CAST({_with_members(types[name], session.connection.type(kind), quote(name))} AS {kind})"
+        wanted = session.connection.type(kind)
+        return f"CAST({_with_members(types[name], wanted, quote(name), encode)} AS {kind})"
 
     columns = ", ".join(f"{column(name, kind)} AS {quote(name)}" for name, kind in schema.items())
     return session.sql(f"SELECT {columns} FROM {session.view(relation)}")  # noqa: S608  identifiers are quoted
@@ -201,23 +208,59 @@ EMPTY_DICT = 'MAP(VARCHAR, "NULL")'
 """That of a dict that never had a key; DuckDB casts it to no struct."""
 
 
-def _with_members(have: Any, wanted: Any, value: str, depth: int = 0) -> str:
-    """SQL for `value`, dicts without keys in it made structs where others of them had keys."""
+def _with_members(have: Any, wanted: Any, value: str, encode: bool, depth: int = 0) -> str:
+    """SQL for `value`, the dicts in it made what all of them are: structs, or maps of the keys that have a value."""
     member = f"m{depth}"
     if str(have) == EMPTY_DICT and wanted.id == "struct":
         return f"CASE WHEN {value} IS NOT NULL THEN struct_pack({quote(wanted.children[0][0])} := NULL) END"
     if have.id == wanted.id == "list":
-        inner = _with_members(have.children[0][1], wanted.children[0][1], member, depth + 1)
+        inner = _with_members(have.children[0][1], wanted.children[0][1], member, encode, depth + 1)
         return value if inner == member else f"list_transform({value}, lambda {member}: {inner})"
     if have.id == wanted.id == "struct":
         kinds = dict(wanted.children)
         parts = {name: f"struct_extract({value}, {_text(name)})" for name, _ in have.children}
-        inner_of = {name: _with_members(kind, kinds[name], parts[name], depth) for name, kind in have.children}
+        inner_of = {name: _with_members(kind, kinds[name], parts[name], encode, depth) for name, kind in have.children}
         if inner_of == parts:
             return value
         packed = ", ".join(f"{quote(name)} := {inner}" for name, inner in inner_of.items())
         return f"CASE WHEN {value} IS NOT NULL THEN struct_pack({packed}) END"
+    if "map" in (have.id, wanted.id) and {have.id, wanted.id} <= {"map", "struct"}:
+        made = _as_map if wanted.id == "map" else _as_struct
+        return made(have, wanted, value, encode, depth)
     return value
+
+
+def _as_map(have: Any, wanted: Any, value: str, encode: bool, depth: int) -> str:
+    member, kind = f"m{depth}", wanted.children[1][1]
+
+    def entry(key: str, item: str, of: Any) -> str:
+        if str(kind) == "JSON" != str(of) and (encode or of.id != "varchar"):
+            made = f"to_json({item})"
+        else:
+            made = f"CAST({_with_members(of, kind, item, encode, depth + 1)} AS {kind})"
+        return f"struct_pack(k := {key}, v := {made})"
+
+    if have.id == "map":
+        of = have.children[1][1]
+        if str(of) == str(kind) or str(have) == EMPTY_DICT:
+            return value
+        entries = (
+            f"list_transform(map_entries({value}), lambda {member}: {entry(f'{member}.key', f'{member}.value', of)})"
+        )
+        return f"map_from_entries({entries})"
+    items = (entry(_text(name), f"struct_extract({value}, {_text(name)})", of) for name, of in have.children)
+    # A struct does not tell a key without a value from one that is not there.
+    entries = f"list_filter([{', '.join(items)}], lambda {member}: {member}.v IS NOT NULL)"
+    return f"CASE WHEN {value} IS NOT NULL THEN map_from_entries({entries}) END"
+
+
+def _as_struct(have: Any, wanted: Any, value: str, encode: bool, depth: int) -> str:
+    of = have.children[1][1]
+    parts = []
+    for name, kind in wanted.children:
+        item = _with_members(of, kind, f"map_extract_value({value}, {_text(name)})", encode, depth)
+        parts.append(f"{quote(name)} := CAST({item} AS {kind})")
+    return f"CASE WHEN {value} IS NOT NULL THEN struct_pack({', '.join(parts)}) END"
 
 
 def _text(value: str) -> str:

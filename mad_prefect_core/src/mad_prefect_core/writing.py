@@ -41,7 +41,7 @@ class ExportWriter(FormatWriter):
         self._parts: list[tuple[Path, Schema]] = []
 
     def write(self, batch: Batch) -> None:
-        self._growth.add(batch.schema, batch.text, batch.numbers)
+        self._growth.add_batch(batch)
         if self.extend_part(batch):
             return
         part = another_name(self._path)
@@ -79,7 +79,7 @@ class ExportWriter(FormatWriter):
             file = escape_glob(str(part))
             relation = self._format.scan(self._session, [file], read, suffix=self._suffix, schema=schema)
             refuse_inexact(self._session, relation, wanted)
-            relations.append(cast_to(self._session, relation, wanted))
+            relations.append(cast_to(self._session, relation, wanted, encode=True))
         whole = self._session.view(union_all(self._session, relations))
         self._format.export(self._session, whole, wanted, self._path, self._options, suffix=self._suffix)
         self.abort()

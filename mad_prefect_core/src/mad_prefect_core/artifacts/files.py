@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,7 +15,9 @@ from pydantic import ValidationError
 from mad_prefect_core.artifacts.hive import Keys, key_types, without
 from mad_prefect_core.batch import SchemaGrowth, iter_batches, only_batch
 from mad_prefect_core.batch.as_2x import as_2x
+from mad_prefect_core.batch.maps import AUTOMATIC, MapRule
 from mad_prefect_core.batch.sources import may_be_several
+from mad_prefect_core.batch.values import column_name
 from mad_prefect_core.batch.wide import WatchedBatch
 from mad_prefect_core.contracts import Batch, Format, FormatWriter, Options, ReadOptions, Schema
 from mad_prefect_core.errors import OptionError, SchemaError
@@ -26,6 +29,8 @@ from mad_prefect_core.translation import WriteCall
 from mad_prefect_core.writing import duckdb_schema
 
 __all__ = ["DataFile", "FormatOptions", "checksum", "checksum_at", "unified_schema", "write_file"]
+
+logger = logging.getLogger(__name__)
 
 _SPELLING = ("dateformat", "timestampformat", "timestamp_format", "decimal_separator")
 """Options, where a format has them, that say how text spells values. A format spells its own in one way."""
@@ -145,6 +150,11 @@ class FormatOptions:
         named = [value for name in _TYPES if isinstance(value := getattr(given, name, None), dict)]
         every = "VARCHAR" if getattr(given, "all_varchar", None) else None
         return DeclaredTypes({name: kind for kinds in named for name, kind in kinds.items()}, every, names)
+
+    def map_rule(self, format: Format) -> MapRule:
+        """Which dicts of rows are maps: by what the user has set, or else by our own rule."""
+        more_than = self.reading(format).explicit().get("map_inference_threshold")
+        return AUTOMATIC if more_than is None else MapRule(more_than)
 
     def infers_text(self, format: Format) -> Collection[str]:
         """The types that bare strings are taken for in this format: none where `auto_detect` is off."""
@@ -289,7 +299,7 @@ class _OpenFile:
     def write(self, batch: Batch) -> None:
         if self._options.as_2x:
             batch = as_2x(batch)
-        self._grow(self._growth.add, batch, batch.numbers)
+        self._grow(self._growth.add_batch, batch)
         self._columnar |= batch.is_columnar
         if self._writer is None:
             self._declared = self._declared.checked(self.session)
@@ -310,11 +320,12 @@ class _OpenFile:
         rows = batch.count if batch.is_columnar else len(batch.rows())
         self._rows = None if rows is None or self._rows is None else self._rows + rows
         if isinstance(batch, WatchedBatch) and batch.wide:  # of a stream that is known only now
-            self._grow(self._growth.add_to_last, batch, batch.wide)
+            self._grow(self._growth.add_to_last, batch.schema, batch.text, batch.wide, of=batch)
 
-    def _grow(self, add: Callable[..., None], batch: Batch, numbers: Mapping[tuple[str, ...], Any]) -> None:
+    def _grow(self, add: Callable[..., None], *given: Any, of: Batch | None = None) -> None:
+        batch = of or given[0]
         try:
-            add(batch.schema, batch.text, numbers)
+            add(*given)
         except SchemaError as error:
             error.batch = getattr(batch, "item", error.batch)
             raise
@@ -352,8 +363,11 @@ class _OpenFile:
             self._staged.unlink(missing_ok=True)
 
 
-def unified_schema(session: DuckSession, files: Sequence[DataFile], options: FormatOptions) -> dict[str, str] | None:
-    """One schema for all files: what their batches were like, bare strings taken for what they all look like.
+def unified_schema(
+    session: DuckSession, files: Sequence[DataFile], options: FormatOptions, *, tell: bool = False
+) -> dict[str, str] | None:
+    """One schema for all files: what their batches were like, bare strings taken for what they all look like, and dicts
+    whose keys are data as maps, which is logged if asked for.
 
     None if one of the files was not written here just now. Raises `SchemaError` or `OptionError` naming the column.
     """
@@ -370,10 +384,25 @@ def unified_schema(session: DuckSession, files: Sequence[DataFile], options: For
     growth = SchemaGrowth(named)
     for part in seen:
         growth.join(part)
-    schema = duckdb_schema(session, growth.result(infers))
+    rule = options.map_rule(files[0].format) if files else AUTOMATIC
+    if tell:
+        _tell_maps(growth, rule)
+    schema = duckdb_schema(session, growth.result(infers, rule))
     schema |= named
     data = {name.lower() for name in schema}
     return schema | key_types(without(file.keys(options), data) for file in files)
+
+
+def _tell_maps(growth: SchemaGrowth, rule: MapRule) -> None:
+    for path, (dicts, names) in growth.maps(rule).items():
+        logger.info(
+            "Column %s is a map: its %d dicts have %d different keys, %.1f each. Name its type in the read options "
+            "(`columns`), or set map_inference_threshold, to have it otherwise.",
+            column_name(path),
+            dicts.number,
+            names,
+            dicts.keys / dicts.number,
+        )
 
 
 def checksum(path: Path) -> str:

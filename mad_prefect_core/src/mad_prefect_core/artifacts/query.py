@@ -157,7 +157,7 @@ async def as_table(name: str, given: Any) -> Any:
         raise QueryError(f"The table {name!r} has no rows and no columns", hint="Give a typed empty frame.")
     growth = SchemaGrowth()
     for batch in batches:
-        growth.add(batch.schema, batch.text, batch.numbers)
+        growth.add_batch(batch)
     schema = growth.result()
     return pa.concat_tables([pa.table(batch.arrow(schema)) for batch in batches])
 

@@ -46,7 +46,7 @@ def scan_files(
     if any(file.hive for file in files):
         relations = _with_columns_of_folders(session, parts, relations, schema)
     if schema is not None:
-        relations = [cast_to(session, relation, schema) for relation in relations]
+        relations = [cast_to(session, relation, schema, encode=True) for relation in relations]
     if schema is not None or len(relations) == 1:
         return union_all(session, relations)
     firsts = [part[0] for part in parts]

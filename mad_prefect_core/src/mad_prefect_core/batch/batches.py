@@ -13,6 +13,7 @@ from mad_prefect_core.batch.arrow_types import Stored, TypeTable, convert_table
 from mad_prefect_core.batch.frames import arrow_data, has_valid_text
 from mad_prefect_core.batch.growth import settled
 from mad_prefect_core.batch.infer import infer_rows
+from mad_prefect_core.batch.maps import Dicts
 from mad_prefect_core.batch.names import check_names
 from mad_prefect_core.batch.numbers import Numbers
 from mad_prefect_core.batch.values import Path
@@ -35,11 +36,16 @@ class RowBatch:
     def __init__(self, rows: Sequence[dict[str, Any]], declared: Collection[str] = ()) -> None:
         self._columns, self._rows = infer_rows(rows, declared)
         self.schema = pa.schema([(name, column.type) for name, column in self._columns.items()])
+        self.open_schema = self.schema
+        if any(column.structs is not None for column in self._columns.values()):
+            self.open_schema = pa.schema([(name, column.open_type) for name, column in self._columns.items()])
         self.text: dict[Path, str] = {}
         self.numbers: dict[Path, Numbers] = {}
+        self.dicts: dict[Path, Dicts] = {}
         for column in self._columns.values():
             self.text |= column.text
             self.numbers |= column.numbers
+            self.dicts |= column.dicts
         self.keys = sum(map(len, rows)) + sum(column.keys for column in self._columns.values())
         """How many keys the rows have, and the dicts in them."""
 

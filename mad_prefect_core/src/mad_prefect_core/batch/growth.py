@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
 import pyarrow as pa
 
+from mad_prefect_core.batch.maps import AUTOMATIC, Dicts, MapRule
 from mad_prefect_core.batch.names import check_names
 from mad_prefect_core.batch.numbers import Numbers
 from mad_prefect_core.batch.text import TEXT
 from mad_prefect_core.batch.values import Path, column_name
 from mad_prefect_core.errors import SchemaError
 
-__all__ = ["SchemaGrowth", "settled"]
+__all__ = ["SchemaGrowth", "map_type", "settled"]
 
 _TEXT_TYPES: Mapping[str, pa.DataType] = {
     "DATE": pa.date32(),
@@ -45,6 +46,8 @@ class SchemaGrowth:
         self._declared = declared
         self._text: dict[Path, str] = {}
         self._numbers: dict[Path, Numbers] = {}
+        self._dicts: dict[Path, Dicts] = {}
+        self._fixed: set[Path] = set()  # structs that came as such, which are never maps
         self._batches = 0
         self._last: tuple[Any, ...] | None = None  # a batch like it changes nothing
 
@@ -53,14 +56,21 @@ class SchemaGrowth:
         """The columns, in order of appearance."""
         return list(self._schema.names)
 
-    def add(self, schema: pa.Schema, text: Mapping[Path, str], numbers: Mapping[Path, Numbers] = _NO_NUMBERS) -> None:
+    def add(
+        self,
+        schema: pa.Schema,
+        text: Mapping[Path, str],
+        numbers: Mapping[Path, Numbers] = _NO_NUMBERS,
+        dicts: Mapping[Path, Dicts] | None = None,
+    ) -> None:
         """Take a batch's schema in. Raises `SchemaError` naming column, types and batch.
 
         `text` says what its strings look like, by place; `numbers` what its numbers need, where that is less than what
-        their type in `schema` can hold.
+        their type in `schema` can hold; `dicts` how many keys its dicts have, where its structs are those of rows.
         """
         if (schema, text, numbers) == self._last:
             self._batches += 1
+            self._count(schema, dicts)
             return
         given = schema
         if self._declared:
@@ -86,6 +96,20 @@ class SchemaGrowth:
                 self._text[path] = TEXT
         self._batches += 1
         self._last = schema, text, numbers
+        self._count(schema, dicts)
+
+    def add_batch(self, batch: Any, numbers: Mapping[Path, Numbers] | None = None) -> None:
+        """Take a batch in, or what became known of its numbers. Raises as `add` does."""
+        schema = getattr(batch, "open_schema", batch.schema)
+        self.add(schema, batch.text, batch.numbers if numbers is None else numbers, getattr(batch, "dicts", None))
+
+    def _count(self, schema: pa.Schema, dicts: Mapping[Path, Dicts] | None) -> None:
+        if dicts is None:
+            self._fixed.update(_structs_in(schema))
+            return
+        for path, found in dicts.items():
+            known = self._dicts.get(path)
+            self._dicts[path] = found if known is None else known.join(found)
 
     def add_to_last(self, schema: pa.Schema, text: Mapping[Path, str], numbers: Mapping[Path, Numbers]) -> None:
         """Take in what became known of the last batch while it was read. Raises as `add` does."""
@@ -95,12 +119,93 @@ class SchemaGrowth:
     def join(self, other: SchemaGrowth) -> None:
         """Take in all that another has seen. Raises `SchemaError` as `add` does."""
         text = {path: other._text.get(path, TEXT) for path in _strings_in(other._schema)}
-        self.add(other._schema, text, other._numbers)
+        self.add(other._schema, text, other._numbers, other._dicts)
+        self._fixed |= other._fixed
 
-    def result(self, infers_text: Collection[str] = ()) -> pa.Schema:
-        """The schema of all batches: strings that all look like one of `infers_text` are of that type."""
+    def result(self, infers_text: Collection[str] = (), rule: MapRule = AUTOMATIC) -> pa.Schema:
+        """The schema of all batches: strings that all look like one of `infers_text` are of that type, and dicts are
+        maps by the rule."""
         text = {path: _TEXT_TYPES[kind] for path, kind in self._text.items() if kind in infers_text}
-        return settled(_with_types(self._schema, text) if text else self._schema)
+        types = text | dict(self._maps(infers_text, rule))
+        return settled(_with_types(self._schema, types) if types else self._schema)
+
+    def maps(self, rule: MapRule = AUTOMATIC) -> dict[Path, tuple[Dicts, int]]:
+        """The places whose dicts are maps by the rule: what was counted of them, and how many different keys."""
+        found = {}
+        for path, names in _structs_in(self._schema).items():
+            counted = self._dicts.get(path)
+            if counted is not None and path not in self._fixed and rule.is_map(counted, names):
+                found[path] = counted, names
+        return found
+
+    def _maps(self, infers_text: Collection[str], rule: MapRule) -> Iterator[tuple[Path, pa.DataType]]:
+        outer: list[Path] = []
+        for path in self.maps(rule):
+            if any(path[: len(other)] == other for other in outer):
+                continue  # in another map, which has told its type
+            outer.append(path)
+            kind = _at(self._schema, path)
+            yield path, map_type(kind, path, self._text, self._numbers, self._dicts, infers_text, rule)
+
+
+def map_type(
+    kind: pa.StructType,
+    path: Path,
+    text: Mapping[Path, str],
+    numbers: Mapping[Path, Numbers],
+    dicts: Mapping[Path, Dicts],
+    infers_text: Collection[str] = (),
+    rule: MapRule = AUTOMATIC,
+) -> pa.DataType:
+    """The map that holds dicts of a struct's type, which are at `path`: of JSON where its values have no type for
+    all."""
+    growth = SchemaGrowth()
+    of_text, of_numbers, of_dicts = (_by_member(places, path) for places in (text, numbers, dicts))
+    last: Any = None
+    try:
+        for member in kind:
+            name = member.name
+            given = member.type, of_text.get(name, {}), of_numbers.get(name, {}), of_dicts.get(name, {})
+            if given != last or given[3]:
+                growth.add(pa.schema([("value", given[0])]), *given[1:])
+            last = given
+    except SchemaError:
+        return pa.map_(pa.string(), pa.json_(pa.string()))
+    return pa.map_(pa.string(), growth.result(infers_text, rule).field("value").type)
+
+
+def _by_member(places: Mapping[Path, Any], path: Path) -> dict[str, dict[Path, Any]]:
+    """What is known of places in the members of a struct, by member, as if each were a column `value`."""
+    depth = len(path)
+    found: dict[str, dict[Path, Any]] = {}
+    for place, known in places.items():
+        if len(place) > depth and place[:depth] == path:
+            found.setdefault(place[depth], {})[("value", *place[depth + 1 :])] = known
+    return found
+
+
+@lru_cache(_KNOWN)
+def _structs_in(schema: pa.Schema) -> Mapping[Path, int]:
+    """How many members each struct has, by place, outer ones first."""
+    found: dict[Path, int] = {}
+
+    def look(kind: pa.DataType, path: Path) -> None:
+        if pa.types.is_struct(kind):
+            found[path] = kind.num_fields
+        if pa.types.is_nested(kind):
+            for part, member in _members(kind):
+                look(member, (*path, part))
+
+    for column in schema:
+        look(column.type, (column.name,))
+    return found
+
+
+def _at(schema: pa.Schema, path: Path) -> pa.DataType:
+    kind = schema.field(path[0]).type
+    for part in path[1:]:
+        kind = dict(_members(kind))[part]
+    return kind
 
 
 @lru_cache(_KNOWN)

@@ -11,7 +11,7 @@ import reprlib
 import uuid
 from collections import UserList, deque
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from itertools import chain
 from operator import is_not, itemgetter
@@ -19,6 +19,8 @@ from typing import Any, TypeAlias
 
 import pyarrow as pa
 
+from mad_prefect_core.batch.growth import map_type
+from mad_prefect_core.batch.maps import AUTOMATIC, Dicts
 from mad_prefect_core.batch.names import check_names, check_text
 from mad_prefect_core.batch.numbers import MAX_DIGITS, Numbers
 from mad_prefect_core.batch.text import text_kind
@@ -30,6 +32,7 @@ __all__ = ["Inferred", "infer_column", "infer_rows"]
 _MOST_DEPTH = 40  # of values in each other; what DuckDB's Parquet reader takes grows by half with each more
 _CHECKED_DEPTH = 6  # where it is looked whether they contain themselves: few that do not are nested so deep
 _MANY = 1 << 20  # items of lists in lists, as a few that contain themselves soon have
+_SPARSE = 4  # times as many values as there are, if dicts had all keys of each other: they are laid out key by key
 _NONE = type(None)
 _SCALARS = PLAIN - {list, dict}
 _FLOATS = Numbers(floats=64)
@@ -48,6 +51,15 @@ class Inferred:
     """Whether `values` are other objects than those given."""
     keys: int = 0
     """How many keys the dicts in it have."""
+    dicts: dict[Path, Dicts] = field(default_factory=dict)
+    """How many dicts there are at a place in the column, and how many keys they have."""
+    structs: pa.DataType | None = None
+    """The type with a struct for dicts that are laid out as a map; None where there are none."""
+
+    @property
+    def open_type(self) -> pa.DataType:
+        """The type with a struct for all dicts, by which it can be told what is a map among all batches."""
+        return self.type if self.structs is None else self.structs
 
 
 _Infer: TypeAlias = Callable[[list[Any], list[Any], Path], Inferred]
@@ -67,8 +79,10 @@ def infer_rows(
         raise SchemaError(
             "There are rows, but none has a column", hint="Yield dicts with at least one key, or nothing."
         )
-    pivoted, renamed = _pivot(rows, ())
-    for name, values in pivoted.items():
+    pivot = _pivot(rows, ())
+    if pivot.sparse:
+        pivot.fill(rows)
+    for name, values in pivot.columns.items():
         try:
             columns[name] = infer_column(values, (name,))
         except SchemaError:
@@ -76,7 +90,7 @@ def infer_rows(
                 raise
             made = [plain(value, (name,)) for value in values]
             columns[name] = Inferred(pa.null(), made, changed=any(map(is_not, made, values)))
-    if renamed or any(column.changed for column in columns.values()):
+    if pivot.renamed or any(column.changed for column in columns.values()):
         names = list(columns)
         rows = [
             dict(zip(names, values, strict=True)) for values in zip(*(c.values for c in columns.values()), strict=True)
@@ -84,22 +98,49 @@ def infer_rows(
     return columns, rows if isinstance(rows, list) else list(rows)
 
 
-def _pivot(rows: Sequence[dict[Any, Any]], path: Path) -> tuple[dict[str, list[Any]], bool]:
-    """The values of dicts by key, and whether some key is named otherwise here than in the dicts."""
+@dataclass
+class _Pivot:
+    """Dicts by key."""
+
+    names: dict[Any, str] = field(default_factory=dict)
+    """The columns' names, by key."""
+    columns: dict[str, list[Any]] = field(default_factory=dict)
+    renamed: bool = False
+    """Whether some key is another object than its name."""
+    same: bool = True
+    """Whether all dicts have the same keys."""
+    sparse: bool = False
+    """Whether a column has the values of those dicts alone that have its key."""
+
+    def fill(self, rows: Sequence[dict[Any, Any]]) -> None:
+        """Give all columns a value for each dict."""
+        self.columns = {name: [row.get(key) for row in rows] for key, name in self.names.items()}
+        self.sparse = False
+
+
+def _pivot(rows: Sequence[dict[Any, Any]], path: Path) -> _Pivot:
     if not rows:
-        return {}, False
+        return _Pivot()
     keys = list(rows[0])
+    same, sparse = True, False
     try:
         if any(map(len(keys).__ne__, map(len, rows))):
             raise KeyError
         columns = {key: list(map(itemgetter(key), rows)) for key in keys}
     except KeyError:  # not all have the same keys
         keys = list(dict.fromkeys(chain.from_iterable(rows)))
-        columns = {key: [row.get(key) for row in rows] for key in keys}
+        same, sparse = False, len(keys) * len(rows) > _SPARSE * sum(map(len, rows))
+        if sparse:
+            columns = {key: [] for key in keys}
+            for key, value in chain.from_iterable(map(dict.items, rows)):
+                columns[key].append(value)
+        else:
+            columns = {key: [row.get(key) for row in rows] for key in keys}
     renamed = not set(map(type, keys)) <= {str}
     names = [column_key(key, path) for key in keys] if renamed else keys
     check_names(names, path)
-    return dict(zip(names, columns.values(), strict=True)), renamed
+    named = dict(zip(names, columns.values(), strict=True))
+    return _Pivot(dict(zip(keys, names, strict=True)), named, renamed, same, sparse)
 
 
 def infer_column(values: list[Any], path: Path) -> Inferred:
@@ -295,23 +336,47 @@ def _lists(values: list[Any], present: list[Any], path: Path) -> Inferred:
     if members.changed:
         following = iter(members.values)
         values = [v if v is None else [next(following) for _ in v] for v in values]
-    return Inferred(pa.list_(members.type), values, members.text, members.numbers, members.changed, members.keys)
+    structs = members.structs and pa.list_(members.structs)
+    return replace(members, type=pa.list_(members.type), values=values, structs=structs)
 
 
 def _dicts(values: list[Any], present: list[Any], path: Path) -> Inferred:
     if len(path) == _CHECKED_DEPTH:
         _refuse_cycles(present, path)
-    columns, renamed = _pivot(present, path)
-    members = {name: infer_column(column, (*path, name)) for name, column in columns.items()}
-    changed = renamed or any(member.changed for member in members.values())
+    pivot = _pivot(present, path)
+    members = {name: infer_column(column, (*path, name)) for name, column in pivot.columns.items()}
+    changed = pivot.renamed or any(member.changed for member in members.values())
     if changed:
-        rebuilt = zip(*(member.values for member in members.values()), strict=True)
-        values = [v if v is None else dict(zip(members, next(rebuilt), strict=True)) for v in values]
+        rebuilt = iter(_rebuilt(present, pivot, members))
+        values = [v if v is None else next(rebuilt) for v in values]
     text = {place: kind for member in members.values() for place, kind in member.text.items()}
     numbers = {place: needed for member in members.values() for place, needed in member.numbers.items()}
-    kind = pa.struct([(name, member.type) for name, member in members.items()])
-    keys = sum(map(len, present)) + sum(member.keys for member in members.values())
-    return Inferred(kind, values, text, numbers, changed, keys)
+    dicts = {place: counted for member in members.values() for place, counted in member.dicts.items()}
+    own = Dicts(len(present), sum(map(len, present)))
+    dicts[path] = own
+    keys = own.keys + sum(member.keys for member in members.values())
+    kind: pa.DataType = pa.struct([(name, member.type) for name, member in members.items()])
+    structs = None
+    if AUTOMATIC.is_map(own, len(members)) or any(member.structs is not None for member in members.values()):
+        structs = pa.struct([(name, member.open_type) for name, member in members.items()])
+        if AUTOMATIC.is_map(own, len(members)):
+            kind = map_type(structs, path, text, numbers, dicts)
+    return Inferred(kind, values, text, numbers, changed, keys, dicts, structs)
+
+
+def _rebuilt(present: list[Any], pivot: _Pivot, members: dict[str, Inferred]) -> Iterable[dict[str, Any]]:
+    """The dicts with plain values: each with the keys that it has, since there may be a map of them."""
+    if pivot.sparse:
+        following = {key: iter(members[name].values) for key, name in pivot.names.items()}
+        return [{pivot.names[key]: next(following[key]) for key in row} for row in present]
+    rows = zip(*(member.values for member in members.values()), strict=True)
+    if pivot.same:
+        return [dict(zip(members, row, strict=True)) for row in rows]
+    named = list(pivot.names.items())
+    return [
+        {name: value for (key, name), value in zip(named, row, strict=True) if key in of}
+        for of, row in zip(present, rows, strict=True)
+    ]
 
 
 _BY_KIND: dict[type, _Infer] = {

@@ -108,10 +108,10 @@ async def _table_bytes(format: Format, path: str, data: Any) -> bytes:
     with DuckSession.for_writing() as session, tempfile.TemporaryDirectory() as folder:
         growth = SchemaGrowth()
         for batch in batches:
-            growth.add(batch.schema, batch.text, batch.numbers)
+            growth.add_batch(batch)
         schema = duckdb_schema(session, growth.result())
         parts = [session.sql(f"FROM {session.view(batch.arrow())}") for batch in batches]
-        relation = session.view(union_all(session, [cast_to(session, part, schema) for part in parts]))
+        relation = session.view(union_all(session, [cast_to(session, part, schema, encode=True) for part in parts]))
         file, suffix = Path(folder, "data"), get_host().format_of(path)[1].lower()
         with WriteCall(format.name):
             if not isinstance(format, StandaloneFormat):

@@ -56,9 +56,11 @@ def united(
         yield session, columns, session.view(scan_files(session, fragments, options, columns, joined=whole))
 
 
-def schema_of_all(session: DuckSession, fragments: Sequence[DataFile], options: FormatOptions) -> dict[str, str]:
+def schema_of_all(
+    session: DuckSession, fragments: Sequence[DataFile], options: FormatOptions, *, tell: bool = False
+) -> dict[str, str]:
     """The columns of all fragments. Raises as `unified_schema` does, and `SchemaError` where there are none."""
-    schema = unified_schema(session, fragments, options)
+    schema = unified_schema(session, fragments, options, tell=tell)
     if not schema:
         raise SchemaError("There are rows, but none has a column", hint="Yield dicts with at least one key.")
     return schema

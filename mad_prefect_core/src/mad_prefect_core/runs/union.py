@@ -42,7 +42,7 @@ def store_results(
     with ExitStack() as stack:
         session = stack.enter_context(DuckSession.for_writing())
         if fragments:
-            schema = schema_of_all(session, fragments, options)
+            schema = schema_of_all(session, fragments, options, tell=True)
             return _store(stack, session, schema, fragments, targets, asset_name, run, options, ahead.finished(schema))
         known = _columns_before(session, run, targets)
         if known is None:

@@ -55,6 +55,8 @@ def _storable(kind: pa.DataType, values: Sequence[Any]) -> list[Any] | None:
         zones = {id(zone): zone for zone in map(_zone_of, present)}.values()
         whole = earliest >= _WHOLE_MINUTES_SINCE and all(map(_has_whole_minutes, zones))
         return None if whole else [_plain(value) for value in values]
+    if isinstance(kind, pa.JsonType):  # values of a map that have no type for all
+        return [_plain(value) for value in values]
     if pa.types.is_null(kind):
         # Either nothing, or a column whose type the user has named, which may hold a mix.
         return None if values.count(None) == len(values) else [_plain(value) for value in values]
@@ -64,6 +66,13 @@ def _storable(kind: pa.DataType, values: Sequence[Any]) -> list[Any] | None:
             return None
         following = iter(members)
         return [value and [next(following) for _ in value] for value in values]
+    if pa.types.is_map(kind):
+        present = list(filter(None, values))
+        members = _storable(kind.item_type, list(chain.from_iterable(map(dict.values, present))))
+        if members is None:
+            return None
+        following = iter(members)
+        return [value and {key: next(following) for key in value} for value in values]
     if pa.types.is_struct(kind):
         return _storable_dicts(kind, values)
     return None
@@ -86,7 +95,9 @@ def _storable_dicts(kind: pa.StructType, values: Sequence[Any]) -> list[Any] | N
     }
     if not changed:
         return None
-    rebuilt = iter(_with_columns(present, changed))
+    rows = zip(present, zip(*changed.values(), strict=True), strict=True)
+    # Each with the keys that it has, since there may be a map of them.
+    rebuilt = ({**row, **{n: v for n, v in zip(changed, made, strict=True) if n in row}} for row, made in rows)
     return [None if value is None else next(rebuilt) for value in values]
 
 
@@ -100,6 +111,8 @@ def _looked_through(kind: pa.DataType) -> bool:
     """Whether a value of this type may have to be changed."""
     if pa.types.is_nested(kind):
         return any(_looked_through(kind.field(index).type) for index in range(kind.num_fields))
+    if isinstance(kind, pa.JsonType):
+        return True
     with_zone = pa.types.is_timestamp(kind) and kind.tz is not None
     return with_zone or bool(pa.types.is_floating(kind) or pa.types.is_duration(kind) or pa.types.is_null(kind))
 

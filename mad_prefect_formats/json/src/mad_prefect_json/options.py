@@ -25,7 +25,9 @@ class ReadJsonOptions(ReadOptions):
         0, description="Objects whose keys appear less often than this, on average, are read as maps; 0: never."
     )
     map_inference_threshold: int | None = Field(
-        -1, description="Objects of one inferred type with more keys than this are read as maps; -1: never."
+        -1,
+        description="Objects with more keys than this, of one type, are read as maps; -1: never. If set, it decides "
+        "for an asset's own rows, too.",
     )
     sample_size: int | None = Field(
         -1, description="As in 2.x. All objects are looked at to infer types, so that the types hold for all."
