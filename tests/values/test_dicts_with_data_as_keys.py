@@ -240,23 +240,15 @@ def test_sparse_pages_beside_full_ones_are_structs(base: Path, fragments: str) -
 THRESHOLDS = [(-1, "STRUCT"), (150, "MAP"), (500, "STRUCT")]
 
 
-@pytest.mark.parametrize("fragments", [None, "parquet"])
 @pytest.mark.parametrize(("threshold", "expected"), THRESHOLDS)
-def test_the_option_decides_instead_where_it_is_set(
-    base: Path, threshold: int, expected: str, fragments: str | None
-) -> None:
-    @asset(
-        "x.parquet",
-        artifact_filetype=fragments,
-        read_json_options=ReadJsonOptions(map_inference_threshold=threshold),
-    )
+def test_the_option_decides_instead_where_it_is_set(base: Path, threshold: int, expected: str) -> None:
+    @asset("x.parquet", read_json_options=ReadJsonOptions(map_inference_threshold=threshold))
     def x() -> Any:
         yield from in_batches(sparse(), [50, 350])
 
     relation = x.query_sync()
     assert relation is not None
-    if fragments is None:
-        assert types_of(relation)["v"].startswith(expected)
+    assert types_of(relation)["v"].startswith(expected)
     assert len(relation.fetchall()) == 400
 
 

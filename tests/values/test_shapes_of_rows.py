@@ -266,7 +266,9 @@ def test_tuples_with_names_and_types_are_the_same_from_every_format(base: Path, 
 
 
 def test_names_of_csv_columns_are_those_of_tuples(base: Path) -> None:
-    @asset("x.parquet", artifact_filetype="csv", read_csv_options=ReadCSVOptions(column_names=["id", "n"]))
+    @asset(
+        "x.parquet", artifact_filetype="csv", read_csv_options=ReadCSVOptions(columns={"id": "BIGINT", "n": "VARCHAR"})
+    )
     def x() -> Any:
         return [(1, "a"), (2, None)]
 

@@ -41,9 +41,6 @@ _NOT_HOW = frozenset({"hive_partitioning", "union_by_name", "maximum_object_size
 _TYPES = ("types", "dtypes", "column_types", "columns")
 """Options, where a format has them, that name the types of columns; the last goes first."""
 
-_NAMES = ("columns", "column_names")
-"""Options, where a format has them, that name all columns in order."""
-
 O = TypeVar("O", bound=Options)  # noqa: E741
 
 
@@ -145,11 +142,14 @@ class FormatOptions:
         if not self.read:
             return DeclaredTypes({})
         given = self.reading(format)
-        lists = (getattr(options, name, None) for options in (given, *self.read) for name in _NAMES)
-        names = next((tuple(found) for found in lists if found), ())
         named = [value for name in _TYPES if isinstance(value := getattr(given, name, None), dict)]
         every = "VARCHAR" if getattr(given, "all_varchar", None) else None
-        return DeclaredTypes({name: kind for kinds in named for name, kind in kinds.items()}, every, names)
+        return DeclaredTypes({name: kind for kinds in named for name, kind in kinds.items()}, every, self.names(format))
+
+    def names(self, *first: Format) -> Sequence[str]:
+        """All columns in order, if the read options of any format have named them: rows may be tuples, then."""
+        lists = (getattr(given, "columns", None) for given in (*map(self.reading, first), *self.read))
+        return next((tuple(found) for found in lists if found), ())
 
     def map_rule(self, format: Format) -> MapRule:
         """Which dicts of rows are maps: by what the user has set, or else by our own rule."""

@@ -219,7 +219,7 @@ def _check_options(options: DataAssetOptions, found: Sequence[Format], fn: Calla
             )
     readers = tuple(format.read_options for format in found)
     is_read = any(isinstance(read, readers) for read in formats.read)
-    if formats.read and not is_read and not _names_artifacts(getattr(fn, "__code__", None)):
+    if formats.read and not (is_read or formats.names()) and not _names_artifacts(getattr(fn, "__code__", None)):
         given = ", ".join(type(read).__name__ for read in formats.read)
         warn(
             OptionWarning(
