@@ -13,10 +13,11 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
-__all__ = ["TEXT", "TEXT_KINDS", "looks_like", "text_kind", "text_kind_in_sql"]
+__all__ = ["TEXT", "TEXT_KINDS", "fits", "looks_like", "text_kind", "text_kind_in_sql"]
 
 TEXT = "VARCHAR"
 
@@ -69,13 +70,21 @@ class _Kind:
     holds: Callable[[str], bool]
     """May raise `ValueError` or `OverflowError` for no."""
     condition: str
-    """The same in SQL, of `{0}`."""
+    """The same in SQL, of `{0}`; where casts say it all, what the pattern says too."""
+    spelt: bool = True
+    """Whether SQL needs the pattern besides the condition."""
 
 
 _KINDS = {
     kind.type: kind
     for kind in (
-        _Kind("DATE", re.compile(_DATE), _is_date, "TRY_CAST({0} AS DATE) IS NOT NULL"),
+        _Kind(
+            "DATE",
+            re.compile(_DATE),
+            _is_date,
+            "(strlen({0}) = 10 AND CAST(TRY_CAST({0} AS DATE) AS VARCHAR) = {0})",
+            spelt=False,
+        ),
         _Kind("TIMESTAMP", re.compile(f"{_DATE}[ T]{_TIME}"), _is_timestamp, "TRY_CAST({0} AS TIMESTAMP) IS NOT NULL"),
         _Kind(
             "TIMESTAMP WITH TIME ZONE",
@@ -85,7 +94,13 @@ _KINDS = {
         ),
         _Kind("TIME", re.compile(_TIME), _always, "true"),
         _Kind("UUID", re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"), _always, "true"),
-        _Kind("BIGINT", re.compile(r"0|-?[1-9][0-9]{0,18}"), _is_bigint, "TRY_CAST({0} AS BIGINT) IS NOT NULL"),
+        _Kind(
+            "BIGINT",
+            re.compile(r"0|-?[1-9][0-9]{0,18}"),
+            _is_bigint,
+            "CAST(TRY_CAST({0} AS BIGINT) AS VARCHAR) = {0}",
+            spelt=False,
+        ),
         _Kind(
             "DOUBLE",
             re.compile(f"{_FRACTION}|{_EXPONENT}"),
@@ -100,8 +115,8 @@ _KINDS = {
 TEXT_KINDS = tuple(_KINDS)
 """All types that text may be taken for."""
 
-_SMALL_INTEGER = r"0|-?[1-9][0-9]{0,14}"
-"""Integers that a double holds exactly."""
+_SMALL = "strlen({0}) <= 15"
+"""SQL of an integer's text: a double holds it exactly."""
 
 
 def text_kind(values: Iterable[str]) -> str | None:
@@ -130,27 +145,45 @@ def looks_like(kind: str, value: str) -> str:
 
     The cast to `kind` of a text that does never fails, and changes nothing.
     """
-    condition = _KINDS[kind].condition.format(value)
-    spelt = f"regexp_full_match({value}, '{_KINDS[kind].pattern.pattern}')"
+    found = _KINDS[kind]
+    condition = found.condition.format(value)
+    if not found.spelt:
+        return condition
+    spelt = f"regexp_full_match({value}, '{found.pattern.pattern}')"
     return spelt if condition == "true" else f"({spelt} AND {condition})"
 
 
-def text_kind_in_sql(value: str, kinds: Collection[str] = TEXT_KINDS) -> str:
+def fits(kind: str, value: str) -> str:
+    """SQL for whether a text fits in a column of a file that is of type `kind` by `text_kind_in_sql`."""
+    condition = looks_like(kind, value)
+    if kind != "DOUBLE":
+        return condition
+    return f"({condition} OR ({_SMALL.format(value)} AND {looks_like('BIGINT', value)}))"
+
+
+def text_kind_in_sql(
+    value: str, kinds: Collection[str] = TEXT_KINDS, respelt: Mapping[str, str] = MappingProxyType({})
+) -> str:
     """SQL, an aggregate: the one of `kinds` (at least one) that all texts of `value` (SQL of text) look like, as text.
     It is 'VARCHAR' if there is none, and NULL if all are NULL.
 
     A file does not say whether `1` beside `2.5` is an integer, so integers that a double holds exactly look like DOUBLE
-    where others do, if that is one of `kinds`.
+    where others do, if that is one of `kinds`. `respelt` has, by kind, SQL of text that is looked at instead of `value`
+    where a user has said how values of that kind are spelt.
     """
+    if len(kinds) == 1:  # the long form takes DuckDB a while for hundreds of columns
+        [kind] = kinds
+        alike = f"bool_and({looks_like(kind, respelt.get(kind, value))}) FILTER ({value} IS NOT NULL)"
+        return f"CASE WHEN {alike} THEN '{kind}' WHEN count({value}) > 0 THEN '{TEXT}' END"
     bits = {kind: 1 << place for place, kind in enumerate(kind for kind in TEXT_KINDS if kind in kinds)}
     names = {bit: kind for kind, bit in bits.items()}
-    whens = [f"WHEN {looks_like(kind, value)} THEN {bit}" for kind, bit in bits.items()]
+    whens = {kind: f"WHEN {looks_like(kind, respelt.get(kind, value))} THEN {bit}" for kind, bit in bits.items()}
     other = 1 << len(bits)
     if {"BIGINT", "DOUBLE"} <= bits.keys():
         small, other = other, other << 1
-        whens.insert(0, f"WHEN regexp_full_match({value}, '{_SMALL_INTEGER}') THEN {small}")
+        sized = f"CASE WHEN {_SMALL.format(value)} THEN {small} ELSE {bits['BIGINT']} END"
+        whens["BIGINT"] = f"WHEN {looks_like('BIGINT', value)} THEN {sized}"
         names |= {small: "BIGINT", small | bits["BIGINT"]: "BIGINT", small | bits["DOUBLE"]: "DOUBLE"}
-    each = f"CASE {' '.join(whens)} ELSE {other} END"
     by_bits = ", ".join(f"{mask}: '{kind}'" for mask, kind in names.items())
-    seen = f"bit_or({each}) FILTER ({value} IS NOT NULL)"
+    seen = f"bit_or(CASE {' '.join(whens.values())} ELSE {other} END) FILTER ({value} IS NOT NULL)"
     return f"CASE WHEN count({value}) > 0 THEN coalesce(MAP {{{by_bits}}}[{seen}], '{TEXT}') END"

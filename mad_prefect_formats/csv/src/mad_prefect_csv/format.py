@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from mad_prefect_core.errors import UnsupportedValueError
 from mad_prefect_core.paths import escape_glob
 from mad_prefect_core.session import quote, schema_of
 from mad_prefect_csv.options import ReadCSVOptions, WriteCSVOptions
+from mad_prefect_csv.others import scan_others
 from mad_prefect_csv.sqltypes import refusal, text_type
 from mad_prefect_csv.standalone import columns_taken_for_others, copy_standalone, text_columns
 from mad_prefect_csv.writer import CsvWriter
@@ -68,14 +69,20 @@ class CsvFormat(StandaloneFormat):
         schema: Schema | None = None,
     ) -> duckdb.DuckDBPyRelation:
         given = _of_suffix(suffix) | options.for_duckdb()
-        if schema is None:
+        if schema is None and given.get("auto_detect") is False:
             return _read(session, files, given)
+        if schema is None:
+            return scan_others(session, files, given)
         types = {name: text_type(session.connection.type(kind)) for name, kind in schema.items()}
         parsing = _AS_WRITTEN | {name: value for name, value in given.items() if name in _PARSING}
         relation = _read(session, files, {**parsing, "columns": types, "auto_detect": False})
         if types == dict(schema):
             return relation
         return relation.project(", ".join(f"CAST({quote(n)} AS {kind}) AS {quote(n)}" for n, kind in schema.items()))
+
+    def schema_keys(self, session: Session, files: Sequence[str]) -> Sequence[Hashable]:
+        """All alike: `scan` finds the types of columns in all files together."""
+        return [()] * len(files)
 
     def read_back(self, options: WriteCSVOptions) -> ReadCSVOptions:
         # All of the reader's own options: some are other names of those that matter.
