@@ -177,3 +177,17 @@ def test_any_value_that_a_path_takes_is_read_back(value: str) -> None:
     if value != NULL:
         assert hive_keys(f"k={part}/x.csv") == {"k": value}
     assert hive_keys(f"{part}/x.csv") == {}
+
+
+@pytest.mark.parametrize("format", FORMATS)
+async def test_keys_of_many_folders_are_read_file_by_file(base: Path, format: str) -> None:
+    template = base / f"x.{format}"
+    await DataArtifact(template.name, [{"v": 1}]).persist()
+    folders = [f"raw/k={n}/l=%2F{n}" if n != 7 else "raw/k=7" for n in range(20)]
+    for folder in folders:
+        (base / folder).mkdir(parents=True)
+        (base / folder / template.name).write_bytes(template.read_bytes())
+    artifacts = [DataArtifact(f"{folder}/{template.name}") for folder in reversed(folders)]
+    found = await DataArtifactQuery(artifacts).query()
+    assert found.columns == ["v", "k", "l"]
+    assert found.fetchall() == [(1, n, None if n == 7 else f"/{n}") for n in reversed(range(20))]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import duckdb
 
@@ -10,7 +10,9 @@ from mad_prefect_core.batch.text import TEXT, text_kind
 from mad_prefect_core.contracts import Schema
 from mad_prefect_core.session import DuckSession, quote
 
-__all__ = ["Keys", "key_types", "with_keys", "without"]
+__all__ = ["NUMBER", "Keys", "differ", "key_types", "with_keys", "without"]
+
+NUMBER = "mad_prefect_file_number"
 
 Keys = Mapping[str, str | None]
 """Values of folders by key, as text; None is NULL."""
@@ -41,13 +43,28 @@ def key_types(files: Iterable[Keys]) -> dict[str, str]:
 
 
 def with_keys(
-    session: DuckSession, relation: duckdb.DuckDBPyRelation, keys: Keys, types: Schema
+    session: DuckSession, relation: duckdb.DuckDBPyRelation, files: Sequence[Keys], types: Schema
 ) -> duckdb.DuckDBPyRelation:
-    """A relation with these keys as columns behind its own."""
-    if not keys:
+    """A relation with the keys of its files as columns behind its own. Where files differ in them, the column `NUMBER`
+    tells of each row which file it is from; it is not in what is returned."""
+    if not any(files):
         return relation
+    view = session.view(relation)
     named = {name.lower(): name for name in types}
-    columns = [(named[key.lower()], value) for key, value in keys.items()]
-    added = ", ".join(f"CAST(${i} AS {types[name]}) AS {quote(name)}" for i, (name, _) in enumerate(columns, 1))
-    query = f"SELECT *, {added} FROM {session.view(relation)}"  # noqa: S608  identifiers are quoted, types are ours
-    return session.sql(query, [value for _, value in columns])
+    names = list(dict.fromkeys(named[key.lower()] for keys in files for key in keys))
+    if not differ(files):
+        values: list[object] = list(files[0].values())
+        columns = [f"CAST(${i} AS {types[name]}) AS {quote(name)}" for i, name in enumerate(names, 1)]
+        return session.sql(f"SELECT *, {', '.join(columns)} FROM {view}", values)  # noqa: S608  quoted
+    spelt = [{key.lower(): value for key, value in keys.items()} for keys in files]
+    values = [[keys.get(name.lower()) for keys in spelt] for name in names]
+    columns = [
+        f"CAST(CAST(${i} AS VARCHAR[])[{NUMBER} + 1] AS {types[name]}) AS {quote(name)}"
+        for i, name in enumerate(names, 1)
+    ]
+    return session.sql(f"SELECT * EXCLUDE ({NUMBER}), {', '.join(columns)} FROM {view}", values)  # noqa: S608  quoted
+
+
+def differ(files: Sequence[Keys]) -> bool:
+    """Whether not all of these files have the same keys and values."""
+    return any(keys != files[0] for keys in files)

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from itertools import groupby
+from itertools import chain, groupby
 from pathlib import Path
 
 import duckdb
 
 from mad_prefect_core.artifacts.files import DataFile, FormatOptions
-from mad_prefect_core.artifacts.hive import key_types, with_keys, without
+from mad_prefect_core.artifacts.hive import NUMBER, differ, key_types, with_keys, without
 from mad_prefect_core.artifacts.uniting import Part, unite
 from mad_prefect_core.batch.lossless import refuse_inexact
-from mad_prefect_core.contracts import ComparingFormat, Format, Schema
+from mad_prefect_core.contracts import ComparingFormat, Format, NumberingFormat, Schema
 from mad_prefect_core.errors import CorruptFileError, MadPrefectError, ResultGoneError
 from mad_prefect_core.paths import escape_glob
 from mad_prefect_core.session import DuckSession, cast_to, schema_of, union_all
@@ -23,6 +23,8 @@ from mad_prefect_core.translation import ReadCall, machine_fault
 __all__ = ["scan_files", "tell_apart"]
 
 _UNTYPED_FILES = 64  # a reader that infers opens all its files at once: 64 MiB each, for JSON
+
+_MANY_FOLDERS = 16
 
 
 def scan_files(
@@ -40,7 +42,8 @@ def scan_files(
     what `options` say of files of that format. `joined` is a local file that has all their rows, which one scan reads.
     """
     files = _with_keys_of_folders(files, options)
-    groups = [list(group) for _, group in groupby(files, key=lambda file: _kind(file, schema))]
+    many = len({tuple((file.hive or {}).items()) for file in files}) > _MANY_FOLDERS
+    groups = [list(group) for _, group in groupby(files, key=lambda file: _kind(file, schema, many))]
     parts = [part for group in groups for part in _parts(group)]
     relations = [_scan_alike(session, part, options, schema, joined) for part in parts]
     if any(file.hive for file in files):
@@ -88,17 +91,20 @@ def _with_columns_of_folders(
 ) -> list[duckdb.DuckDBPyRelation]:
     """The relations with keys as columns: none that an unrecorded file has as a column of the data."""
     unrecorded = [relation for part, relation in zip(parts, relations, strict=True) if part[0].schema is None]
-    data = {name.lower() for relation in unrecorded for name in relation.columns}
-    keys = [without(part[0].hive or {}, data) for part in parts]
-    types = key_types(keys) | dict(schema or {})
+    data = {name.lower() for relation in unrecorded for name in relation.columns} - {NUMBER}
+    keys = [[without(file.hive or {}, data) for file in part] for part in parts]
+    types = key_types(chain(*keys)) | dict(schema or {})
     return [with_keys(session, *pair, types) for pair in zip(relations, keys, strict=True)]
 
 
-def _kind(file: DataFile, schema: Schema | None) -> tuple[object, ...]:
-    """Files of one kind are read by one scan. A reader that applies a schema needs no group for each of theirs."""
+def _kind(file: DataFile, schema: Schema | None, many_folders: bool) -> tuple[object, ...]:
+    """Files of one kind are read by one scan. A reader that applies a schema needs no group for each of theirs; one
+    that numbers its files needs none for each of many folders. Of a few, a query reads only those it asks for."""
+    numbers = many_folders and file.schema is None and isinstance(file.format, NumberingFormat)
+    keys = () if numbers else tuple((file.hive or {}).items())
     own = file.schema if schema is None or not _takes(file, schema) else schema
     recorded = None if own is None else tuple(own.items())
-    return file.format.name, file.suffix, recorded, file.columnar, tuple((file.hive or {}).items()), file.read, file.own
+    return file.format.name, file.suffix, recorded, file.columnar, keys, file.read, file.own
 
 
 def _takes(file: DataFile, schema: Schema) -> bool:
@@ -132,7 +138,10 @@ def _scan_alike(
         raise _gone(error, first) from error
     try:
         with ReadCall(format.name):
-            relation = format.scan(session, names, read, suffix=first.suffix, schema=typed)
+            if isinstance(format, NumberingFormat) and differ([file.hive or {} for file in files]):
+                relation = format.scan_numbered(session, names, read, suffix=first.suffix, number=NUMBER)
+            else:
+                relation = format.scan(session, names, read, suffix=first.suffix, schema=typed)
     except FileNotFoundError as error:
         raise _gone(error, first) from error
     except (duckdb.Error, OSError) as error:

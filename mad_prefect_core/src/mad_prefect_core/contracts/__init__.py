@@ -9,6 +9,7 @@ from mad_prefect_core.contracts.formats import (
     FormatJoiner,
     FormatWriter,
     JoiningFormat,
+    NumberingFormat,
     Schema,
     StandaloneFormat,
 )
@@ -35,6 +36,7 @@ __all__ = [
     "FormatJoiner",
     "FormatWriter",
     "JoiningFormat",
+    "NumberingFormat",
     "Options",
     "PortableRelation",
     "PrivateFiles",

@@ -20,6 +20,7 @@ __all__ = [
     "FormatJoiner",
     "FormatWriter",
     "JoiningFormat",
+    "NumberingFormat",
     "Schema",
     "StandaloneFormat",
 ]
@@ -172,6 +173,18 @@ class JoiningFormat(Format, Protocol):
     def joiner(self, path: Path, options: Any, *, suffix: str) -> FormatJoiner | None:
         """A joiner that makes a new file at `path`, of files that were written with these write options and this
         suffix; None where such files can't be joined."""
+
+
+@runtime_checkable
+class NumberingFormat(Format, Protocol):
+    """A format whose reader tells which of many files a row is from. None has to: with it, files in many `key=value`
+    folders are read by one scan."""
+
+    def scan_numbered(
+        self, session: Session, files: Sequence[str], options: Any, *, suffix: str, number: str
+    ) -> duckdb.DuckDBPyRelation:
+        """As `scan` without a schema, and a BIGINT column `number` behind the others: the place in `files`, from 0, of
+        the file that a row is from."""
 
 
 @runtime_checkable

@@ -73,14 +73,21 @@ class ParquetFormat(Format):
             named |= {"union_by_name": len(files) > 1, "filename": False}
         elif exact := self._exact(session, files, options):
             return exact
-        arguments = "".join(f", {name} = ${name}" for name in named)
-        relation = session.sql(f"FROM read_parquet($files{arguments})", {"files": list(files), **named})
+        relation = _read(session, files, named)
         return relation if schema is None else _as_recorded(relation, schema)
 
+    def scan_numbered(
+        self, session: Session, files: Sequence[str], options: ReadParquetOptions, *, suffix: str, number: str
+    ) -> duckdb.DuckDBPyRelation:
+        if exact := self._exact(session, files, options, number):
+            return exact
+        named = {**options.model_dump(exclude_none=True), "hive_partitioning": False}
+        return _read(session, files, named, f"SELECT *, CAST(file_index AS BIGINT) AS {quote(number)} ")
+
     def _exact(
-        self, session: Session, files: Sequence[str], options: ReadParquetOptions
+        self, session: Session, files: Sequence[str], options: ReadParquetOptions, number: str | None = None
     ) -> duckdb.DuckDBPyRelation | None:
-        """The rows of files of others that DuckDB's reader would change; None for all other files."""
+        """The rows of files of others that DuckDB's reader would change, numbered if asked; None for all others."""
         if all(map(is_written_once, files)):
             return None
         from mad_prefect_parquet.others import exact_files  # noqa: PLC0415  most files don't need pyarrow's reader
@@ -89,11 +96,13 @@ class ParquetFormat(Format):
         if found is None:
             return None
         relations = []
-        for file in found:
+        for place, file in enumerate(found):
             relation = session.sql(f"FROM {session.view(file)}")
             if options.filename:
                 query = f"SELECT *, $1 AS filename FROM {session.view(relation)}"  # noqa: S608  names are ours
                 relation = session.sql(query, [file.name])
+            if number is not None:
+                relation = relation.project(f"*, {place}::BIGINT AS {quote(number)}")
             relations.append(relation)
         how = "UNION ALL" if options.union_by_name is False else "UNION ALL BY NAME"
         return session.sql(f" {how} ".join(f"(FROM {session.view(relation)})" for relation in relations))
@@ -130,6 +139,11 @@ class ParquetFormat(Format):
 
     def joiner(self, path: Path, options: WriteParquetOptions, *, suffix: str) -> ParquetJoiner:
         return ParquetJoiner(path, options.row_group_size)
+
+
+def _read(session: Session, files: Sequence[str], named: dict[str, Any], select: str = "") -> duckdb.DuckDBPyRelation:
+    arguments = "".join(f", {name} = ${name}" for name in named)
+    return session.sql(f"{select}FROM read_parquet($files{arguments})", {"files": list(files), **named})
 
 
 def _as_recorded(relation: duckdb.DuckDBPyRelation, schema: Schema) -> duckdb.DuckDBPyRelation:
