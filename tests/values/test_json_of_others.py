@@ -356,3 +356,16 @@ async def test_objects_with_data_as_keys_are_maps_if_asked_for(read: Any) -> Non
     types, found = await read("\n".join(lines), map_inference_threshold=5)
     assert types == {"i": "BIGINT", "p": "MAP(VARCHAR, DECIMAL(20,19))"}
     assert found[1] == (1, {"k1": Decimal("1.5"), "k2": Decimal("0.1234567890123456789")})
+
+
+async def test_objects_with_data_as_keys_do_not_grow_without_bound(read: Any) -> None:
+    lines = [{"id": i, "prices": {f"sku{(i * 7 + k) % 1000}": k + 0.5 for k in range(5)}} for i in range(2000)]
+    types, found = await read("\n".join(map(json.dumps, lines)))
+    assert types == {"id": "BIGINT", "prices": "MAP(VARCHAR, DOUBLE)"}
+    assert found[3] == (3, lines[3]["prices"])
+
+
+async def test_rows_with_few_keys_in_common_are_rows(read: Any) -> None:
+    types, found = await read("\n".join(json.dumps({f"k{i}": i}) for i in range(50)))
+    assert types == {f"k{i}": "BIGINT" for i in range(50)}
+    assert found[7][7] == 7

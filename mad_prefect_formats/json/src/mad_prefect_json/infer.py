@@ -37,6 +37,10 @@ _OF_TEXT = {
     "uuid": "UUID",
 }
 """What DuckDB takes text for, by the names that its types have in Python."""
+_NESTED = frozenset({"list", "struct"})
+_MANY_KEYS = 200
+_SPARSE = {"field_appearance_threshold": 0.1, "map_inference_threshold": 1_000_000_000}
+"""Options by which objects are maps if their keys are data."""
 _MADE_DISTINCT = re.compile(r"(.+)_\d+")
 _SMALL = f"isnan({{0}}) OR abs({{0}}) < {2**53}"
 """SQL for whether a DOUBLE that was read of an integer is that integer."""
@@ -129,6 +133,9 @@ def infer(source: JsonSource, options: ReadJsonOptions, named: Mapping[str, Any]
 def _inferred(source: JsonSource, options: ReadJsonOptions, named: Mapping[str, Any]) -> tuple[JsonSource, Any]:
     try:
         relation = source.infer(named)
+        if any(map(_has_many_keys, relation.types)) and not options.model_fields_set & _SPARSE.keys():
+            with_maps = source.infer({**named, **_SPARSE})
+            relation = with_maps if with_maps.columns == relation.columns else relation
         if relation.columns[:1] != [_BARE] or relation.types[0].id != "list":
             return source, relation
     except duckdb.NotImplementedException as error:
@@ -143,6 +150,11 @@ def _inferred(source: JsonSource, options: ReadJsonOptions, named: Mapping[str, 
             raise error
         return as_array
     return _array(source, options, named) or (source, relation)
+
+
+def _has_many_keys(kind: Any) -> bool:
+    members = [inner for _, inner in kind.children if hasattr(inner, "id")] if kind.id in _NESTED else []
+    return (kind.id == "struct" and len(members) > _MANY_KEYS) or any(map(_has_many_keys, members))
 
 
 def _array(source: JsonSource, options: ReadJsonOptions, named: Mapping[str, Any]) -> tuple[JsonSource, Any] | None:
