@@ -98,6 +98,8 @@ def _lists(node: Node, array: Any, column: str) -> list[Piece]:
     offsets = array.offsets
     first, last = offsets[0].as_py(), offsets[-1].as_py()
     inner = node.members[0].node
+    if pa.types.is_map(array.type):
+        _refuse_repeated(array.keys.slice(first, last - first), pc.subtract(offsets, first), column)
     if node.kind == "map":
         keys, values = (part.slice(first, last - first) for part in (array.keys, array.items))
         items = [*encode(Node("string"), keys, column), *encode(inner, values, column)]
@@ -112,6 +114,16 @@ def _lists(node: Node, array: Any, column: str) -> list[Piece]:
     counts = pc.subtract(offsets[1:], offsets[:-1])
     end = pc.if_else(pc.greater(counts, 0), pa.scalar(_END, _BYTES), _NOTHING)
     return [_numbers(counts), body, end]
+
+
+def _refuse_repeated(keys: pa.Array, offsets: pa.Array, column: str) -> None:
+    """Raises `UnsupportedValueError` where a map has a key twice: readers of Avro keep the last alone."""
+    rows = pc.list_parent_indices(pa.ListArray.from_arrays(offsets.cast(pa.int32()), keys))
+    entries = pa.table({"row": rows, "key": keys}).group_by(["row", "key"], use_threads=False).aggregate([])
+    if len(entries) != len(keys):
+        raise UnsupportedValueError(
+            "A map has one key twice, of which Avro keeps one", column=column, hint="Make it a list of entries."
+        )
 
 
 def _numbers(array: Any) -> Piece:
