@@ -62,7 +62,8 @@ def test_text_that_looks_like_something_else_comes_back_as_text(through: Through
 
 @pytest.mark.parametrize(
     "value",
-    [1, 2**63 + 1, -(2**63), 1.5, 1e300, True, dt.date(2020, 1, 2), dt.time(1, 2, 3), dt.datetime(2020, 1, 2, 3, 4, 5),
+    [1, 2**63 + 1, 10**37, -(2**63), 1.5, 1e300, math.inf, -math.inf,
+     True, dt.date(2020, 1, 2), dt.time(1, 2, 3), dt.datetime(2020, 1, 2, 3, 4, 5),
      dt.datetime(2020, 1, 2, 3, 4, 5, 6, dt.UTC), None],
 )  # fmt: skip
 @pytest.mark.parametrize("suffix", [*TABLES, "jsonl", "json"])

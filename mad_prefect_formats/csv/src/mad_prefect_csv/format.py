@@ -18,11 +18,11 @@ from mad_prefect_core.contracts import (
 )
 from mad_prefect_core.errors import UnsupportedValueError
 from mad_prefect_core.paths import escape_glob
-from mad_prefect_core.session import quote, schema_of
+from mad_prefect_core.session import cast_to, quote, schema_of
 from mad_prefect_csv.options import ReadCSVOptions, WriteCSVOptions
 from mad_prefect_csv.others import scan_others
 from mad_prefect_csv.sqltypes import refusal, text_type
-from mad_prefect_csv.standalone import columns_taken_for_others, copy_standalone, text_columns
+from mad_prefect_csv.standalone import columns_taken_for_others, copy_standalone, numbers_beyond, text_columns
 from mad_prefect_csv.writer import CsvWriter
 
 __all__ = ["CsvFormat"]
@@ -114,11 +114,13 @@ class CsvFormat(StandaloneFormat):
         dialect = {"delim": delim, "quote": '"', "escape": '"', "nullstr": "", "allow_quoted_nulls": False}
         options = ReadCSVOptions.model_validate(dialect | {"sample_size": -1, "hive_partitioning": False})
         relation = self.scan(session, [escape_glob(str(file))], options, suffix=suffix)
-        text = text_columns(file.read_text("utf-8"), delim, schema_of(relation))
-        if not text:
-            return relation
-        options = options.model_copy(update={"types": dict.fromkeys(text, "VARCHAR")})
-        return self.scan(session, [escape_glob(str(file))], options, suffix=suffix)
+        types = schema_of(relation) | numbers_beyond(relation)
+        text = text_columns(file.read_text("utf-8"), delim, types)
+        wanted = types | dict.fromkeys(text, "VARCHAR")
+        if text:
+            options = options.model_copy(update={"types": dict.fromkeys(text, "VARCHAR")})
+            relation = self.scan(session, [escape_glob(str(file))], options, suffix=suffix)
+        return cast_to(session, relation, wanted)
 
 
 def _of_suffix(suffix: str) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from mad_prefect_core.errors import UnsupportedValueError
 from mad_prefect_core.session import quote, schema_of
 from mad_prefect_csv.sqltypes import refusal, text_type
 
-__all__ = ["columns_taken_for_others", "copy_standalone", "text_columns"]
+__all__ = ["columns_taken_for_others", "copy_standalone", "numbers_beyond", "text_columns"]
 
 _AS_TEXT = frozenset({"uuid", "blob", "interval", "bit", "enum", "bignum", "time with time zone"})
 """Types that come back as text, since no reader of CSV looks for them."""
@@ -90,6 +90,35 @@ def _has_more_digits(kind: duckdb.sqltypes.DuckDBPyType) -> bool:
         return False
     digits: dict[str, Any] = dict(kind.children)
     return bool(digits["scale"]) and digits["precision"] > _EXACT_DIGITS
+
+
+_KINDS = {
+    "HUGEINT": "-?(0|[1-9][0-9]{0,37})",
+    "DOUBLE": r"nan|-?inf|-?(0|[1-9][0-9]*)(\.[0-9]+)?(e[+-]?[0-9]+)?",
+}
+"""Text that can be nothing else: integers beyond 64 bits, and floats beside those that are no numbers."""
+
+
+def numbers_beyond(relation: duckdb.DuckDBPyRelation) -> dict[str, str]:
+    """The columns of text that hold nothing but integers beyond 64 bits, or floats such as `nan`."""
+    text = [name for name, kind in schema_of(relation).items() if kind == "VARCHAR"]
+    if not text:
+        return {}
+    tests = [
+        f"bool_and(regexp_full_match({quote(name)}, '{pattern}') AND TRY_CAST({quote(name)} AS {kind}) IS NOT NULL) "
+        f"FILTER (WHERE {quote(name)} IS NOT NULL)"
+        for name in text
+        for kind, pattern in _KINDS.items()
+    ] + [f"bool_or(regexp_full_match({quote(name)}, 'nan|-?inf'))" for name in text]
+    (row,) = relation.aggregate(", ".join(tests)).fetchall()
+    found = {}
+    for place, name in enumerate(text):
+        integers, floats, special = row[2 * place], row[2 * place + 1], row[2 * len(text) + place]
+        if integers:
+            found[name] = "HUGEINT"
+        elif floats and special:
+            found[name] = "DOUBLE"
+    return found
 
 
 def _has_values(relation: duckdb.DuckDBPyRelation, name: str) -> bool:
