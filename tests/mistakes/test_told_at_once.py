@@ -67,7 +67,8 @@ def path(value: Any, error: type[MadPrefectError], *words: str) -> Mistake:
 
 
 def function(fn: Any, *words: str) -> Mistake:
-    return Mistake(f"{fn!r:.30} as a function", lambda: asset("x.parquet")(fn), OptionError, ("function", *words))
+    shown = getattr(fn, "__qualname__", None) or f"{type(fn).__name__} {fn!r:.20}".partition(" at 0x")[0]
+    return Mistake(f"{shown} as a function", lambda: asset("x.parquet")(fn), OptionError, ("function", *words))
 
 
 MISTAKES = [
