@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import weakref
+from collections.abc import Iterator, MutableMapping
 from typing import Any
 
 import duckdb
@@ -53,3 +55,43 @@ async def register_mad_protocol(connection: Any = None) -> None:
             block: FsspecFileSystem = await get_fs()
             _mad_filesystem_ref = MadFileSystem(block.basepath, block.storage_options.get_secret_value())
         register_fsspec_filesystem(_mad_filesystem_ref, connection)
+
+
+_rest: MutableMapping[Any, Iterator[Any]] = weakref.WeakKeyDictionary()
+"""The rows that are left, of relations that gave some."""
+
+
+def _give_back_fetching() -> None:
+    """DuckDB 2.0 took from its relations what code for 2.x calls on those of `duckdb.sql`: give it back."""
+    kind: Any = duckdb.DuckDBPyRelation
+    if hasattr(kind, "fetchone"):
+        return
+    all_rows = kind.fetchall
+
+    def rest(relation: Any) -> Iterator[Any]:
+        if relation not in _rest:
+            _rest[relation] = iter(all_rows(relation))
+        return _rest[relation]
+
+    def fetchone(self: Any) -> Any:
+        """The next row as a tuple; None after the last."""
+        return next(rest(self), None)
+
+    def fetchmany(self: Any, size: int = 1) -> list[Any]:
+        """The next rows, at most `size`."""
+        return list(itertools.islice(rest(self), size))
+
+    def fetchall(self: Any) -> list[Any]:
+        """All rows; those that are left, where some were fetched."""
+        return list(_rest[self]) if self in _rest else all_rows(self)
+
+    def execute(self: Any) -> Any:
+        """Start over with the first row."""
+        _rest.pop(self, None)
+        return self
+
+    for method in (fetchone, fetchmany, fetchall, execute):
+        setattr(kind, method.__name__, method)
+
+
+_give_back_fetching()

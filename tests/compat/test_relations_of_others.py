@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -86,3 +87,13 @@ def test_fetching_all_after_some_gives_the_rest(prices: Relation) -> None:
     assert prices.fetchall() == [("b", 2)]
     assert prices.fetchall() == []
     assert prices.execute().fetchmany(5) == [("a", 1), ("b", 2)]
+
+
+def test_relations_of_duckdb_itself_give_one_row_after_the_other_as_code_for_2x_asks_them() -> None:
+    importlib.import_module("mad_prefect.duckdb")
+    rows: Any = duckdb.sql("FROM range(5)")
+    assert rows.fetchone() == (0,)
+    assert rows.fetchmany(2) == [(1,), (2,)]
+    assert rows.fetchall() == [(3,), (4,)]
+    assert rows.execute().fetchone() == (0,)
+    assert duckdb.sql("FROM range(2)").fetchall() == [(0,), (1,)]
