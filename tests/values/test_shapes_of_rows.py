@@ -291,3 +291,18 @@ def test_a_refused_shape_leaves_the_last_result(base: Path) -> None:
     relation = asyncio.run(DataArtifact("x.parquet").query())
     assert relation is not None
     assert relation.fetchall() == [(1, 10), (2, 20)]
+
+
+@pytest.mark.parametrize("filetype", [None, "parquet", "csv"])
+@pytest.mark.parametrize(
+    "make",
+    [iter, collections.deque, lambda tables: dict(enumerate(tables)).values(), lambda tables: map(pa.table, tables)],
+)
+def test_each_table_of_an_iterator_is_stored(base: Path, filetype: str | None, make: Callable[..., Any]) -> None:
+    @asset("x.parquet", artifact_filetype=filetype)
+    def x() -> Any:
+        return make([pa.table({"n": [1, 2]}), pa.table({"n": [3]})])
+
+    relation = x.query_sync()
+    assert relation is not None
+    assert relation.fetchall() == [(1,), (2,), (3,)]

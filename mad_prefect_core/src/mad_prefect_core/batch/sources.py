@@ -121,9 +121,9 @@ def only_batch(data: object, declared: Collection[str] = ()) -> Batch | None:
 
 
 def may_be_several(data: object) -> bool:
-    """Whether `iter_batches` may find more than one batch in these data."""
-    runs = inspect.isawaitable(data) or inspect.isasyncgen(data) or inspect.isgenerator(data)
-    return runs or isinstance(data, list | tuple)
+    """Whether `iter_batches` may find more than one batch in these data: not in a dict, frame, table or relation."""
+    is_table = hasattr(data, "__arrow_c_stream__") or hasattr(data, "__arrow_c_array__")
+    return not (is_table or isinstance(data, dict | duckdb.DuckDBPyRelation | PortableRelation))
 
 
 async def iter_batches(data: object, declared: Collection[str] = ()) -> AsyncGenerator[Batch, None]:
