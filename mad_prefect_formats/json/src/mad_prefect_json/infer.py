@@ -38,7 +38,7 @@ _OF_TEXT = {
 }
 """What DuckDB takes text for, by the names that its types have in Python."""
 _NESTED = frozenset({"list", "struct"})
-_MANY_KEYS = 200
+_MANY_KEYS = 100
 _SPARSE = {"field_appearance_threshold": 0.1, "map_inference_threshold": 1_000_000_000}
 """Options by which objects are maps if their keys are data."""
 _MADE_DISTINCT = re.compile(r"(.+)_\d+")

@@ -24,7 +24,7 @@ class ReadJsonOptions(ReadOptions):
     field_appearance_threshold: float | None = Field(
         0,
         description="Objects whose keys appear less often than this, on average, are read as maps; 0: never. Where "
-        "neither this nor the next is given, those within rows are that have over 200 keys, on average in less than a "
+        "neither this nor the next is given, those within rows are that have over 100 keys, on average in less than a "
         "tenth of the objects.",
     )
     map_inference_threshold: int | None = Field(
