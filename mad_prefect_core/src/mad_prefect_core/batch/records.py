@@ -98,10 +98,16 @@ def _of_sqlalchemy(value: Any) -> dict[Any, Any]:
     return _row(list(value._fields), list(value))
 
 
-def _of_driver(value: Any) -> dict[Any, Any]:
-    """As sqlite3, asyncpg and psycopg have rows: `keys()`, and a value for each."""
+def _of_driver(value: Any) -> dict[Any, Any] | None:
+    """As sqlite3, asyncpg and psycopg have rows: `keys()`, and a value for each and no more. An element of XML has keys
+    too, those of its attributes, and is none."""
     names = list(value.keys())
-    return _row(names, [value[name] for name in names])
+    if not names or len(names) != len(value):
+        return None
+    try:
+        return _row(names, [value[name] for name in names])
+    except TypeError:  # its indices are numbers
+        return None
 
 
 def _row(names: list[Any], values: list[Any]) -> dict[Any, Any]:
