@@ -269,14 +269,13 @@ def test_a_task_that_is_destroyed_with_its_loop_leaves_neither_files_nor_a_lease
 
             @asset("x.parquet", name="x")
             async def x():
+                if reached.is_set():
+                    yield [{{"i": 0}}]
+                    return
                 for number in range(26):
                     yield [{{"i": i}} for i in range({ROWS})]
                 reached.set()
                 await asyncio.sleep(600)
-
-            @asset("x.parquet", name="x")
-            def again():
-                return [{{"i": 0}}]
 
             loop = asyncio.new_event_loop()
             task = loop.create_task(x())
@@ -286,7 +285,7 @@ def test_a_task_that_is_destroyed_with_its_loop_leaves_neither_files_nor_a_lease
             del task
             gc.collect()
             print([thread.name for thread in threading.enumerate() if "union" in thread.name])
-            print(again.call_sync().run.rows)
+            print(x.call_sync().run.rows)
             """
         )
     )

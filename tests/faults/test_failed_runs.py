@@ -16,7 +16,7 @@ import duckdb
 import pytest
 
 from mad_prefect_core import DataArtifact, asset
-from mad_prefect_core.errors import DataError, SchemaError, StorageError
+from mad_prefect_core.errors import DataError, NoResultError, SchemaError, StorageError
 
 Stored = Callable[[], dict[str, bytes]]
 
@@ -286,7 +286,8 @@ async def test_s23_an_empty_result_is_a_cache_hit(base: Path) -> None:
 
     await x()
     await x()
-    await x.query()
+    with pytest.raises(NoResultError):
+        await x.query()
     assert len(runs) == 1
 
 
