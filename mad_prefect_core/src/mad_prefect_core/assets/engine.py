@@ -55,11 +55,16 @@ async def execute(plan: Plan) -> DataArtifact:
     """Answer a call: from the cache where it holds, else by a run, of which there is one at a time."""
     with translated(asset=plan.name, path=plan.paths[0]), reaching(plan.folders()):
         with located(phase="cache"):
-            plan = await in_thread(as_stored, plan)
-            artifact = await in_thread(_cached, plan)
+            plan, artifact = await in_thread(_looked_up, plan)
         artifact = _hit(plan, artifact) if artifact else await _run_alone(plan)
     note_read(artifact)
     return artifact
+
+
+def _looked_up(plan: Plan) -> tuple[Plan, DataArtifact | None]:
+    """The plan as its records are stored, and what the cache has for it: one step, since each thread costs a little."""
+    plan = as_stored(plan)
+    return plan, _cached(plan)
 
 
 def _cached(plan: Plan) -> DataArtifact | None:
