@@ -257,12 +257,32 @@ def _unify(one: pa.Schema, other: pa.Schema) -> pa.Schema:
     """All columns of both, in order of appearance, each as wide as the two need. Raises `SchemaError`."""
     if one.equals(other):
         return one
-    fields = {field.name: field.type for field in one}
-    check_names(dict.fromkeys([*fields, *other.names]))
+    types = _joined(one, other, ())
+    return one if types is None else pa.schema(list(types.items()))
+
+
+def _joined(one: Any, other: Any, path: Path) -> dict[str, pa.DataType] | None:
+    """The types of the columns of two schemas, or of the members of two structs; None where `one` has all of them.
+
+    A batch that brings nothing new to a wide struct costs what it has itself, not what the struct has.
+    """
+    grown = {}
+    known = True
     for field in other:
-        before = fields.get(field.name)
-        fields[field.name] = field.type if before is None else _unify_types(before, field.type, (field.name,))
-    return pa.schema(list(fields.items()))
+        place = one.get_field_index(field.name)
+        if place < 0:
+            grown[field.name], known = field.type, False
+            continue
+        before = one.field(place)
+        kind = _unify_types(before.type, field.type, (*path, field.name))
+        if not before.nullable or not kind.equals(before.type):
+            grown[field.name] = kind
+    if not grown:
+        return None
+    types = {field.name: field.type for field in one} | grown
+    if not known:
+        check_names(types, path)
+    return types
 
 
 def _unify_types(one: pa.DataType, other: pa.DataType, path: Path) -> pa.DataType:
@@ -275,7 +295,8 @@ def _unify_types(one: pa.DataType, other: pa.DataType, path: Path) -> pa.DataTyp
     if pa.types.is_null(one) or pa.types.is_null(other):
         return other if pa.types.is_null(one) else one
     if pa.types.is_struct(one) and pa.types.is_struct(other):
-        return pa.struct(list(_unify_members(one, other, path)))
+        types = _joined(one, other, path)
+        return one if types is None else pa.struct(list(types.items()))
     if pa.types.is_fixed_size_list(one) and pa.types.is_fixed_size_list(other) and one.list_size == other.list_size:
         return pa.list_(_unify_types(one.value_type, other.value_type, (*path, "[]")), one.list_size)
     if _is_list(one) and _is_list(other):
@@ -293,15 +314,6 @@ def _unify_types(one: pa.DataType, other: pa.DataType, path: Path) -> pa.DataTyp
         column=column_name(path),
         hint="Make them one type before yielding, or name the column's type in the read options (`columns`).",
     )
-
-
-def _unify_members(one: pa.StructType, other: pa.StructType, path: Path) -> Any:
-    types = {field.name: field.type for field in one}
-    check_names(dict.fromkeys([*types, *(field.name for field in other)]), path)
-    for field in other:
-        before = types.get(field.name)
-        types[field.name] = field.type if before is None else _unify_types(before, field.type, (*path, field.name))
-    return types.items()
 
 
 def _is_list(kind: pa.DataType) -> bool:
