@@ -360,3 +360,11 @@ def test_types_depend_neither_on_batches_nor_on_their_order(
     shuffled = list(rows)
     order.shuffle(shuffled)
     assert outcome([[row] for row in shuffled]) == together
+
+
+def test_a_batch_of_known_keys_makes_no_schema_of_all_keys_again() -> None:
+    growth = SchemaGrowth()
+    growth.add_batch(RowBatch([{"id": 1, "v": {f"k{i}": [1] for i in range(1_000)}}]))
+    known = growth._schema
+    growth.add_batch(RowBatch([{"v": {"k7": [10**9], "k3": None}}]))
+    assert growth._schema is known

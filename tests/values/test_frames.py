@@ -129,6 +129,17 @@ def test_objects_of_one_kind_come_back_as_they_are(values: tuple[Any, ...]) -> N
     assert stored(objects(*values))["v"] == list(values)
 
 
+@pytest.mark.parametrize("suffix", ["json", "parquet", "csv", "avro"])
+def test_dicts_without_keys_in_a_frame_are_stored_as_in_rows(base: Path, suffix: str) -> None:
+    @asset(f"x.{suffix}")
+    def x() -> Any:
+        return pd.DataFrame({"v": pd.Series([{}, None, {}], dtype=object), "w": [[{}], [], None]})
+
+    relation = x.query_sync()
+    assert relation is not None
+    assert relation.fetchall() == [({}, [{}]), (None, []), ({}, None)]
+
+
 def test_pandas_missing_values_are_null() -> None:
     assert stored(objects("a", np.nan, pd.NA, pd.NaT, None))["v"] == ["a", None, None, None, None]
 

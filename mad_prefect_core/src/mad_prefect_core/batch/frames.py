@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from mad_prefect_core.batch.arrays import build_array
+from mad_prefect_core.batch.growth import settled
 from mad_prefect_core.batch.infer import infer_column
 from mad_prefect_core.batch.names import check_names, check_text
 from mad_prefect_core.batch.numbers import MAX_DIGITS
@@ -222,7 +223,8 @@ def _of_objects(values: list[Any], missing: Any, path: Path) -> pa.Array:
             column=column_name(path),
             hint="Make it decimal.Decimal, or text; rows (dicts) may have such integers.",
         )
-    return build_array(inferred.values, inferred.type)
+    kind = settled(pa.schema([("", inferred.type)])).field(0).type
+    return build_array(inferred.values, kind)
 
 
 # -- polars ----------------------------------------------------------------------------------------------------------

@@ -81,10 +81,15 @@ class SchemaGrowth:
                 else known.join(numbers.get(path, needed))
                 for path, needed in _numbers_in(given).items()
             }  # fmt: skip
-            changed = {path: needed for path, needed in joined.items() if self._numbers.get(path, needed) != needed}
+            wider = {
+                path: kind
+                for path, needed in joined.items()
+                if (known := self._numbers.get(path, needed)) != needed
+                and (kind := needed.type(path)) != known.type(path)
+            }
             grown = _unify(self._schema, given)
-            if changed:
-                grown = _with_types(grown, {path: needed.type(path) for path, needed in changed.items()})
+            if wider:
+                grown = _with_types(grown, wider)
         except SchemaError as error:
             error.batch = self._batches
             raise
