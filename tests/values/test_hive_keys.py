@@ -191,3 +191,41 @@ async def test_keys_of_many_folders_are_read_file_by_file(base: Path, format: st
     found = await DataArtifactQuery(artifacts).query()
     assert found.columns == ["v", "k", "l"]
     assert found.fetchall() == [(1, n, None if n == 7 else f"/{n}") for n in reversed(range(20))]
+
+
+@pytest.mark.parametrize("format", FORMATS)
+async def test_a_column_named_as_the_readers_own_number_is_kept(base: Path, format: str) -> None:
+    await DataArtifact(f"x.{format}", [{"file_index": 77}]).persist()
+    for n in range(20):
+        (base / f"raw/k={n}").mkdir(parents=True)
+        (base / f"raw/k={n}/x.{format}").write_bytes((base / f"x.{format}").read_bytes())
+    found = await DataArtifactQuery([DataArtifact(f"raw/k={n}/x.{format}") for n in range(20)]).query()
+    assert found.fetchall() == [(77, n) for n in range(20)]
+
+
+@pytest.mark.parametrize("dialects", [["v,w\n1,a\n"], ["v,w\n1,a\n", "v;w\n1;a\n", "", 'v,w\r\n1,"a"\n', "w,v\na,1\n"]])
+async def test_keys_of_many_folders_are_those_of_files_of_every_dialect(base: Path, dialects: list[str]) -> None:
+    texts = [dialects[n % len(dialects)] for n in range(30)]
+    for n, text in enumerate(texts):
+        (base / f"raw/k={n}").mkdir(parents=True)
+        (base / f"raw/k={n}/x.csv").write_text(text, newline="")
+    found = await DataArtifactQuery([DataArtifact(f"raw/k={n}/x.csv") for n in range(30)]).query(
+        "SELECT v, w, k FROM data"
+    )
+    assert found.fetchall() == [(1, "a", n) for n, text in enumerate(texts) if text]
+
+
+async def test_keys_of_many_folders_are_those_of_json_with_long_numbers(base: Path) -> None:
+    for n in range(20):
+        (base / f"raw/k={n}").mkdir(parents=True)
+        (base / f"raw/k={n}/x.json").write_text('{"v": 1.00000000000000000001}')
+    found = await DataArtifactQuery([DataArtifact(f"raw/k={n}/x.json") for n in range(20)]).query(
+        "SELECT v, k FROM data"
+    )
+    assert [(str(v), k) for v, k in found.fetchall()] == [("1.00000000000000000001", n) for n in range(20)]
+
+
+@pytest.mark.parametrize("format", FORMATS)
+async def test_a_file_given_twice_has_its_rows_twice(base: Path, format: str) -> None:
+    one, other = await write(format, "raw"), await write(format, "raw")
+    assert (await DataArtifactQuery([one, other]).query()).fetchall() == [(1,), (1,)]

@@ -32,6 +32,7 @@ __all__ = [
     "NOTHING",
     "DuckSession",
     "cast_to",
+    "numbered",
     "quote",
     "schema_of",
     "union_all",
@@ -273,3 +274,18 @@ def union_all(session: Session, relations: Sequence[duckdb.DuckDBPyRelation]) ->
     if len(relations) == 1:
         return relations[0]
     return session.sql(" UNION ALL ".join(f"(FROM {session.view(relation)})" for relation in relations))
+
+
+def numbered(
+    session: Session, files: Sequence[str], number: str, read: Callable[[Sequence[str], str], duckdb.DuckDBPyRelation]
+) -> duckdb.DuckDBPyRelation:
+    """All rows of files, with a BIGINT column `number` behind the others: the place of the file that a row is from.
+
+    `read` gives the rows of some files by one of DuckDB's readers, and behind them a column, which is given as SQL.
+    """
+    relation = read(files, f"CAST(file_index AS BIGINT) AS {quote(number)}")
+    if not any(name.lower() == "file_index" for name in relation.columns):
+        return relation
+    # A column of the data that is named so hides the reader's own.
+    parts = (read([file], f"CAST({place} AS BIGINT) AS {quote(number)}") for place, file in enumerate(files))
+    return session.sql(" UNION ALL BY NAME ".join(f"(FROM {session.view(part)})" for part in parts))

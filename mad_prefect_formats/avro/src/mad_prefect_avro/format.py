@@ -62,6 +62,13 @@ class AvroFormat(Format):
 
         return scan(session, files, options, schema)
 
+    def scan_numbered(
+        self, session: Session, files: Sequence[str], options: ReadAvroOptions, *, suffix: str, number: str
+    ) -> duckdb.DuckDBPyRelation:
+        from mad_prefect_avro.scan import scan  # noqa: PLC0415  as in scan
+
+        return scan(session, files, options, None, number)
+
     def read_back(self, options: WriteAvroOptions) -> ReadAvroOptions:
         return ReadAvroOptions(avro_schema=None)
 

@@ -44,13 +44,15 @@ class Source:
     header: Header
     node: Node
     """What its rows are."""
+    place: int = 0
+    """Among the files that are scanned."""
 
     @classmethod
-    def of(cls, name: str, open: Callable[[], BinaryIO]) -> Source:
+    def of(cls, name: str, open: Callable[[], BinaryIO], place: int = 0) -> Source:
         """Raises `CorruptFileError`, `UnsupportedDataError`, and `OSError` where it can't be opened."""
         with open() as file:
             header = read_header(file, name)
-        return cls(name, open, header, parse(header.schema, name))
+        return cls(name, open, header, parse(header.schema, name), place)
 
     def blocks(self) -> Iterator[Block]:
         """All of its rows, from the start."""
@@ -70,17 +72,24 @@ class AvroDataset(pyarrow.dataset.Dataset):  # type: ignore[misc]  # pyarrow is 
         sources: The files, in order.
         node: What their rows are: a record.
         reader_schema: The schema to read them by, as Avro resolves it; `node` is of it then.
+        number: A column for the place of the file that a row is from.
     """
 
-    def __init__(self, sources: Sequence[Source], node: Node, reader_schema: Any = None) -> None:
+    def __init__(
+        self, sources: Sequence[Source], node: Node, reader_schema: Any = None, number: str | None = None
+    ) -> None:
         self._sources = sources
         self._node = node
         self._reader_schema = reader_schema
+        self._number = number
 
     @property
     def schema(self) -> pa.Schema:
         """All columns."""
-        return self._node.schema
+        return self._with_number(self._node.schema)
+
+    def _with_number(self, schema: pa.Schema) -> pa.Schema:
+        return schema if self._number is None else schema.append(pa.field(self._number, pa.int64()))
 
     def scanner(self, columns: Sequence[str] | None = None, filter: Any = None, **_: Any) -> _Scan:
         """A scan of some columns, of the rows that a filter lets through."""
@@ -90,9 +99,12 @@ class AvroDataset(pyarrow.dataset.Dataset):  # type: ignore[misc]  # pyarrow is 
         """The rows. Raises `CorruptFileError`."""
         needed = set(columns) | {name for name in self.schema.names if filter is not None and _may_name(filter, name)}
         node = self._node.select(needed)
+        schema = self._with_number(node.schema)
         for source in self._sources:
             for rows, arrays in self._decoded(source, node):
-                batch = pa.record_batch(arrays, schema=node.schema) if arrays else _without_columns(rows)
+                if self._number is not None:
+                    arrays = [*arrays, pa.repeat(pa.scalar(source.place, pa.int64()), rows)]
+                batch = pa.record_batch(arrays, schema=schema) if arrays else _without_columns(rows)
                 yield (batch if filter is None else batch.filter(filter)).select(list(columns))
 
     def _decoded(self, source: Source, node: Node) -> Iterator[tuple[int, list[pa.Array]]]:

@@ -19,14 +19,14 @@ __all__ = ["scan"]
 
 
 def scan(
-    session: Session, files: Sequence[str], options: ReadAvroOptions, schema: Schema | None
+    session: Session, files: Sequence[str], options: ReadAvroOptions, schema: Schema | None, number: str | None = None
 ) -> duckdb.DuckDBPyRelation:
-    """As `mad_prefect_core.contracts.Format.scan`."""
-    sources = [Source.of(unescape_glob(file), session.opener(file)) for file in files]
+    """As `mad_prefect_core.contracts.Format.scan`, or as `NumberingFormat.scan_numbered` with `number`."""
+    sources = [Source.of(unescape_glob(file), session.opener(file), place) for place, file in enumerate(files)]
     nodes = [_node(source, options.avro_schema) for source in sources]
     relations = []
     for node, group in groupby(zip(sources, nodes, strict=True), key=lambda found: found[1]):
-        dataset = AvroDataset([source for source, _ in group], node, options.avro_schema)
+        dataset = AvroDataset([source for source, _ in group], node, options.avro_schema, number)
         relation = session.sql(f"FROM {session.view(dataset)}")
         if schema is not None:
             relation = cast_to(session, relation, schema)

@@ -18,7 +18,7 @@ from mad_prefect_core.contracts import (
 )
 from mad_prefect_core.errors import UnsupportedValueError
 from mad_prefect_core.paths import escape_glob
-from mad_prefect_core.session import cast_to, quote, schema_of
+from mad_prefect_core.session import cast_to, numbered, quote, schema_of
 from mad_prefect_csv.options import ReadCSVOptions, WriteCSVOptions
 from mad_prefect_csv.others import scan_others
 from mad_prefect_csv.sqltypes import refusal, text_type
@@ -80,6 +80,16 @@ class CsvFormat(StandaloneFormat):
             return relation
         return relation.project(", ".join(f"CAST({quote(n)} AS {kind}) AS {quote(n)}" for n, kind in schema.items()))
 
+    def scan_numbered(
+        self, session: Session, files: Sequence[str], options: ReadCSVOptions, *, suffix: str, number: str
+    ) -> duckdb.DuckDBPyRelation:
+        given = _of_suffix(suffix) | options.for_duckdb()
+        if given.get("auto_detect") is False:
+            return numbered(
+                session, files, number, lambda some, behind: _read(session, some, given, f"SELECT *, {behind} ")
+            )
+        return scan_others(session, files, given, number)
+
     def schema_keys(self, session: Session, files: Sequence[str]) -> Sequence[Hashable]:
         """All alike: `scan` finds the types of columns in all files together."""
         return [()] * len(files)
@@ -130,10 +140,10 @@ def _of_suffix(suffix: str) -> dict[str, Any]:
     return dialect | ({"compression": codec} if codec else {})
 
 
-def _read(session: Session, files: Sequence[str], named: dict[str, Any]) -> duckdb.DuckDBPyRelation:
+def _read(session: Session, files: Sequence[str], named: dict[str, Any], select: str = "") -> duckdb.DuckDBPyRelation:
     named = {**named, "hive_partitioning": False}  # unless told not to, DuckDB puts keys of folders over columns
     arguments = "".join(f", {name} = ${name}" for name in named)
-    return session.sql(f"FROM read_csv($files{arguments})", {"files": list(files), **named})
+    return session.sql(f"{select}FROM read_csv($files{arguments})", {"files": list(files), **named})
 
 
 def _exported(session: Session, name: str, kind: str) -> str:

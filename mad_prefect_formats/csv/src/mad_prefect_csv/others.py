@@ -17,7 +17,7 @@ from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
-from typing import Any
+from typing import Any, NamedTuple
 
 import duckdb
 
@@ -54,22 +54,42 @@ class _Group:
     """Files that are written alike, one after the other."""
 
     files: tuple[str, ...]
+    places: tuple[int, ...]
+    """Of the files among all."""
     dialect: Dialect
+
+
+class _Part(NamedTuple):
+    """What DuckDB reads by one call: files as they are, or the copy of one."""
+
+    files: list[str]
+    dialect: Dialect
+    places: Sequence[int]
+    shown: str | None = None
+    """The name of the file that this is a copy of."""
 
 
 class _Reading:
     """One scan of files of others."""
 
-    def __init__(self, session: Session, found: Mapping[str, Sniffed], given: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        session: Session,
+        files: Sequence[str],
+        found: Mapping[str, Sniffed],
+        given: Mapping[str, Any],
+        number: str | None = None,
+    ) -> None:
         self._session = session
         self._found = found
         self._given = given
+        self._number = number
         self._copied = False
         self._seen: dict[str, set[str]] = {}
         self._groups = [
-            _Group(tuple(file for file, _ in alike), dialect)
+            _Group(*zip(*((file, place) for place, file in alike), strict=True), dialect)
             for dialect, alike in groupby(
-                ((file, sniffed.dialect) for file, sniffed in found.items()), key=lambda pair: pair[1]
+                (pair for pair in enumerate(files) if pair[1] in found), key=lambda pair: found[pair[1]].dialect
             )
         ]
         self._name_alike()
@@ -113,24 +133,32 @@ class _Reading:
         are neither stored nor raised where the user wants lines left out."""
         parts: list[str] = []
         parameters: dict[str, Any] = {}
-        for files, dialect, shown in self._parts():
-            named = self._arguments(files, dialect, look)
-            number = len(parts)
+        for number, part in enumerate(self._parts()):
+            named = self._arguments(part.files, part.dialect, look)
             arguments = "".join(f", {name} = ${name}_{number}" for name in named)
-            parameters |= {f"{name}_{number}": value for name, value in named.items()} | {f"files_{number}": files}
-            columns = f"SELECT * REPLACE ({_text(shown)} AS filename) " if shown and named.get("filename") else ""
-            rows = f"{columns}FROM read_csv($files_{number}{arguments})"
+            named["files"] = part.files
+            shown = f" REPLACE ({_text(part.shown)} AS filename)" if part.shown and named.get("filename") else ""
+            columns = f"*{shown}"
+            if self._number is not None and not look:
+                place = f"$places_{number}[CAST(file_index AS BIGINT) + 1]" if len(part.places) > 1 else str(part.places[0])
+                named |= {"places": list(part.places)} if len(part.places) > 1 else {}
+                columns += f", CAST({place} AS BIGINT) AS {quote(self._number)}"
+            rows = f"SELECT {columns} FROM read_csv($files_{number}{arguments})"  # noqa: S608
             parts.append(f"({rows} LIMIT {limit})" if limit else f"({rows})")
+            parameters |= {f"{name}_{number}": value for name, value in named.items()}
         return " UNION ALL BY NAME ".join(parts), parameters
 
-    def _parts(self) -> Iterator[tuple[list[str], Dialect, str | None]]:
-        """What DuckDB reads by one call each: files as they are, or the copy of one, with the file's own name."""
+    def _parts(self) -> Iterator[_Part]:
+        hidden = self._number is not None and any(name.lower() == "file_index" for name in self._columns)
         for group in self._groups:
-            if not self._copied and group.dialect.is_duckdbs:
-                yield list(group.files), group.dialect, None
+            if not self._copied and group.dialect.is_duckdbs and not hidden:
+                yield _Part(list(group.files), group.dialect, group.places)
                 continue
-            for file in group.files:
-                yield [self._copy(file, group.dialect)], group.dialect, unescape_glob(file)
+            for file, place in zip(group.files, group.places, strict=True):
+                if hidden and not self._copied and group.dialect.is_duckdbs:
+                    yield _Part([file], group.dialect, [place])
+                else:
+                    yield _Part([self._copy(file, group.dialect)], group.dialect, [place], unescape_glob(file))
 
     def _arguments(self, files: Sequence[str], dialect: Dialect, look: bool) -> dict[str, Any]:
         given = self._given
@@ -309,6 +337,8 @@ class _Reading:
         columns = [self._column(name, types.get(name, TEXT)) for name in self._columns]
         if self._given.get("filename"):
             columns.append("filename")
+        if self._number is not None:
+            columns.append(quote(self._number))
         values = [quote(name) if types.get(name, TEXT) == TEXT else self._value(name) for name in self._columns]
         source, parameters = self.source()
         rows = f"SELECT {', '.join(values + columns[len(values) :])} FROM ({source})"  # noqa: S608
@@ -343,14 +373,17 @@ class _Reading:
             raise
 
 
-def scan_others(session: Session, files: Sequence[str], given: Mapping[str, Any]) -> duckdb.DuckDBPyRelation:
-    """All rows of files that no run has recorded, united by name, each read in its own dialect.
+def scan_others(
+    session: Session, files: Sequence[str], given: Mapping[str, Any], number: str | None = None
+) -> duckdb.DuckDBPyRelation:
+    """All rows of files that no run has recorded, united by name, each read in its own dialect; with `number`, as
+    `NumberingFormat.scan_numbered`.
 
     `given` are options of DuckDB's reader; what they leave open is found. An empty file has no columns.
     Raises `CorruptFileError` with file and line where a line does not fit.
     """
     found = {}
-    for file in files:
+    for file in dict.fromkeys(files):
         try:
             sniffed = sniff(session.opener(file), given)
         except (CorruptFileError, OptionError) as error:
@@ -361,8 +394,9 @@ def scan_others(session: Session, files: Sequence[str], given: Mapping[str, Any]
     if not found:
         columns = dict(given.get("columns") or dict.fromkeys(given.get("names") or ["column0"], TEXT))
         nothing = ", ".join(f"CAST(NULL AS {kind}) AS {quote(name)}" for name, kind in columns.items())
+        nothing += f", CAST(NULL AS BIGINT) AS {quote(number)}" if number is not None else ""
         return session.sql(f"SELECT {nothing} WHERE false")
-    return _Reading(session, found, given).relation()
+    return _Reading(session, files, found, given, number).relation()
 
 
 def _shown(files: Sequence[str]) -> str:

@@ -43,10 +43,13 @@ def read_exactly(columns: Columns, options: ReadJsonOptions) -> duckdb.DuckDBPyR
         name: rebuilt(kind, columns.of(name, "marked_row"), leaf, leaf) if name in marks else columns.of(name)
         for name, kind in columns.types.items()
     }
-    added = ["filename"] if options.filename else []
+    added = {"filename": "filename"} if options.filename else {}
+    if number := columns.source.number:
+        added[quote(number)] = "CAST(file_index AS BIGINT)"
+    rows += [f"{value} AS {name}" for name, value in added.items()]
     names = [f"CAST({value} AS {columns.types[name]}) AS {quote(name)}" for name, value in selected.items()]
     return columns.source.select(
-        f"SELECT {', '.join(names + added)} FROM (SELECT {', '.join(rows + added)} FROM {{objects}})"  # noqa: S608
+        f"SELECT {', '.join([*names, *added])} FROM (SELECT {', '.join(rows)} FROM {{objects}})"  # noqa: S608
     )
 
 

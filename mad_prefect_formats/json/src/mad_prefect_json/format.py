@@ -65,15 +65,22 @@ class JsonFormat(Format):
         suffix: str,
         schema: Schema | None = None,
     ) -> duckdb.DuckDBPyRelation:
+        if schema is None:
+            return self._scan_others(session, files, options, suffix)
+        return _typed(JsonSource(session, files, _parsing(options, suffix)), schema)
+
+    def scan_numbered(
+        self, session: Session, files: Sequence[str], options: ReadJsonOptions, *, suffix: str, number: str
+    ) -> duckdb.DuckDBPyRelation:
+        return self._scan_others(session, files, options, suffix, number)
+
+    def _scan_others(
+        self, session: Session, files: Sequence[str], options: ReadJsonOptions, suffix: str, number: str | None = None
+    ) -> duckdb.DuckDBPyRelation:
+        source = JsonSource(session, files, _parsing(options, suffix, _FORM), number)
         named = options.model_dump(exclude={"columns"}, exclude_none=True)
-        if compression := _compression(suffix):
-            named.setdefault("compression", compression)
-        parsing = {name: named[name] for name in named.keys() & _PARSING}
-        if schema is not None:
-            return _typed(JsonSource(session, files, parsing), schema)
-        parsing |= {name: named[name] for name in named.keys() & _FORM}
         # Types that a part of the values has need not hold for the rest.
-        return _of_others(JsonSource(session, files, parsing), options, {**named, "sample_size": -1})
+        return _of_others(source, options, {**named, **source.parsing, "sample_size": -1})
 
     def read_back(self, options: Any) -> ReadJsonOptions:
         return ReadJsonOptions(**dict.fromkeys(_PARSING - _LIMITS))
@@ -96,6 +103,13 @@ class JsonFormat(Format):
 
     def joiner(self, path: Path, options: Any, *, suffix: str) -> FormatJoiner | None:
         return None if _compression(suffix) else JsonJoiner(path)
+
+
+def _parsing(options: ReadJsonOptions, suffix: str, more: frozenset[str] = frozenset()) -> dict[str, Any]:
+    """How values are written: what the options say of that, and of `more`, and the suffix."""
+    named = options.model_dump(include=_PARSING | more, exclude_none=True)
+    compression = _compression(suffix)
+    return {"compression": compression, **named} if compression else named
 
 
 def _typed(source: JsonSource, schema: Schema) -> duckdb.DuckDBPyRelation:

@@ -10,7 +10,7 @@ import duckdb
 
 from mad_prefect_core.contracts import Format, FormatCapabilities, FormatWriter, Schema, Session
 from mad_prefect_core.paths import is_written_once, unescape_glob
-from mad_prefect_core.session import quote
+from mad_prefect_core.session import numbered, quote
 from mad_prefect_parquet.joiner import ParquetJoiner
 from mad_prefect_parquet.options import COMPRESSIONS, ReadParquetOptions, WriteParquetOptions
 from mad_prefect_parquet.sqltypes import exported, refusing
@@ -82,7 +82,9 @@ class ParquetFormat(Format):
         if exact := self._exact(session, files, options, number):
             return exact
         named = {**options.model_dump(exclude_none=True), "hive_partitioning": False}
-        return _read(session, files, named, f"SELECT *, CAST(file_index AS BIGINT) AS {quote(number)} ")
+        return numbered(
+            session, files, number, lambda some, behind: _read(session, some, named, f"SELECT *, {behind} ")
+        )
 
     def _exact(
         self, session: Session, files: Sequence[str], options: ReadParquetOptions, number: str | None = None
