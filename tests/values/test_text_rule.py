@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 
+import duckdb
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -141,3 +142,10 @@ def test_text_that_is_taken_for_a_type_says_the_same_when_it_is_written_again(se
 def test_null_looks_like_no_type(session):
     for kind in TEXT_KINDS:
         assert session.sql(f"SELECT {looks_like(kind, 'NULL::VARCHAR')} IS TRUE").fetchall() == [(False,)]
+
+
+@pytest.mark.parametrize("kind", TEXT_KINDS)
+@pytest.mark.parametrize("text", ["01-02-2020", "2020-02-31", "2020-02-31T00:00:00Z", "9" * 19, "x" * 10, "-1.5e+999"])
+def test_text_that_no_cast_takes_is_told_from_no_text(kind: str, text: str) -> None:
+    rule = f"SELECT {looks_like(kind, 'v')}, {text_kind_in_sql('v', [kind])} FROM (VALUES ($1)) AS texts(v) GROUP BY v"
+    assert duckdb.execute(rule, [text]).fetchall() == [(False, "VARCHAR")]

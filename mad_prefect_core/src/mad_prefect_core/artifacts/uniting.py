@@ -6,6 +6,7 @@ refused by name. DuckDB's own unions do neither: they round, and write bytes and
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple, cast
 
@@ -24,6 +25,8 @@ __all__ = ["Part", "growth_of", "keeps_text", "says_its_types", "unite", "wider_
 
 _TEXT = ("VARCHAR", "JSON")
 """What readers of text take values for that look like nothing else, and columns without values."""
+
+_NUMBER = re.compile(r"BIGINT|UBIGINT|HUGEINT|DOUBLE|DECIMAL\(\d+,\s*\d+\)")
 
 
 class Part(NamedTuple):
@@ -49,13 +52,18 @@ def says_its_types(file: DataFile) -> bool:
 
 
 def keeps_text(apart: Sequence[DataFile], together: duckdb.DuckDBPyRelation) -> bool:
-    """Whether files of text, read together, have each column as they have it one by one, or as text."""
+    """Whether files of text, read together, have each column as they have it one by one, as text, or as a number
+    where it is one in all: what their readers take it for then holds for every value."""
     seen: dict[str, set[str]] = {}
     for own in {file.own for file in apart}:
         for name, kind in cast("tuple[tuple[str, str], ...]", own):
             seen.setdefault(name.lower(), set()).add(kind)
     types = zip(together.columns, map(str, together.types), strict=True)
-    return all(kind in _TEXT or seen.get(name.lower(), {kind}) == {kind} for name, kind in types)
+    return all(kind in _TEXT or _are_alike({kind, *seen.get(name.lower(), ())}) for name, kind in types)
+
+
+def _are_alike(kinds: Collection[str]) -> bool:
+    return len(kinds) == 1 or all(_NUMBER.fullmatch(kind) for kind in kinds)
 
 
 def unite(session: DuckSession, parts: Sequence[Part]) -> duckdb.DuckDBPyRelation:

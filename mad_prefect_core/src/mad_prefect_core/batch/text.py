@@ -141,12 +141,14 @@ def text_kind(values: Iterable[str]) -> str | None:
 
 
 def looks_like(kind: str, value: str) -> str:
-    """SQL for whether `value` (SQL of text) looks like the type `kind`, one of `TEXT_KINDS`. Not true for NULL.
+    """SQL for whether `value` (SQL of text) looks like the type `kind`, one of `TEXT_KINDS`. It is true or false, also
+    for text that no cast takes; not true for NULL.
 
     The cast to `kind` of a text that does never fails, and changes nothing.
     """
     found = _KINDS[kind]
-    condition = found.condition.format(value)
+    # `bool_and` passes over NULL, which is what a cast that fails gives.
+    condition = "true" if found.condition == "true" else f"coalesce({found.condition.format(value)}, false)"
     if not found.spelt:
         return condition
     spelt = f"regexp_full_match({value}, '{found.pattern.pattern}')"

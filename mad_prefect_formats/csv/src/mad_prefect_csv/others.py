@@ -140,7 +140,9 @@ class _Reading:
             shown = f" REPLACE ({_text(part.shown)} AS filename)" if part.shown and named.get("filename") else ""
             columns = f"*{shown}"
             if self._number is not None and not look:
-                place = f"$places_{number}[CAST(file_index AS BIGINT) + 1]" if len(part.places) > 1 else str(part.places[0])
+                place = (
+                    f"$places_{number}[CAST(file_index AS BIGINT) + 1]" if len(part.places) > 1 else str(part.places[0])
+                )
                 named |= {"places": list(part.places)} if len(part.places) > 1 else {}
                 columns += f", CAST({place} AS BIGINT) AS {quote(self._number)}"
             rows = f"SELECT {columns} FROM read_csv($files_{number}{arguments})"  # noqa: S608
