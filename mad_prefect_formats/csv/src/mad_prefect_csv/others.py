@@ -86,12 +86,11 @@ class _Reading:
         self._number = number
         self._copied = False
         self._seen: dict[str, set[str]] = {}
-        self._groups = [
-            _Group(*zip(*((file, place) for place, file in alike), strict=True), dialect)
-            for dialect, alike in groupby(
-                (pair for pair in enumerate(files) if pair[1] in found), key=lambda pair: found[pair[1]].dialect
-            )
-        ]
+        self._groups: list[_Group] = []
+        there = [pair for pair in enumerate(files) if pair[1] in found]
+        for dialect, alike in groupby(there, key=lambda pair: found[pair[1]].dialect):
+            places, names = zip(*alike, strict=True)
+            self._groups.append(_Group(names, places, dialect))
         self._name_alike()
         self._columns = list(dict.fromkeys(name for group in self._groups for name in group.dialect.names))
         self._declared = self._declared_types()

@@ -107,7 +107,7 @@ class JsonFormat(Format):
 
 def _parsing(options: ReadJsonOptions, suffix: str, more: frozenset[str] = frozenset()) -> dict[str, Any]:
     """How values are written: what the options say of that, and of `more`, and the suffix."""
-    named = options.model_dump(include=_PARSING | more, exclude_none=True)
+    named = options.model_dump(include=set(_PARSING | more), exclude_none=True)
     compression = _compression(suffix)
     return {"compression": compression, **named} if compression else named
 
