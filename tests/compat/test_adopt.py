@@ -203,6 +203,51 @@ def test_fragments_stay_where_the_result_is_not_there_to_be_read(base: Path, lef
     assert everything(base) == before
 
 
+@pytest.mark.parametrize("later", ["the lost one", "the other"])
+def test_fragments_that_a_lost_result_shares_with_others_stay(base: Path, later: str) -> None:
+    """2.x has one folder of fragments for all sets of arguments of a name."""
+    made = {"eu": MADE, "us": MADE + dt.timedelta(days=1 if later == "the other" else -1)}
+    for region, at in made.items():
+        store(base, "sales", f"sales/{region}.parquet", f"('{region}',){{}}", made=at)
+    (base / "sales/eu.parquet").unlink()
+    before = everything(base)
+    found = {entry.paths[0]: entry.problem for entry in adopt(sweep=True)[0]}
+    assert (bool(found["sales/eu.parquet"]), found["sales/us.parquet"]) == (True, "")
+    assert before.keys() <= everything(base).keys()
+
+
+def test_fragments_of_two_results_at_one_path_that_is_lost_stay(base: Path) -> None:
+    store(base, "orders", "bronze/orders.parquet", "(1,){}")
+    store(base, "orders", "bronze/orders.parquet", "(2,){}", made=MADE + dt.timedelta(days=1))
+    (base / "bronze/orders.parquet").unlink()
+    before = everything(base)
+    adopt(sweep=True)
+    assert everything(base) == before
+
+
+def test_fragments_stay_where_an_adopted_result_was_lost_since(base: Path) -> None:
+    store(base, "orders", "bronze/orders.parquet")
+    adopt()
+    (base / "bronze/orders.parquet").unlink()
+    before = everything(base)
+    adopt(sweep=True)
+    assert everything(base) == before
+
+
+def test_adopting_that_was_cut_short_goes_on(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store(base, "orders", "bronze/orders.parquet")
+
+    def cut(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr("mad_prefect_core.runs.adopt.change_manifest", cut)
+        adopt()
+    [entry] = adopt()[0]
+    assert (entry.problem, entry.rows) == ("", 2)
+    assert adopt()[0] == [entry]
+
+
 def test_a_folder_behind_a_link_is_left_alone(base: Path, tmp_path: Path) -> None:
     store(base, "orders", "bronze/orders.parquet")
     fragments, elsewhere = base / "bronze/_artifacts/asset=orders", tmp_path / "elsewhere"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 
@@ -69,26 +69,42 @@ def adopt(
     stored = list(stored_assets())
     ours = {result.path for manifest in stored for result in manifest.results}
     theirs = sorted(filter(None, map(_of_2x, stored)), key=lambda found: _made(found.run))
-    adopted = []
+    adopted: list[tuple[_Theirs, Adopted]] = []
+    unread: set[str] = set()
+    """Folders with fragments of a result that is not there to be read, which may be all that is left of it."""
     for found in reversed(theirs):  # of two that wrote to one path, the later has its file there
         problem = "A later run has replaced its result" if ours.intersection(found.paths) else ""
         ours.update(found.paths)
         entry = _adopted(found, dry_run=dry_run) if not problem else _entry(found, problem=problem)
-        if problem or not entry.problem:
-            entry = replace(entry, fragments=_fragments_beside(found))
-        adopted.append(entry)
-    for found in filter(None, map(_adopted_before, stored)):
-        if fragments := _fragments_beside(found):
-            adopted.append(replace(_entry(found, found.run.rows), fragments=fragments))
+        if entry.problem and not problem:
+            unread.add(_folder_beside(found))
+        adopted.append((found, entry))
+    before = [(found, _entry(found, found.run.rows)) for found in map(_adopted_before, stored) if found is not None]
+    unread |= {_folder_beside(found) for found, _ in before if not _are_there(found.paths)}
+    adopted = [(found, replace(entry, fragments=_fragments_beside(found, but=unread))) for found, entry in adopted]
+    before = [(found, replace(entry, fragments=_fragments_beside(found, but=unread))) for found, entry in before]
+    entries = [entry for _, entry in adopted] + [entry for _, entry in before if entry.fragments]
     if sweep and not dry_run:
-        for path in chain(*(entry.fragments for entry in adopted), *named.values()):
+        for path in chain(*(entry.fragments for entry in entries), *named.values()):
             locate(path).delete()
-    return adopted[::-1], named
+    return entries[::-1], named
 
 
-def _fragments_beside(found: _Theirs) -> tuple[str, ...]:
-    """Those that 2.x left where it puts them unless told otherwise."""
-    return _fragments_in(f"{found.paths[0].rpartition('/')[0]}/_artifacts/asset={found.manifest.asset_name}")
+def _folder_beside(found: _Theirs) -> str:
+    """Where 2.x puts fragments unless told otherwise: in one folder for all sets of arguments of a name."""
+    return relative_key(f"{found.paths[0].rpartition('/')[0]}/_artifacts/asset={found.manifest.asset_name}")
+
+
+def _fragments_beside(found: _Theirs, but: Collection[str]) -> tuple[str, ...]:
+    folder = _folder_beside(found)
+    return () if folder in but else _fragments_in(folder)
+
+
+def _are_there(paths: Sequence[str]) -> bool:
+    try:
+        return all(locate(path).exists() for path in paths)
+    except MadPrefectError:  # on a storage that can't be asked now
+        return False
 
 
 def _fragments_in(folder: str) -> tuple[str, ...]:
@@ -104,8 +120,8 @@ def _of_2x(manifest: AssetManifest) -> _Theirs | None:
     """Its last run that made a result, if that was one of 2.x: before 2.3 there was no manifest that names it."""
     records = list(records_of(manifest.asset_name, manifest.asset_id))
     runs = [run for run in records if run.materialized and run.asset_path]
-    if manifest.results or not runs or any(run.status is not None for run in records):
-        return None
+    if manifest.results or not runs or any(run.status is not None and run.versions for run in records):
+        return None  # one with a status and no versions was cut short while it was adopted
     last = manifest.last_run.id if manifest.last_run else None
     run = next((run for run in runs if run.id == last), max(runs, key=_made))
     return _Theirs(manifest, run, tuple(_paths(str(run.asset_path))))
