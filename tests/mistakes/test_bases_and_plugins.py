@@ -47,6 +47,14 @@ def test_a_relative_base_in_a_deployments_run_is_refused_before_anything_is_lost
     assert not list(Path.cwd().iterdir())
 
 
+@pytest.mark.parametrize("own", ["file://./own/x.parquet", "file://own/x.parquet"])
+def test_an_assets_own_relative_path_in_a_deployments_run_is_refused(base: Path, own: str) -> None:
+    x = asset(own)(lambda: [{"n": 1}])
+    with flow_run(uuid4()), pytest.raises(PathError, match=r"path.*relative.*whole path"):
+        x.call_sync()
+    assert not list(Path.cwd().iterdir())
+
+
 def test_a_relative_base_in_other_runs_of_flows_is_as_it_was(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FILESYSTEM_URL", "file://./lake")
     with flow_run(None):

@@ -17,6 +17,7 @@ from mad_prefect_core.errors import (
     OptionError,
     OptionWarning,
     PathError,
+    QueryError,
     SharedPathWarning,
     TemplateError,
     UnknownFormatError,
@@ -111,6 +112,30 @@ MISTAKES = [
         OptionError,
         ("rows", "options", "DataAssetOptions"),
     ),
+    Mistake(
+        "an argument that the function does not take",
+        lambda: asset("{day}.parquet")(of_day).with_arguments(dya=1),
+        ArgumentError,
+        ("of_day", "'dya'", "Did you mean 'day'?"),
+    ),
+    Mistake(
+        "a call with too many arguments",
+        lambda: asset("x.parquet")(rows).call_sync(1),
+        ArgumentError,
+        ("rows", "too many", "It takes: none"),
+    ),
+    *(
+        Mistake(
+            f"a query of {type(given['query_str']).__name__} with {sorted(given)}",
+            lambda given=given: asset("x.parquet")(rows).query_sync(**given),  # type: ignore[misc]
+            QueryError,
+            ("rows", *words),
+        )
+        for given, *words in (
+            ({"query_str": 5}, "text, not int"),
+            ({"query_str": "FROM df", "tables": [1]}, "tables={'df': df}"),
+        )
+    ),
     # the path
     path(None, OptionError, "path", "orders.parquet"),
     path(5, OptionError, "path"),
@@ -121,6 +146,19 @@ MISTAKES = [
     path("x.", UnknownFormatError, "no file suffix"),
     path(".parquet", UnknownFormatError, "no file suffix"),
     path("orders/", PathError, "folder", "Name a file"),
+    path("bronze\\orders.parquet", PathError, "backslashes", "Did you mean 'bronze/orders.parquet'?"),
+    path("~/orders.parquet", PathError, "below the base", "'orders.parquet'"),
+    path("$HOME/orders.parquet", PathError, "variable"),
+    path("x.parquet|parquet", OptionError, "twice", "once"),
+    path("x.parquet|x.csv", OptionError, "a format, not a path", "'x.parquet|csv'"),
+    path("file:///C:/x.parquet", PathError, "Windows"),
+    Mistake("../raw", lambda: asset("x.parquet", artifacts_dir="../raw")(rows), PathError, ("artifacts_dir", "climb")),
+    Mistake(
+        "s3:/bucket/raw",
+        lambda: asset("x.parquet", artifacts_dir="s3:/bucket/raw")(rows),
+        PathError,
+        ("rows", "artifacts_dir", "Did you mean 's3://bucket/raw'?"),
+    ),
     path("../x.parquet", PathError, "climb", "base"),
     path("a\n.parquet", PathError, "control characters"),
     path("x.parqet", UnknownFormatError, "Did you mean 'parquet'?"),
@@ -217,6 +255,7 @@ MISTAKES = [
             ('"s3://bucket"', "Did you mean 's3://bucket'?"),
             ("C:\\data", "Windows"),
             ("C:/data", "Windows"),
+            ("file:///C:/data", "Windows"),
             ("\\\\server\\data", "backslashes"),
             ("$HOME/lake", "variable"),
             ("s3://${BUCKET}/lake", "variable"),
@@ -238,6 +277,12 @@ def test_a_mistake_is_told_with_what_where_and_what_to_do(base: Path, mistake: M
 
 def test_there_are_sixty_mistakes() -> None:
     assert len({mistake.what for mistake in MISTAKES}) == len(MISTAKES) >= 60
+
+
+@pytest.mark.parametrize("url", ["s3://", "s3:///", "gs://", "gs:///"])
+def test_a_url_without_a_bucket_is_told(url: str) -> None:
+    with pytest.raises(PathError, match=r"no bucket.*Write (s3|gs)://bucket"):
+        mount(url)
 
 
 def test_what_is_no_mistake_is_taken(base: Path) -> None:

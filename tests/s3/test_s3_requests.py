@@ -47,7 +47,7 @@ def server(speak: Callable[[socket.socket], None]) -> Iterator[str]:
 
 
 def client(url: str, **more: Any) -> Any:
-    return STORAGE.filesystem("s3://", S3Options(endpoint_url=url, **{**OPTIONS, **more}))[0]
+    return STORAGE.filesystem("s3://bucket", S3Options(endpoint_url=url, **{**OPTIONS, **more}))[0]
 
 
 def publish(fs: Any, path: str, data: bytes) -> None:

@@ -185,13 +185,17 @@ def default_mount() -> Mount:
         return base
     settings = get_settings()
     url, options = get_host().base(settings) or (settings.filesystem_url, {})
+    _refuse_passing(f"The base {url}", url, "Set FILESYSTEM_URL to")
+    return mount(url, options)
+
+
+def _refuse_passing(what: str, url: str, advice: str) -> None:
     if _is_relative(url) and _is_deployed():
         raise PathError(
-            f"The base {url} is relative, in a flow run of a deployment",
-            hint="Set FILESYSTEM_URL to a whole path, such as file:///data/lake, or to a URL such as s3://bucket/lake: "
+            f"{what} is relative, in a flow run of a deployment",
+            hint=f"{advice} a whole path, such as file:///data/lake, or to a URL such as s3://bucket/lake: "
             "the working directory of such a run may be a temporary one, which is deleted with the data in it.",
         )
-    return mount(url, options)
 
 
 def _is_relative(url: str) -> bool:
@@ -221,6 +225,7 @@ def locate(path: str) -> Location:
     if not is_url(path) or protocol == "mad":
         return default_mount().at(relative_key(rest if protocol == "mad" else path))
     relative_key(rest)  # refuses what climbs
+    _refuse_passing(f"The path {path}", path, "Change it to")
     storage, (fs, full) = _open(path, None)
     return Location(Mount(storage, fs, ""), full)
 

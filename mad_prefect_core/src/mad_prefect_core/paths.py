@@ -19,6 +19,7 @@ from mad_prefect_core.redaction import MASK, has_secret, has_url_secrets, is_sec
 __all__ = [
     "another_name",
     "check_base",
+    "check_plain",
     "check_url",
     "escape_glob",
     "format_value",
@@ -113,7 +114,8 @@ def check_url(url: str, what: str = "path") -> None:
         _refuse_url(what, url, "chains several filesystems, which is not supported", _as_url(url.rpartition("::")[2]))
     if protocol != protocol.lower():
         _refuse_url(what, url, "has capital letters in its protocol", f"{protocol.lower()}://{rest}")
-    if protocol in ("", "file", "local") and _DRIVE.match(rest) and os.name != "nt":
+    drive = rest.removeprefix("/") if protocol else rest
+    if protocol in ("", "file", "local") and _DRIVE.match(drive) and os.name != "nt":
         raise PathError(f"The {what} is of Windows, and this is no Windows", path=url, hint="Write a path of this one.")
     if protocol in ("file", "local"):
         host, slash, path = rest.partition("/")
@@ -123,6 +125,23 @@ def check_url(url: str, what: str = "path") -> None:
             _refuse_url(what, url, "names no folder", "file:///data/lake")
     if not protocol and _ONE_SLASH.match(url) and not _DRIVE.match(url):
         _refuse_url(what, url, "is nearly a URL", _as_url(url))
+
+
+def check_plain(path: str) -> None:
+    """Raise `PathError` for a path of an asset that the shell, or Windows, would understand otherwise than it is meant
+    here: as names of folders below the base."""
+    if is_url(path):
+        return
+    if "\\" in path and os.name != "nt":
+        _refuse_url("path", path, "has backslashes, which are part of a name here", path.replace("\\", "/"))
+    if _VARIABLE.search(path):
+        raise PathError("The path has a variable that nobody has filled in", path=path, hint="Write its value.")
+    if path.startswith("~/"):
+        raise PathError(
+            "The path begins with '~', and paths are below the base",
+            path=path,
+            hint=f"Write {path[2:]!r}, or file://{path} for another storage than the base.",
+        )
 
 
 def _as_url(url: str) -> str:

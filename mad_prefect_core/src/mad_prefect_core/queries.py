@@ -24,6 +24,7 @@ from mad_prefect_core.translation import machine_fault
 
 __all__ = [
     "ParsedQuery",
+    "check_query",
     "functions_of",
     "nodes_of",
     "parse_query",
@@ -56,6 +57,19 @@ class ParsedQuery:
     """Functions that are on no list here: a plugin's, a newer DuckDB's, or none."""
     expands: bool = False
     """Whether DuckDB runs several statements for it, which then take no parameters."""
+
+
+def check_query(query: object, tables: object) -> None:
+    """Raise `QueryError` for a query that is no text, and for tables without names."""
+    if query is not None and not isinstance(query, str):
+        raise QueryError(
+            f"A query is text, not {type(query).__name__}",
+            hint='Write a clause such as "WHERE id = ?", or a whole SELECT … FROM data.',
+        )
+    if not isinstance(tables, Mapping):
+        raise QueryError(
+            f"The tables of a query are {type(tables).__name__}", hint="Give a dict of them: tables={'df': df}."
+        )
 
 
 def select_from(

@@ -211,9 +211,16 @@ def relation_over(
 
 def _parameters(given: Any) -> Any:
     """Values for a query, numpy's numbers as Python has them: of numpy's scalars, DuckDB takes all others."""
+    if given is None:
+        return None
     if isinstance(given, Mapping):
         return {name: _plain_number(value) for name, value in given.items()}
-    return list(map(_plain_number, given)) if isinstance(given, list | tuple) else given
+    if not isinstance(given, list | tuple):
+        raise QueryError(
+            f"The parameters of a query are {type(given).__name__}",
+            hint="Give a list, such as [5], for ? and $1; or a dict, such as {'id': 5}, for $id.",
+        )
+    return list(map(_plain_number, given))
 
 
 def _plain_number(value: Any) -> Any:

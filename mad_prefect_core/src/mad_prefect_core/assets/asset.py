@@ -19,8 +19,11 @@ from mad_prefect_core.artifacts.query import as_table, relation_over
 from mad_prefect_core.assets.awaiting import FinishedArtifact, in_sync_flow, told_apart
 from mad_prefect_core.assets.cache import Explanation, explained, latest
 from mad_prefect_core.assets.checks import (
+    bound_arguments,
+    check_artifacts_dir,
     check_fields,
     check_formats,
+    check_formats_of,
     check_path,
     checked_function,
     checked_name,
@@ -59,7 +62,7 @@ from mad_prefect_core.errors import (
 )
 from mad_prefect_core.paths import split_url
 from mad_prefect_core.plugins import get_host
-from mad_prefect_core.queries import table_names
+from mad_prefect_core.queries import check_query, table_names
 from mad_prefect_core.redaction import mask_urls
 from mad_prefect_core.relations import Relation
 from mad_prefect_core.runs.history import History
@@ -113,7 +116,7 @@ class DataAsset(WithHistory, Generic[P, R]):
         update_wrapper(self, self.fn, updated=())
         self.signature = inspect.signature(self.fn)
         args, keywords = (fn.args, fn.keywords) if isinstance(fn, partial) else ((), {})
-        self._bound = self.signature.bind_partial(*args, **keywords)
+        self._bound = bound_arguments(self.template_name, self.signature, args, keywords)
         self._bound.apply_defaults()
         self._missing = [
             parameter.name
@@ -128,9 +131,10 @@ class DataAsset(WithHistory, Generic[P, R]):
         if self.template_path in self.base_options.checked_with:
             return  # by the asset that this one is derived from
         paths = result_paths(self.template_path)
+        check_formats_of(self.template_path, paths)
         for path in paths:
             check_path(path)
-        split_url(self.template_artifacts_dir)  # refuses secrets in it
+        check_artifacts_dir(self.template_artifacts_dir)
         check_formats(self.base_options, paths, self.fn)
         self.base_options.checked_with.add(self.template_path)
 
@@ -315,6 +319,7 @@ class DataAsset(WithHistory, Generic[P, R]):
         assets: Sequence[str] | None,
     ) -> Relation:
         with translated(asset=self.name, path=self.path, phase="query"):
+            check_query(query_str, tables)
             artifact = await self._latest() if self._missing else await self()
             file = artifact.stored
             if file is None:

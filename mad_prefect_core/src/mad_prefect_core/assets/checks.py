@@ -6,7 +6,7 @@ import difflib
 import inspect
 import re
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import PurePath
 from types import CodeType
@@ -16,6 +16,7 @@ from mad_prefect_core.assets.options import DataAssetOptions, refuse
 from mad_prefect_core.assets.templates import field_names, has_fields, without_fields
 from mad_prefect_core.contracts import Asset, Format
 from mad_prefect_core.errors import (
+    ArgumentError,
     OptionError,
     OptionWarning,
     PathError,
@@ -24,13 +25,16 @@ from mad_prefect_core.errors import (
     TemplateError,
     UnknownFormatError,
 )
-from mad_prefect_core.paths import check_url, relative_key, split_url
+from mad_prefect_core.paths import check_plain, check_url, relative_key, split_url
 from mad_prefect_core.plugins import get_host
 from mad_prefect_core.redaction import is_secret_name
 
 __all__ = [
+    "bound_arguments",
+    "check_artifacts_dir",
     "check_fields",
     "check_formats",
+    "check_formats_of",
     "check_path",
     "checked_function",
     "checked_name",
@@ -100,6 +104,21 @@ def checked_function(fn: Any) -> Callable[..., Any]:
     return checked
 
 
+def bound_arguments(
+    name: str, signature: inspect.Signature, args: Sequence[Any], keywords: Mapping[str, Any]
+) -> inspect.BoundArguments:
+    """The arguments of a call or of `with_arguments`. Raises `ArgumentError` for those that the function does not
+    take."""
+    try:
+        return signature.bind_partial(*args, **keywords)
+    except TypeError as error:
+        known = list(signature.parameters)
+        near = [difflib.get_close_matches(keyword, known, 1) for keyword in keywords if keyword not in known]
+        first = next(filter(None, near), None)
+        hint = f"Did you mean {first[0]!r}?" if first else f"It takes: {', '.join(known) or 'none'}."
+        raise ArgumentError(f"The function does not take these arguments: {error}", asset=name, hint=hint) from None
+
+
 # -- path and name -----------------------------------------------------------------------------------------------------
 
 
@@ -135,11 +154,9 @@ def check_path(path: str) -> None:
     A format that is not known here is told at the call: its plugin may be missing on this machine alone, and the other
     assets of the file have nothing to do with that. A suffix that is one letter off a known one is told at once.
     """
-    check_url(path)
-    split_url(path)  # refuses secrets in it
+    _check_place(path)
     if path.endswith("/"):
         raise PathError("A path ends with '/', which names a folder", path=path, hint="Name a file in it.")
-    relative_key(split_url(without_fields(path))[1])
     if (ending := _ending(path)) is None:
         return
     try:
@@ -151,6 +168,34 @@ def check_path(path: str) -> None:
             raise
     except PluginError:
         return  # of two plugins in conflict, say: it is told at the call
+
+
+def check_artifacts_dir(folder: str) -> None:
+    """Raise `PathError` for a folder of fragments that can't be."""
+    try:
+        if folder.strip("/."):
+            _check_place(folder)
+    except PathError as error:
+        error.message = f"This can't be artifacts_dir. {error.message}"
+        raise
+
+
+def _check_place(path: str) -> None:
+    check_url(path)  # refuses secrets in it
+    check_plain(without_fields(path))
+    relative_key(split_url(without_fields(path))[1])
+
+
+def check_formats_of(template: str, paths: Sequence[str]) -> None:
+    """Raise `OptionError` where `x.parquet|csv` names a file twice, or has a whole path after the `|`."""
+    first, *more = template.split("|")
+    for other in more if len(paths) == len(more) + 1 else ():
+        suffix = other.strip().rpartition(".")[2]
+        stem = other.strip().removesuffix(f".{suffix}")
+        if "/" in other or (stem != suffix and first.startswith(f"{stem}.")):
+            raise OptionError("After '|' comes a format, not a path", path=template, hint=f"Write '{first}|{suffix}'.")
+    if twice := next((path for path in paths if paths.count(path) > 1), None):
+        raise OptionError("The path names one file twice", path=twice, hint="Name each format once.")
 
 
 def _ending(path: str) -> str | None:

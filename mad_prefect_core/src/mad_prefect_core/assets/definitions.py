@@ -63,9 +63,12 @@ def claim(asset: _Defined, paths: Sequence[str]) -> None:
             if problem := _other(asset, key):
                 raise OptionError(
                     f"The {kind} {getattr(asset, f'template_{kind}')!r} is that of the asset {problem} already",
-                    hint=f"Give each its own {kind}: the results of one would replace those of the other."
-                    if kind == "path"
-                    else "Give each its own name: their records and histories are stored by it.",
+                    hint=(
+                        f"Give each its own {kind}: the results of one would replace those of the other."
+                        if kind == "path"
+                        else "Give each its own name: their records and histories are stored by it."
+                    )
+                    + " If the function was given another name, as in a notebook, `del` the old one first.",
                 )
         for claimed in keys:
             _claims[claimed] = asset

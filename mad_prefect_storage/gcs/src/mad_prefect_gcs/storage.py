@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mad_prefect_core.contracts import FileStat, Options, Session, StorageCapabilities, Versioned
+from mad_prefect_core.errors import PathError
 from mad_prefect_core.objects import staged_file
 from mad_prefect_core.paths import split_url
 from mad_prefect_core.prefect_support import saved_block_account
@@ -50,7 +51,10 @@ class GCSStorage:
     def filesystem(self, url: str, options: Options) -> tuple[GCSFiles, str]:
         """As the contract says. One client serves all that have equal options and see the same environment."""
         assert isinstance(options, GCSOptions)
-        return _client(options), split_url(url, user=False)[1].strip("/")
+        path = split_url(url, user=False)[1].strip("/")
+        if not path:
+            raise PathError("The URL names no bucket", path=url, hint="Write gs://bucket, or gs://bucket/folder.")
+        return _client(options), path
 
     def duckdb_files(self, session: Session, fs: Any, paths: Sequence[str]) -> list[str]:
         """As the contract says. A relation over them sees the generations of this moment, or raises. A file that is not

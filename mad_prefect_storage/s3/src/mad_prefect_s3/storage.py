@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mad_prefect_core.contracts import FileStat, Options, Session, StorageCapabilities, Versioned
+from mad_prefect_core.errors import PathError
 from mad_prefect_core.objects import staged_file
 from mad_prefect_core.paths import split_url
 from mad_prefect_core.prefect_support import saved_block_account
@@ -48,7 +49,10 @@ class S3Storage:
     def filesystem(self, url: str, options: Options) -> tuple[S3Files, str]:
         """As the contract says. One client serves all that have equal options and see the same `AWS_*` variables."""
         assert isinstance(options, S3Options)
-        return _client(options), split_url(url, user=False)[1].strip("/")
+        path = split_url(url, user=False)[1].strip("/")
+        if not path:
+            raise PathError("The URL names no bucket", path=url, hint="Write s3://bucket, or s3://bucket/folder.")
+        return _client(options), path
 
     def duckdb_files(self, session: Session, fs: Any, paths: Sequence[str]) -> list[str]:
         """As the contract says. Pinned, a relation over them sees the versions of this moment, or raises, and a file
