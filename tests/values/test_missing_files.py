@@ -179,3 +179,19 @@ async def test_a_missing_file_as_a_table_of_a_query_is_told_by_its_path(base: Pa
     await DataArtifact("there.json", ROWS).persist()
     with pytest.raises(MissingFileError, match=r"gone\.json"):
         await DataArtifact("there.json").query("SELECT * FROM other", tables={"other": DataArtifact("gone.json")})
+
+
+@pytest.mark.parametrize("format", ["csv", "json"])
+async def test_a_file_without_bytes_adds_no_column(base: Path, format: str) -> None:
+    await DataArtifact(f"full.{format}", [{"a": 1}]).persist()
+    (base / f"empty.{format}").touch()
+    names = [f"empty.{format}", f"full.{format}"]
+    found = await DataArtifactQuery([DataArtifact(name) for name in names]).query()
+    assert (found.columns, found.fetchall()) == (["a"], [(1,)])
+
+    @asset("x.parquet")
+    def x() -> Any:
+        yield from (DataArtifact(name) for name in names)
+
+    found = await x.query()
+    assert (found.columns, found.fetchall()) == (["a"], [(1,)])

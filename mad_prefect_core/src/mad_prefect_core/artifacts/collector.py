@@ -11,7 +11,7 @@ from typing import Any, Literal
 from mad_prefect_core.artifacts.artifact import DataArtifact
 from mad_prefect_core.artifacts.files import DataFile, FormatOptions
 from mad_prefect_core.artifacts.hive import Keys, without
-from mad_prefect_core.artifacts.scan import scan_files
+from mad_prefect_core.artifacts.scan import is_empty, scan_files
 from mad_prefect_core.artifacts.uniting import growth_of
 from mad_prefect_core.batch import iter_batches, only_batch
 from mad_prefect_core.batch.sources import may_be_several, together, yield_data_batches
@@ -111,7 +111,7 @@ class DataArtifactCollector:
             else:
                 is_written_here = item.data is not None
                 await item.persist(session)
-                file = item.stored if is_written_here else await in_thread(item.data_file)
+                file = item.stored if is_written_here else await in_thread(_with_data, item)
         else:
             artifact = await self._fragment(item, len(self.artifacts))
             if artifact is not None:
@@ -186,6 +186,12 @@ class DataArtifactCollector:
             relation = scan_files(session, [replace(file, hive={})], self.options)
             growth = growth_of(relation, self.options.declared(file.format))
             return replace(file, growth=growth, columnar=True, own=tuple(schema_of(relation).items()))
+
+
+def _with_data(artifact: DataArtifact) -> DataFile | None:
+    """The file of an artifact, unless that has no bytes to tell columns by."""
+    file = artifact.data_file()
+    return None if file is None or is_empty(file) else file
 
 
 async def _again(first: Batch, rest: AsyncIterator[Batch]) -> AsyncIterator[Batch]:

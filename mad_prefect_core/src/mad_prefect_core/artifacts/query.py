@@ -11,7 +11,7 @@ import duckdb
 import pyarrow as pa
 
 from mad_prefect_core.artifacts.files import DataFile, FormatOptions, unified_schema
-from mad_prefect_core.artifacts.scan import scan_files, tell_apart
+from mad_prefect_core.artifacts.scan import is_empty, scan_files, tell_apart
 from mad_prefect_core.artifacts.uniting import keeps_text, says_its_types
 from mad_prefect_core.batch import SchemaGrowth, iter_batches
 from mad_prefect_core.batch.relations import RelationStream
@@ -120,6 +120,8 @@ async def query_files(
 def _apart(session: DuckSession, files: Sequence[DataFile], options: FormatOptions) -> Sequence[DataFile]:
     """The files as they are to be read: apart where their types differ. Files of text that no types unite are read
     together, if all that differs is text then. Raises `SchemaError`."""
+    if len(files) > 1:
+        files = [file for file in files if not is_empty(file)] or files[:1]
     apart = tell_apart(session, files, options)
     if len({file.own for file in apart}) == 1:
         return apart

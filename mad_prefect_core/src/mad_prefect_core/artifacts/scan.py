@@ -20,7 +20,7 @@ from mad_prefect_core.paths import escape_glob
 from mad_prefect_core.session import DuckSession, cast_to, schema_of, union_all
 from mad_prefect_core.translation import ReadCall, machine_fault
 
-__all__ = ["scan_files", "tell_apart"]
+__all__ = ["is_empty", "scan_files", "tell_apart"]
 
 _UNTYPED_FILES = 64  # a reader that infers opens all its files at once: 64 MiB each, for JSON
 
@@ -67,6 +67,14 @@ def tell_apart(session: DuckSession, files: Sequence[DataFile], options: FormatO
         alike = [file for file in unknown if file.format.name == format.name]
         keys |= zip(map(id, alike), _keys(session, format, alike, options), strict=True)
     return [replace(file, own=keys[id(file)]) if id(file) in keys else file for file in files]
+
+
+def is_empty(file: DataFile) -> bool:
+    """Whether a file of others has no bytes, in a format whose reader makes a column of that: it has no data."""
+    if file.schema is not None or file.format.capabilities.schema_in_file:
+        return False
+    stat = file.location.stat()
+    return stat is not None and stat.size == 0
 
 
 def _keys(session: DuckSession, format: Format, files: list[DataFile], options: FormatOptions) -> Sequence[Hashable]:
