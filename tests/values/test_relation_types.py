@@ -104,3 +104,29 @@ async def test_a_relation_over_text_that_is_not_utf8_is_refused(
     with pytest.raises(DataError):
         await texts()
     assert not (base / f"texts.{result}").exists()
+
+
+@pytest.mark.parametrize("sql", ["{}::JSON", "[{{'x': {}::JSON}}]", "MAP {{'k': {}::JSON}}"])
+@pytest.mark.parametrize("value", ["'{\"a\": 0.12345678901234567890}'", "'[1.0000000000000000001]'"])
+def test_digits_of_a_json_value_are_never_rounded_by_json_files(base: Path, sql: str, value: str) -> None:
+    @asset("x.json")
+    def x() -> Any:
+        return duckdb.connect().sql(f"SELECT {sql.format(value)} AS v")
+
+    with pytest.raises(UnsupportedValueError, match="more digits") as caught:
+        x.call_sync()
+    assert caught.value.column == "v"
+
+
+def test_a_json_value_whose_numbers_fit_is_written_to_json(base: Path) -> None:
+    value = (
+        '{"a":"0.12345678901234567890 \\" 1.00000000000000000001","b":[0.30000000000000004,123456789012345678901234]}'
+    )
+
+    @asset("x.json")
+    def x() -> Any:
+        return duckdb.connect().sql("SELECT $1::JSON AS v", params=[value])
+
+    relation = x.query_sync()
+    assert relation is not None
+    assert relation.fetchall() == [(value,)]

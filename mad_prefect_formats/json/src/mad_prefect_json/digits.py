@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from mad_prefect_core.errors import SchemaError
 
-__all__ = ["EXACT_DIGITS", "Numbers", "digits_needed", "has_wide", "marked", "unmarked"]
+__all__ = ["EXACT_DIGITS", "Numbers", "digits_needed", "has_wide", "marked", "rounded", "unmarked"]
 
 EXACT_DIGITS = 15
 """A DOUBLE holds every decimal number of so many digits."""
@@ -47,6 +47,11 @@ def has_wide(text: str) -> str:
     others = f"list_filter(regexp_extract_all({text}, '{_WIDE}'), lambda number: number <> {_shortest('number')})"
     wide = f"list_filter({others}, lambda number: regexp_matches(number, '[.eE]') AND NOT ({_held('number')}))"
     return f"len({wide}) > 0"
+
+
+def rounded(text: str) -> str:
+    """SQL for whether a JSON value, given as text, has a fraction that a DOUBLE does not hold."""
+    return has_wide(f"""regexp_replace({text}, '"(?:[^"\\\\]|\\\\.)*"', '""', 'g')""")
 
 
 def _held(number: str) -> str:

@@ -17,7 +17,7 @@ from mad_prefect_json.joiner import JsonJoiner
 from mad_prefect_json.options import ReadJsonOptions, WriteJsonOptions
 from mad_prefect_json.remember import remembered
 from mad_prefect_json.source import JsonSource
-from mad_prefect_json.sqltypes import read_type, reading, refusal, writing
+from mad_prefect_json.sqltypes import ROUNDED, read_type, reading, refusal, writing
 from mad_prefect_json.writer import JsonWriter
 
 __all__ = ["JsonFormat"]
@@ -95,11 +95,20 @@ class JsonFormat(Format):
             if reason := refusal(parsed):
                 raise UnsupportedValueError(f"JSON can't hold {kind}: {reason}", column=name)
             columns.append(f"{writing(parsed, f'source.{quote(name)}')} AS {quote(name)}")
-        session.execute(
-            f"COPY (SELECT {', '.join(columns)} FROM {relation} AS source) "  # noqa: S608  identifiers are quoted
-            "TO $path (FORMAT json, COMPRESSION $compression)",
-            {"path": str(path), "compression": _compression(suffix) or "uncompressed"},
-        )
+        try:
+            session.execute(
+                f"COPY (SELECT {', '.join(columns)} FROM {relation} AS source) "  # noqa: S608  identifiers are quoted
+                "TO $path (FORMAT json, COMPRESSION $compression)",
+                {"path": str(path), "compression": _compression(suffix) or "uncompressed"},
+            )
+        except duckdb.Error as error:
+            if ROUNDED not in str(error):
+                raise
+            raise UnsupportedValueError(
+                ROUNDED + str(error).partition(ROUNDED)[2],
+                column=", ".join(name for name, kind in schema.items() if "JSON" in kind),
+                hint="Cast the column to VARCHAR, or choose Parquet.",
+            ) from error
 
     def joiner(self, path: Path, options: Any, *, suffix: str) -> FormatJoiner | None:
         return None if _compression(suffix) else JsonJoiner(path)

@@ -6,6 +6,7 @@ Most types need neither, since DuckDB's own text for them reads back exactly. Th
 - DECIMAL of more than 15 digits, or with none before its point, is text (a JSON number is read through a double, and
   DuckDB writes `.5`, which is no JSON).
 - NaN and the infinities are the texts "NaN", "Infinity" and "-Infinity" (JSON has no such numbers).
+- JSON with a number that DuckDB would round is refused by `error`, after `ROUNDED`.
 - BIT and BIGNUM are text, and are read as such (DuckDB's JSON reader does not know them).
 """
 
@@ -15,10 +16,13 @@ from collections.abc import Callable
 from typing import Any
 
 from mad_prefect_core.session import quote
-from mad_prefect_json.digits import EXACT_DIGITS
+from mad_prefect_json.digits import EXACT_DIGITS, rounded
 from mad_prefect_json.leaves import member_of
 
-__all__ = ["read_type", "reading", "rebuilt", "refusal", "writing"]
+__all__ = ["ROUNDED", "read_type", "reading", "rebuilt", "refusal", "writing"]
+
+ROUNDED = "A JSON value has a number of more digits than DuckDB keeps in JSON: "
+"""What the error says of a value that can't be written, before the value."""
 
 _READ_AS_TEXT = frozenset({"blob", "bit", "bignum"})
 _NESTED = frozenset({"list", "array", "struct", "map", "union"})
@@ -97,6 +101,9 @@ def rebuilt(kind: Any, value: str, leaf: Leaf, key_leaf: Leaf, depth: int = 0) -
 
 
 def _written(kind: Any, value: str) -> str:
+    if str(kind) == "JSON":
+        text = f"CAST({value} AS VARCHAR)"
+        return f"CASE WHEN {rounded(text)} THEN error('{ROUNDED}' || {text}[:80]) ELSE {value} END"
     if kind.id == "blob":
         return f"to_base64({value})"
     if kind.id in ("float", "double"):
