@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from mad_prefect_core import DataArtifact, DataArtifactQuery, asset
-from mad_prefect_core.errors import CorruptFileError, DataError, SchemaError
+from mad_prefect_core.errors import CorruptFileError, DataError, SchemaError, UnsupportedValueError
 from mad_prefect_parquet import ReadParquetOptions
 
 RESULTS = ["json", "parquet", "csv", "avro"]
@@ -196,3 +196,17 @@ async def test_real_files_give_what_duckdb_reads(base: Path, corpus: Path, name:
             return
     found = await DataArtifact(name).query("SELECT COLUMNS(*)::VARCHAR FROM data")
     assert found.fetchall() == expected
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pa.array([[("k", 1), ("k", 2)]], pa.map_(pa.string(), pa.int64())),
+        pa.array([2**62], pa.timestamp("ms")),
+    ],
+    ids=["a map with one key twice", "a timestamp out of range"],
+)
+async def test_a_value_that_duckdb_has_no_form_for_is_refused_by_file(base: Path, column: pa.Array) -> None:
+    pq.write_table(pa.table({"v": column}), base / "x.parquet")
+    with pytest.raises(UnsupportedValueError, match=r"(?s)x\.parquet.*Leave the column out"):
+        (await DataArtifact("x.parquet").query()).fetchall()

@@ -18,7 +18,7 @@ from mad_prefect_core.batch.relations import RelationStream
 from mad_prefect_core.batch.sources import missing_file
 from mad_prefect_core.contracts import Artifact, PortableRelation, ReadOptions, Schema
 from mad_prefect_core.duckdb_files import register_base
-from mad_prefect_core.errors import CorruptFileError, QueryError, ResultGoneError, SchemaError
+from mad_prefect_core.errors import CorruptFileError, QueryError, ResultGoneError, SchemaError, UnsupportedValueError
 from mad_prefect_core.mounts import default_mount, on_one_base
 from mad_prefect_core.overrides import refuse_uncalled
 from mad_prefect_core.queries import select_from
@@ -36,6 +36,9 @@ __all__ = ["DataArtifactQuery", "as_table", "query_files", "relation_over"]
 
 _DATA_IN_2X = "artifact_query"  # what 2.x called `data`
 
+
+_NO_VALUE = ("Map keys must be unique", "Map keys can not be NULL", "Could not convert Timestamp(")
+"""What DuckDB says of values in Parquet files that it can't give out."""
 
 _READS = "Write a format plugin, or give read_options."
 _UNCALLED = {
@@ -261,6 +264,13 @@ def _explained(files: Sequence[DataFile], query_str: str | None) -> Callable[[Ex
         if query_str:
             return QueryError(
                 f"The query failed: {error}", path=shown, phase="query", hint=f"It was: {query_str.strip()}"
+            )
+        if any(words in str(error) for words in _NO_VALUE):
+            return UnsupportedValueError(
+                f"A file holds a value that DuckDB has no form for: {error}",
+                path=shown,
+                phase="read",
+                hint="Leave the column out by a query, or write the file anew without such values.",
             )
         # Some of what DuckDB says of broken bytes has neither a class of its own nor the file's name.
         broken = isinstance(error, duckdb.IOException) or type(error) is duckdb.Error
