@@ -270,22 +270,19 @@ def test_how_rows_are_split_into_batches_never_changes_the_result(
     bounds = [0, *sorted({min(cut, len(rows)) for cut in cuts}), len(rows)]
     pages = [rows[a:b] for a, b in pairwise(bounds)]
     fragments = data.draw(st.sampled_from(FORMATS))
+    as_they_are = {"json": ReadJsonOptions(auto_detect=False), "csv": ReadCSVOptions(auto_detect=False)}
 
     def answer(name: str, batches: list[Any]) -> Any:
         @asset(
             f"{name}.parquet",
             name=name,
             artifact_filetype=fragments,
-            read_options=[
-                ReadJsonOptions(auto_detect=False),
-                ReadCSVOptions(auto_detect=False),
-            ],
+            read_options=as_they_are.get(fragments),
         )
         def x() -> Any:
             yield from batches
 
         relation = x.query_sync()
-        assert relation is not None
         named = [dict(zip(relation.columns, row, strict=True)) for row in relation.fetchall()]
         return dict(sorted((n, str(t)) for n, t in zip(relation.columns, relation.types, strict=True))), named
 

@@ -274,7 +274,7 @@ async def test_s41_names_that_sanitise_alike_are_two_assets(base: Path) -> None:
     def one() -> Any:
         return [{"n": 1}]
 
-    @asset("x.json", name="a/b", cache_expiration=timedelta(hours=1))
+    @asset("y.json", name="a/b", cache_expiration=timedelta(hours=1))
     def other() -> Any:
         return [{"n": 2}]
 
