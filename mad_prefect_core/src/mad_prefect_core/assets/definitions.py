@@ -54,7 +54,7 @@ def claim(asset: _Defined, paths: Sequence[str]) -> None:
     """
     scope = _scope(asset)
     keys = [("path", _key(path), scope) for path in paths]
-    keys.append(("name", plain_name(asset.template_name), scope))
+    keys.append(("name", asset.template_name, scope))
     with _lock:
         if any(_other(asset, key) for key in keys):
             gc.collect()  # one that nobody can call any more is no other
