@@ -119,6 +119,8 @@ def _lists(node: Node, array: Any, column: str) -> list[Piece]:
 def _refuse_repeated(keys: pa.Array, offsets: pa.Array, column: str) -> None:
     """Raises `UnsupportedValueError` where a map has a key twice: readers of Avro keep the last alone."""
     rows = pc.list_parent_indices(pa.ListArray.from_arrays(offsets.cast(pa.int32()), keys))
+    if pa.types.is_nested(keys.type):  # which Arrow groups nothing by
+        keys = pa.array(map(repr, keys.to_pylist()), pa.string())
     entries = pa.table({"row": rows, "key": keys}).group_by(["row", "key"], use_threads=False).aggregate([])
     if len(entries) != len(keys):
         raise UnsupportedValueError(
