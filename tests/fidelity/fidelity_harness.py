@@ -215,6 +215,11 @@ These stay text:
 One value that looks otherwise, in any row of any batch, leaves the whole column text. Parquet fragments hold text as
 text, and so does everything that came as columns (Arrow, a frame, a relation).
 
+CSV files that others wrote follow the same rule, value by value: [CSV files of others](../reference/csv-of-others.md).
+
+JSON files that others wrote follow the same rules, all of their rows together; the README of mad-prefect-json says
+what their numbers, mixed values and objects with data as keys become.
+
 To keep all strings as they are:
 
 ```python

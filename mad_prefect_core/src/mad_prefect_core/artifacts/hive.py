@@ -52,11 +52,12 @@ def with_keys(
     view = session.view(relation)
     named = {name.lower(): name for name in types}
     names = list(dict.fromkeys(named[key.lower()] for keys in files for key in keys))
+    # Of two spellings of a key in one path, the first counts.
+    spelt = [{key.lower(): value for key, value in reversed(list(keys.items()))} for keys in files]
     if not differ(files):
-        values: list[object] = list(files[0].values())
+        values: list[object] = [spelt[0][name.lower()] for name in names]
         columns = [f"CAST(${i} AS {types[name]}) AS {quote(name)}" for i, name in enumerate(names, 1)]
         return session.sql(f"SELECT *, {', '.join(columns)} FROM {view}", values)  # noqa: S608  quoted
-    spelt = [{key.lower(): value for key, value in keys.items()} for keys in files]
     values = [[keys.get(name.lower()) for keys in spelt] for name in names]
     columns = [
         f"CAST(CAST(${i} AS VARCHAR[])[{NUMBER} + 1] AS {types[name]}) AS {quote(name)}"
