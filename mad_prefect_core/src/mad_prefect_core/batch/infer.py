@@ -11,7 +11,7 @@ import reprlib
 import uuid
 from collections import UserList, deque
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import chain
 from operator import is_not, itemgetter
@@ -337,7 +337,16 @@ def _lists(values: list[Any], present: list[Any], path: Path) -> Inferred:
         following = iter(members.values)
         values = [v if v is None else [next(following) for _ in v] for v in values]
     structs = members.structs and pa.list_(members.structs)
-    return replace(members, type=pa.list_(members.type), values=values, structs=structs)
+    return Inferred(
+        pa.list_(members.type),
+        values,
+        members.text,
+        members.numbers,
+        members.changed,
+        members.keys,
+        members.dicts,
+        structs,
+    )
 
 
 def _dicts(values: list[Any], present: list[Any], path: Path) -> Inferred:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 from mad_prefect_core.batch.values import Path, column_name
 from mad_prefect_core.errors import SchemaError, UnsupportedDataError, UnsupportedValueError
@@ -20,6 +21,11 @@ def check_names(names: Iterable[object], path: Path = ()) -> None:
 
     Raises `UnsupportedDataError`, `UnsupportedValueError` or `SchemaError`.
     """
+    _check(tuple(names), path)
+
+
+@lru_cache(64)  # the batches of a run mostly have the same
+def _check(names: tuple[object, ...], path: Path) -> None:
     seen: dict[str, str] = {}
     for name in names:
         if type(name) is not str:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -30,16 +30,6 @@ _EXPONENT = r"-?[1-9](?:\.[0-9]+)?e[+-][0-9]{2,3}"
 _EDGES = ("0001", "9999")  # years in which an instant may be beyond what Python holds
 _EXACT = 16  # characters with a point: at most 15 digits, which a double holds exactly
 _FIRST, _LAST = "0001-01-01 00:00:00+00", "9999-12-31 23:59:59.999999+00"
-
-
-def _is_date(value: str) -> bool:
-    dt.date.fromisoformat(value)
-    return True
-
-
-def _is_timestamp(value: str) -> bool:
-    dt.datetime.fromisoformat(value)
-    return True
 
 
 def _is_instant(value: str) -> bool:
@@ -67,8 +57,8 @@ class _Kind:
 
     type: str
     pattern: re.Pattern[str]
-    holds: Callable[[str], bool]
-    """May raise `ValueError` or `OverflowError` for no."""
+    holds: Callable[[str], object]
+    """Gives something true for yes. May raise `ValueError` or `OverflowError` for no."""
     condition: str
     """The same in SQL, of `{0}`; where casts say it all, what the pattern says too."""
     spelt: bool = True
@@ -81,11 +71,16 @@ _KINDS = {
         _Kind(
             "DATE",
             re.compile(_DATE),
-            _is_date,
+            dt.date.fromisoformat,
             "(strlen({0}) = 10 AND CAST(TRY_CAST({0} AS DATE) AS VARCHAR) = {0})",
             spelt=False,
         ),
-        _Kind("TIMESTAMP", re.compile(f"{_DATE}[ T]{_TIME}"), _is_timestamp, "TRY_CAST({0} AS TIMESTAMP) IS NOT NULL"),
+        _Kind(
+            "TIMESTAMP",
+            re.compile(f"{_DATE}[ T]{_TIME}"),
+            dt.datetime.fromisoformat,
+            "TRY_CAST({0} AS TIMESTAMP) IS NOT NULL",
+        ),
         _Kind(
             "TIMESTAMP WITH TIME ZONE",
             re.compile(f"{_DATE}[ T]{_TIME}{_ZONE}"),
@@ -119,25 +114,22 @@ _SMALL = "strlen({0}) <= 15"
 """SQL of an integer's text: a double holds it exactly."""
 
 
-def text_kind(values: Iterable[str]) -> str | None:
+def text_kind(values: Collection[str]) -> str | None:
     """The one type that all these strings look like; `TEXT` if there is none, None if there are no strings.
 
     The first string usually decides that a column is plain text, so the rest of it costs nothing.
     """
-    kind: _Kind | None = None
-    for value in values:
-        if kind is None:
-            kind = next((k for k in _KINDS.values() if k.pattern.fullmatch(value)), None)
-            if kind is None:
-                return TEXT
-        elif not kind.pattern.fullmatch(value):
-            return TEXT
-        try:
-            if not kind.holds(value):
-                return TEXT
-        except (ValueError, OverflowError):
-            return TEXT
-    return kind.type if kind else None
+    first = next(iter(values), None)
+    if first is None:
+        return None
+    kind = next((k for k in _KINDS.values() if k.pattern.fullmatch(first)), None)
+    if kind is None or not all(map(kind.pattern.fullmatch, values)):
+        return TEXT
+    try:
+        holds = kind.holds is _always or all(map(kind.holds, values))
+    except (ValueError, OverflowError):
+        return TEXT
+    return kind.type if holds else TEXT
 
 
 def looks_like(kind: str, value: str) -> str:
