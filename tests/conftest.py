@@ -7,6 +7,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -39,6 +40,12 @@ def pytest_collection_finish() -> None:
 def pytest_unconfigure() -> None:
     """DuckDB reports what Python does not free at its end."""
     gc.unfreeze()
+
+
+@pytest.fixture(autouse=True)
+def _definitions_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each test is a process to itself in this, too: what other modules define over the same path is no mistake."""
+    monkeypatch.setattr("mad_prefect_core.assets.definitions._claims", WeakValueDictionary())
 
 
 @pytest.fixture

@@ -407,13 +407,15 @@ async def test_s36_a_folder_of_fragments_above_the_base_is_refused_before_anythi
 ) -> None:
     ran = []
 
-    @asset("x.json", artifacts_dir=folder)
     def x() -> Any:
         ran.append(1)
         return [{"a": 1}]
 
+    async def defined_and_called() -> None:
+        await asset("x.json", artifacts_dir=folder)(x)()
+
     with pytest.raises(ValueError, match=r"\.\."):
-        await x()
+        await defined_and_called()
     assert not ran
     assert list(base.iterdir()) == []
 
