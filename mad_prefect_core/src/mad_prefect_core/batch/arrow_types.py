@@ -31,8 +31,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, NoReturn
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from mad_prefect_core.batch import compute as pc
 from mad_prefect_core.batch.names import check_names
 from mad_prefect_core.batch.numbers import MAX_DIGITS
 from mad_prefect_core.batch.values import Path, column_name

@@ -16,9 +16,9 @@ from itertools import chain
 from typing import Any, TypeAlias
 
 import pyarrow as pa
-import pyarrow.compute as pc
 from pydantic_core import from_json
 
+from mad_prefect_core.batch import compute as pc
 from mad_prefect_core.errors import UnsupportedDataError, UnsupportedValueError
 
 __all__ = ["ResponseBody", "is_response"]

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from mad_prefect_core.batch import compute as pc
 from mad_prefect_core.batch.arrow_types import Stored
 from mad_prefect_core.batch.batches import ColumnBatch
 from mad_prefect_core.batch.numbers import EXACT_IN_DOUBLE, Numbers
