@@ -25,8 +25,8 @@ PUBLIC = {
     *(
         f"{CORE}.{name}"
         for name in (
-            *("contracts", "duckdb_files", "errors", "objects", "paths", "prefect_support", "probe", "retries"),
-            *("session", "testing", "writing"),
+            *("batch.text", "contracts", "duckdb_files", "errors", "objects", "paths", "prefect_support", "probe"),
+            *("retries", "session", "testing", "writing"),
         )
     ),
 }

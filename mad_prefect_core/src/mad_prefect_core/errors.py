@@ -84,6 +84,7 @@ __all__ = [
     "UnsupportedDataError",
     "UnsupportedValueError",
     "VersionError",
+    "column_name",
     "located",
     "places_of",
 ]
@@ -301,6 +302,14 @@ class OptionWarning(MadPrefectWarning):
 
 class SharedPathWarning(MadPrefectWarning):
     """Results that replace each other at one path: of several assets, or of one with several arguments."""
+
+
+def column_name(path: tuple[str, ...]) -> str:
+    """A column, or a place in one, as messages name it: `address.lines[]`."""
+    name = ""
+    for part in path:
+        name += part if part == "[]" or not name else f".{part}"
+    return name or "the value itself"
 
 
 class located:

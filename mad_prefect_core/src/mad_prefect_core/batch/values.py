@@ -19,7 +19,7 @@ from pydantic import Secret, SecretBytes, SecretStr
 
 from mad_prefect_core.batch.numpy_values import is_numpy, numpy_value
 from mad_prefect_core.batch.records import as_row, is_model, row_maker, serialized
-from mad_prefect_core.errors import UnsupportedDataError, UnsupportedValueError
+from mad_prefect_core.errors import UnsupportedDataError, UnsupportedValueError, column_name
 
 __all__ = ["PLAIN", "as_row", "column_key", "column_name", "plain"]
 
@@ -35,14 +35,6 @@ Path = tuple[str, ...]
 
 _KNOWN = 1024  # classes for which answers are kept
 _Make: TypeAlias = Callable[[Any, Path], Any]
-
-
-def column_name(path: Path) -> str:
-    """A column, or a place in one, as messages name it: `address.lines[]`."""
-    name = ""
-    for part in path:
-        name += part if part == "[]" or not name else f".{part}"
-    return name or "the value itself"
 
 
 def column_key(key: Any, path: Path) -> str:

@@ -13,7 +13,7 @@ from mad_prefect_core.contracts.formats import (
     Schema,
     StandaloneFormat,
 )
-from mad_prefect_core.contracts.options import Options, ReadOptions
+from mad_prefect_core.contracts.options import ISO, Options, ReadOptions
 from mad_prefect_core.contracts.session import PortableRelation, Session
 from mad_prefect_core.contracts.storages import (
     FileStat,
@@ -25,6 +25,7 @@ from mad_prefect_core.contracts.storages import (
 )
 
 __all__ = [
+    "ISO",
     "Artifact",
     "Asset",
     "Batch",

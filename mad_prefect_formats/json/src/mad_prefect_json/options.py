@@ -6,8 +6,7 @@ from collections.abc import Collection
 
 from pydantic import Field
 
-from mad_prefect_core.contracts import Options, ReadOptions
-from mad_prefect_core.contracts.options import ISO
+from mad_prefect_core.contracts import ISO, Options, ReadOptions
 
 __all__ = ["ReadJsonOptions", "WriteJsonOptions"]
 
