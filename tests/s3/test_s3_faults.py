@@ -385,7 +385,7 @@ def test_whatever_is_wrong_an_asset_says_within_seconds_which_asset_and_url(
         numbers.query_sync()
     assert sum(pauses) <= 8
     error = raised.value
-    assert (error.asset, error.phase) == ("numbers", "lease")
+    assert (error.asset, error.phase) == ("numbers", "cache")
     assert str(error.path).startswith(("s3://no-such-bucket/lake/", f"{based.url}/"))
     assert str(error).count("asset 'numbers'") == str(error).count(f"path '{error.path}'") == 1
     assert based.server.secret not in f"{error} {caplog.text}"

@@ -276,8 +276,8 @@ class DataAsset(WithHistory, Generic[P, R]):
         plan = asset.plan()
 
         def told() -> Explanation:
-            stored = as_stored(plan)
-            return explained(stored, read_manifest(stored.name, stored.id)[0])[0]
+            found, stored = as_stored(plan)
+            return explained(found, (stored or read_manifest(found.name, found.id)).manifest)[0]
 
         with translated(asset=plan.name, path=plan.paths[0], phase="explain"), reaching(plan.folders()):
             return await in_thread(told)
@@ -363,7 +363,7 @@ class DataAsset(WithHistory, Generic[P, R]):
         if self._missing:
             run = (await self._latest()).run
             return History(run.asset_name, run.asset_id, self.options.formats())
-        plan = await in_thread(as_stored, self.plan())
+        plan, _ = await in_thread(as_stored, self.plan())
         return History(plan.name, plan.id, self.options.formats())
 
     def _folders(self) -> list[str]:

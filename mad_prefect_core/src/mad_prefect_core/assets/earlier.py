@@ -12,7 +12,7 @@ from mad_prefect_core.assets.plan import Plan
 from mad_prefect_core.mounts import default_mount
 from mad_prefect_core.paths import relative_key
 from mad_prefect_core.runs.catalogue import names_in
-from mad_prefect_core.runs.manifest import read_manifest
+from mad_prefect_core.runs.manifest import StoredManifest, read_manifest
 from mad_prefect_core.settings import get_settings
 
 __all__ = ["as_stored", "earlier_names"]
@@ -22,27 +22,32 @@ _known: dict[tuple[object, ...], tuple[str, str]] = {}
 """Of assets by base, name and id: the name and id that their records are stored by."""
 
 
-def as_stored(plan: Plan) -> Plan:
-    """The plan with the name and id that its records are stored by: its own, or the newest of earlier ones."""
+def as_stored(plan: Plan) -> tuple[Plan, StoredManifest | None]:
+    """The plan with the name and id that its records are stored by: its own, or the newest of earlier ones; and its
+    manifest, where that was read to find out."""
     key = (*default_mount().key, get_settings().asset_metadata_location, plan.name, plan.id)
+    stored: StoredManifest | None = None
     if key not in _known:
         if len(_known) >= _MANY:
             _known.clear()
-        _known[key] = _stored_as(plan)
+        name, asset_id, stored = _stored_as(plan)
+        _known[key] = name, asset_id
     name, asset_id = _known[key]
-    return plan if (name, asset_id) == (plan.name, plan.id) else replace(plan, name=name, id=asset_id)
+    return plan if (name, asset_id) == (plan.name, plan.id) else replace(plan, name=name, id=asset_id), stored
 
 
-def _stored_as(plan: Plan) -> tuple[str, str]:
-    if read_manifest(plan.name, plan.id).manifest is not None:
-        return plan.name, plan.id
-    newest, found = dt.datetime.min.replace(tzinfo=dt.UTC), (plan.name, plan.id)
+def _stored_as(plan: Plan) -> tuple[str, str, StoredManifest]:
+    own = read_manifest(plan.name, plan.id)
+    if own.manifest is not None:
+        return plan.name, plan.id, own
+    newest, found = dt.datetime.min.replace(tzinfo=dt.UTC), (plan.name, plan.id, own)
     for name, asset_id in _other_places(plan):
-        manifest = read_manifest(name, asset_id).manifest
+        stored = read_manifest(name, asset_id)
+        manifest = stored.manifest
         if manifest is None or manifest.asset_signature == asset_id:  # as 2.x has it: it is not adopted
             continue
         if manifest.last_materialized and manifest.last_materialized > newest:
-            newest, found = manifest.last_materialized, (name, asset_id)
+            newest, found = manifest.last_materialized, (name, asset_id, stored)
     return found
 
 

@@ -63,15 +63,11 @@ async def execute(plan: Plan) -> DataArtifact:
 
 def _looked_up(plan: Plan) -> tuple[Plan, DataArtifact | None]:
     """The plan as its records are stored, and what the cache has for it: one step, since each thread costs a little."""
-    plan = as_stored(plan)
-    return plan, _cached(plan)
-
-
-def _cached(plan: Plan) -> DataArtifact | None:
+    plan, stored = as_stored(plan)
     if plan.options.cache_expiration is None:
-        return None
+        return plan, None
     with on_one_base():
-        return cached(plan, _manifest(plan).manifest)
+        return plan, cached(plan, (stored or _manifest(plan)).manifest)
 
 
 def _hit(plan: Plan, artifact: DataArtifact) -> DataArtifact:
