@@ -31,7 +31,7 @@ try:
 except UnknownFormatError as error:
     found["x.parquet"] = str(error)
 try:
-    asset("x.parquet")(lambda: [])
+    asset("x.parquet")(lambda: []).plan()
     found["@asset"] = "made"
 except UnknownFormatError as error:
     found["@asset"] = str(error)

@@ -52,6 +52,8 @@ def test_no_method_runs_sql_that_logs_what_other_queries_say(rows: Relation, tmp
     for name, arguments in _calls(call):
         if name in ("create", "create_view", "insert_into", "to_table", "to_view"):  # on DuckDB's default connection
             continue
+        if name in ("execute", "fetchall", "fetchmany", "fetchone"):  # which code for 2.x gives back to DuckDB 2.0
+            continue
         with pytest.raises(QueryError, match=r"calls enable_logging\(\)|does not parse"):
             getattr(rows, name)(*arguments.pop("*", ()), **arguments)
         tried.add(name)

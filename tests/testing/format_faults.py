@@ -181,7 +181,7 @@ class SaysThatTextIsNested(CsvFormat):
     capabilities = replace(CsvFormat.capabilities, nested=True)
 
 
-@found_by("test_a_file_alone_tells_its_types", "is {'v': ")
+@found_by("test_a_file_alone_tells_its_types", "a number that a DOUBLE does not hold")
 class SaysThatTextHasTypes(JsonFormat):
     capabilities = replace(JsonFormat.capabilities, schema_in_file=True)
 
@@ -463,7 +463,7 @@ class HasASuffixThatNoPathHas(JsonFormat):
     suffixes = (".json", ".js n")
 
 
-@found_by("test_an_asset_is_stored_cached_and_queried", "(2, None")
+@found_by("test_an_asset_is_stored_cached_and_queried", "rows when they were written, and now have")
 class LosesRows(JsonFormat):
     def scan(self, *args: Any, **kwargs: Any) -> Any:
         return super().scan(*args, **kwargs).limit(1)

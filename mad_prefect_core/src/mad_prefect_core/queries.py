@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import lru_cache
 from typing import Any
 
@@ -105,15 +106,18 @@ def select_from(
         if fault := machine_fault(error):
             raise fault from error
         shorten_duckdb(error)
-        raise _failed(error, query, {*tables, *known()}) from error
+        raise _failed(error, query, tables, known) from error
 
 
-def _failed(error: duckdb.Error, query: str, tables: Collection[str]) -> QueryError:
+def _failed(
+    error: duckdb.Error, query: str, tables: Collection[str], known: Callable[[], Collection[str]]
+) -> QueryError:
     """DuckDB's error about a user's query that may read these tables, with what to do about the most common."""
     hint = f"It was: {query.strip()}"
     if missing := re.search(r"Table with name (.+?) does not exist", str(error)):
+        assets = get_close_matches(missing[1], sorted(known()), _NAMED, 0)
         return QueryError(
-            f"The query reads a table {missing[1]!r} that it does not know; it knows {', '.join(sorted(tables))}",
+            f"The query reads a table {missing[1]!r} that it does not know; it knows {', '.join([*tables, *assets])}",
             hint=f"Give it by `tables={{{missing[1]!r}: …}}`: an asset, artifact, relation, frame or rows. {hint}",
         )
     if added := _ADDED_IN_2X.search(str(error)):
@@ -124,6 +128,7 @@ def _failed(error: duckdb.Error, query: str, tables: Collection[str]) -> QueryEr
     return QueryError(f"The query failed: {error}", hint=hint)
 
 
+_NAMED = 10  # assets, of perhaps hundreds, that an error names: those that are spelt most alike
 _ADDED_IN_2X = re.compile(
     r'(?:Column|Referenced column) "(asset|year|month|day|runtime)"(?: in \w+ list)? not found', re.IGNORECASE
 )
