@@ -37,8 +37,8 @@ def test_a_run_without_rows_and_columns_says_so_when_it_is_queried(base: Path) -
 
 
 def test_a_table_that_is_none_is_told_with_those_that_are(prices: DataAsset[..., Any]) -> None:
-    with pytest.raises(QueryError, match=r"reads a table 'df'.*knows data, .*prices.*tables={'df'"):
-        prices.query_sync("SELECT * FROM data JOIN df USING (k)")
+    with pytest.raises(QueryError, match=r"reads a table 'pricse'.*knows data, .*prices.*tables={'pricse'"):
+        prices.query_sync("SELECT * FROM data JOIN pricse USING (k)")
     with pytest.raises(QueryError, match=r"reads a table 'df'.*knows data, .*rates.*tables={'df'"):
         prices.query_sync("SELECT * FROM rates JOIN df USING (k)", tables={"rates": [{"k": "a"}]})
 
