@@ -164,6 +164,9 @@ async def test_real_files_that_nobody_here_wrote_read_as_duckdb_reads_them(
             except MadPrefectError as error:
                 assert path.name in str(error)  # noqa: PT017  both outcomes are right
                 continue
+            if path.suffix == ".csv":  # whose text is taken for types by a rule of our own: `test_csv_of_others.py`
+                assert expected is None or len(rows) == len(expected), path.name
+                continue
             assert rows == expected or repr(rows) == repr(expected), path.name  # nan is not equal to itself
 
 
