@@ -19,8 +19,9 @@ EXACT_DIGITS = 15
 _MAX_DIGITS = 38
 _FRACTION = r"-?[0-9]+(?:\.[0-9]+(?:[eE][+-]?[0-9]+)?|[eE][+-]?[0-9]+)"
 _STRINGS_AND_REST = r'"(?:[^"\\]|\\.)*"|[^"]+'
-# Every fraction that a DOUBLE may not hold has more digits than it holds of all, or an exponent of three digits.
-_WIDE = r"[0-9][0-9.]{16,}(?:[eE][+-]?[0-9]+)?|[0-9][0-9.]*[eE][+-]?[0-9]{3,}"
+# Every fraction that a DOUBLE may not hold has more digits than it holds of all, or an exponent of three digits. What
+# is before a number keeps most text out, as the UUID `…-12e3-4567-…`.
+_WIDE = r"(?:^|[:,\[\s])-?([0-9][0-9.]{16,}(?:[eE][+-]?[0-9]+)?|[0-9][0-9.]*[eE][+-]?[0-9]{3,})"
 
 
 def marked(text: str, mark: str = "") -> str:
@@ -44,7 +45,7 @@ def has_wide(text: str) -> str:
     Text within strings counts too: it is a reason to look, no more.
     """
     # Most numbers are written in the shortest way, so that the rest costs nothing.
-    others = f"list_filter(regexp_extract_all({text}, '{_WIDE}'), lambda number: number <> {_shortest('number')})"
+    others = f"list_filter(regexp_extract_all({text}, '{_WIDE}', 1), lambda number: number <> {_shortest('number')})"
     wide = f"list_filter({others}, lambda number: regexp_matches(number, '[.eE]') AND NOT ({_held('number')}))"
     return f"len({wide}) > 0"
 
