@@ -13,7 +13,7 @@ import duckdb
 from mad_prefect_core.artifacts.files import DataFile, FormatOptions
 from mad_prefect_core.artifacts.hive import NUMBER, differ, key_types, with_keys, without
 from mad_prefect_core.artifacts.uniting import Part, unite
-from mad_prefect_core.batch.lossless import refuse_inexact
+from mad_prefect_core.batch.lossless import refuse_inexact, refuse_repeated_keys
 from mad_prefect_core.contracts import ComparingFormat, Format, NumberingFormat, Schema
 from mad_prefect_core.errors import CorruptFileError, MadPrefectError, ResultGoneError
 from mad_prefect_core.paths import escape_glob
@@ -172,6 +172,8 @@ def _scan_alike(
         ) from error
     if schema is not None and first.columnar:
         refuse_inexact(session, relation, schema, first.location.key)
+        if not first.sha256:  # what is written here was looked at before
+            refuse_repeated_keys(session, relation, first.location.key)
     return relation
 
 

@@ -1,4 +1,5 @@
-"""What types alone do not tell: whether the values of a column can be of the type that all files are brought to."""
+"""What types alone do not tell: whether the values of a column can be of the type that all files are brought to, and
+whether they come back from a file at all."""
 
 from __future__ import annotations
 
@@ -8,10 +9,10 @@ import duckdb
 
 from mad_prefect_core.batch.numbers import EXACT_IN_DOUBLE
 from mad_prefect_core.contracts import Schema, Session
-from mad_prefect_core.errors import SchemaError
+from mad_prefect_core.errors import SchemaError, UnsupportedValueError
 from mad_prefect_core.session import quote
 
-__all__ = ["refuse_inexact"]
+__all__ = ["refuse_inexact", "refuse_repeated_keys"]
 
 _INTEGERS = frozenset({"bigint", "ubigint", "hugeint", "uhugeint"})
 _BEYOND_DOUBLES = "an integer beyond 2**53, which a float can't hold exactly"
@@ -39,6 +40,47 @@ def refuse_inexact(
                     path=path,
                     hint="Cast the column before, so that all are of one type.",
                 )
+
+
+def refuse_repeated_keys(session: Session, relation: duckdb.DuckDBPyRelation, path: str) -> None:
+    """Raise `UnsupportedValueError` for a map that has a key twice: DuckDB reads it from a file of others, writes it,
+    and refuses it whenever it is asked for. Only columns with maps are read."""
+    for name, kind in zip(relation.columns, relation.types, strict=True):
+        condition = _repeated_key(quote(name), kind)
+        if condition is None:
+            continue
+        found = f"SELECT 1 FROM {session.view(relation)} WHERE {condition} LIMIT 1"  # noqa: S608  quoted
+        if session.sql(found).fetchall():
+            raise UnsupportedValueError(
+                "A map has a key more than once, which DuckDB's maps can't",
+                column=name,
+                path=path,
+                hint="Write the file with one value of each key, or with lists of structs.",
+            )
+
+
+def _repeated_key(value: str, kind: Any, depth: int = 0) -> str | None:
+    """A condition in SQL: a map in `value` has a key twice. None where there is no map."""
+    if kind.id == "struct":
+        inner = [_repeated_key(f"({value}).{quote(name)}", member, depth) for name, member in kind.children]
+    elif kind.id == "map":
+        keys = f"map_keys({value})"
+        inner = [
+            f"len(list_distinct({keys})) < len({keys})",
+            _repeated_key_in_items(keys, kind.children[0][1], depth),
+            _repeated_key_in_items(f"map_values({value})", kind.children[1][1], depth),
+        ]
+    elif kind.id in ("list", "array"):
+        inner = [_repeated_key_in_items(value, kind.children[0][1], depth)]
+    else:
+        return None
+    return " OR ".join(f"({condition})" for condition in inner if condition) or None
+
+
+def _repeated_key_in_items(items: str, kind: Any, depth: int) -> str | None:
+    item = f"m{depth}"
+    condition = _repeated_key(item, kind, depth + 1)
+    return condition and f"len(list_filter({items}, lambda {item}: {condition})) > 0"
 
 
 def _refusals(value: str, have: Any, wanted: Any, depth: int = 0) -> dict[str, str]:

@@ -19,7 +19,8 @@ __all__ = ["ParquetWriter"]
 
 
 class ParquetWriter(ExportWriter):
-    """As `ExportWriter`, except: the rows of a relation never leave DuckDB, unless Arrow has them as other types."""
+    """As `ExportWriter`, except: the rows of a relation never leave DuckDB, unless Arrow has them as other types, or DuckDB
+    would not check them."""
 
     def __init__(
         self, format: Format, session: Session, path: Path, options: WriteParquetOptions, *, suffix: str
@@ -34,7 +35,7 @@ class ParquetWriter(ExportWriter):
             return super().write_part(batch, path)
         schema = schema_of(relation)
         # What was recorded of the batch are the types of its Arrow: a HUGEINT is a decimal there, for example.
-        if schema != duckdb_schema(self._own_session, batch.schema) or _may_have_bad_text(relation, schema):
+        if schema != duckdb_schema(self._own_session, batch.schema) or _is_unchecked(relation, schema):
             return super().write_part(batch, path)
         columns = ", ".join(exported(self._own_session, schema))
         try:
@@ -51,6 +52,8 @@ class ParquetWriter(ExportWriter):
         return schema
 
 
-def _may_have_bad_text(relation: Any, schema: Schema) -> bool:
-    """Whether it reads text from Arrow, which DuckDB takes and writes whether it is UTF-8 or not."""
-    return any("VARCHAR" in kind for kind in schema.values()) and "ARROW_SCAN" in relation.explain().upper()
+def _is_unchecked(relation: Any, schema: Schema) -> bool:
+    """Whether DuckDB may take and write what it then can't read: maps with a key twice, which it reads from files, and
+    text from Arrow that is not UTF-8."""
+    kinds = " ".join(schema.values())
+    return "MAP(" in kinds or ("VARCHAR" in kinds and "ARROW_SCAN" in relation.explain().upper())
