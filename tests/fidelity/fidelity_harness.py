@@ -183,7 +183,8 @@ Columns are found by name, in any order and case.
 
 A column that never had a value has no type: DuckDB shows it as `"NULL"`, and every query finds NULL in it. It takes the
 type of the others where it meets some: in a later batch, in the result of other arguments, in a diff. So do lists that
-were all empty, and dicts that never had a key. What was recorded as `JSON` by earlier versions is read as that.
+were all empty, dicts that never had a key, and a column declared as text, by a frame or file, that has no value.
+What was recorded as `JSON` by earlier versions is read as that.
 
 ## What text is taken for
 

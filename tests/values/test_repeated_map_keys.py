@@ -54,7 +54,7 @@ async def test_a_result_that_nobody_could_read_is_never_published(base: Path, in
     await made()
     before = (base / "out.parquet").read_bytes()
     _write(base, INSIDE[inside](MAP))
-    with pytest.raises(UnsupportedValueError, match="A map has (a|the) key .*more than once") as caught:
+    with pytest.raises(UnsupportedValueError, match=r"A map has (a|the) key .*more than once") as caught:
         await made()
     assert str(caught.value.column).startswith("m")
     assert (base / "out.parquet").read_bytes() == before

@@ -320,7 +320,7 @@ class _OpenFile:
         rows = batch.count if batch.is_columnar else len(batch.rows())
         self._rows = None if rows is None or self._rows is None else self._rows + rows
         if isinstance(batch, WatchedBatch) and batch.wide:  # of a stream that is known only now
-            self._grow(self._growth.add_to_last, batch.schema, batch.text, batch.wide, of=batch)
+            self._grow(self._growth.add_to_last, batch.schema, batch.text, batch.wide, batch.empty, of=batch)
 
     def _grow(self, add: Callable[..., None], *given: Any, of: Batch | None = None) -> None:
         batch = of or given[0]

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import pyarrow as pa
 
-from mad_prefect_core.artifacts.files import DataFile, FormatOptions, unified_schema
-from mad_prefect_core.artifacts.scan import is_empty, scan_files, tell_apart
+from mad_prefect_core.artifacts.files import DataFile, FormatOptions
+from mad_prefect_core.artifacts.scan import is_empty, scan_files, schema_of_written, tell_apart
 from mad_prefect_core.artifacts.uniting import keeps_text, says_its_types
 from mad_prefect_core.batch import SchemaGrowth, iter_batches
 from mad_prefect_core.batch.relations import RelationStream
@@ -186,7 +186,7 @@ def relation_over(
     params = _parameters(params)
     if schema is None:
         with DuckSession() as session:
-            schema = unified_schema(session, files, options)
+            schema = schema_of_written(session, files, options)
             files = files if schema else _apart(session, files, options)
 
     def data(session: DuckSession) -> duckdb.DuckDBPyRelation:

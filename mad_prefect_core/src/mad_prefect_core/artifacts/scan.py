@@ -10,17 +10,17 @@ from pathlib import Path
 
 import duckdb
 
-from mad_prefect_core.artifacts.files import DataFile, FormatOptions
+from mad_prefect_core.artifacts.files import DataFile, FormatOptions, unified_schema
 from mad_prefect_core.artifacts.hive import NUMBER, differ, key_types, with_keys, without
 from mad_prefect_core.artifacts.uniting import Part, unite
 from mad_prefect_core.batch.lossless import refuse_inexact, refuse_repeated_keys
 from mad_prefect_core.contracts import ComparingFormat, Format, NumberingFormat, Schema
-from mad_prefect_core.errors import CorruptFileError, MadPrefectError, ResultGoneError
+from mad_prefect_core.errors import CorruptFileError, MadPrefectError, ResultGoneError, SchemaError
 from mad_prefect_core.paths import escape_glob
-from mad_prefect_core.session import DuckSession, cast_to, schema_of, union_all
+from mad_prefect_core.session import DuckSession, cast_to, quote, schema_of, union_all
 from mad_prefect_core.translation import ReadCall, machine_fault
 
-__all__ = ["is_empty", "scan_files", "tell_apart"]
+__all__ = ["is_empty", "scan_files", "schema_of_written", "tell_apart"]
 
 _UNTYPED_FILES = 64  # a reader that infers opens all its files at once: 64 MiB each, for JSON
 
@@ -55,6 +55,33 @@ def scan_files(
     firsts = [part[0] for part in parts]
     pairs = zip(firsts, relations, strict=True)
     return unite(session, [Part(first.location.key, relation, first.schema or {}) for first, relation in pairs])
+
+
+def schema_of_written(
+    session: DuckSession, files: Sequence[DataFile], options: FormatOptions, *, tell: bool = False
+) -> dict[str, str] | None:
+    """As `unified_schema`, where columns of text that turn out to have no value take the type of others."""
+    opened: set[str] = set()
+    while True:
+        try:
+            return unified_schema(session, files, options, tell=tell)
+        except SchemaError as error:
+            name = error.column
+            if name is None or name in opened:
+                raise
+            opened.add(name)
+            texts = {id(file) for file in files if file.growth is not None and file.growth.holds_text(name)}
+            if not texts or any(_has_value(session, file, name, options) for file in files if id(file) in texts):
+                raise
+            files = [
+                replace(file, growth=file.growth.without_values(name)) if file.growth and id(file) in texts else file
+                for file in files
+            ]
+
+
+def _has_value(session: DuckSession, file: DataFile, name: str, options: FormatOptions) -> bool:
+    relation = scan_files(session, [replace(file, hive={})], options)
+    return bool(relation.filter(f"{quote(name)} IS NOT NULL").limit(1).fetchall())
 
 
 def tell_apart(session: DuckSession, files: Sequence[DataFile], options: FormatOptions) -> list[DataFile]:

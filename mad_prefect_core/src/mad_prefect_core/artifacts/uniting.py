@@ -100,7 +100,7 @@ def _type(session: DuckSession, name: str, kinds: Mapping[str, list[Part]]) -> s
         return next(iter(kinds))
     given = [kind for kind, parts in kinds.items() if not _is_open(session, name, kind, parts)]
     if len(given) < 2:
-        return (given or list(kinds))[0]
+        return (given or sorted(kinds, key=NOTHING.__eq__))[0]
     growth = SchemaGrowth()
     for number, kind in enumerate(given):
         part = kinds[kind][0]
@@ -118,11 +118,10 @@ def _type(session: DuckSession, name: str, kinds: Mapping[str, list[Part]]) -> s
 
 
 def _is_open(session: DuckSession, name: str, kind: str, parts: Sequence[Part]) -> bool:
-    """Whether a column never had a value, or a key: its type is none, or one that DuckDB's reader takes for that."""
+    """Whether a column never had a value, or a key: its type is none, or text, which takes any."""
     if kind == NOTHING:
         return True
-    is_text = kind in _TEXT and not any(part.recorded for part in parts)
-    if kind != EMPTY_DICT and kind != "JSON" and not is_text:
+    if kind != EMPTY_DICT and kind not in _TEXT:
         return False
     value = f"cardinality({quote(name)}) > 0" if kind == EMPTY_DICT else f"{quote(name)} IS NOT NULL"
     rows = (f"FROM {session.view(part.relation)} WHERE {value} LIMIT 1" for part in parts)

@@ -11,7 +11,7 @@ import pyarrow as pa
 from mad_prefect_core.batch.arrays import build_array
 from mad_prefect_core.batch.arrow_types import Stored, TypeTable, convert_table
 from mad_prefect_core.batch.frames import arrow_data, has_valid_text
-from mad_prefect_core.batch.growth import settled
+from mad_prefect_core.batch.growth import is_string, settled
 from mad_prefect_core.batch.infer import infer_rows
 from mad_prefect_core.batch.maps import Dicts
 from mad_prefect_core.batch.names import check_names
@@ -126,6 +126,14 @@ class ColumnBatch:
     @count.setter
     def count(self, rows: int | None) -> None:
         self._progress.rows = rows
+
+    @property
+    def empty(self) -> frozenset[str]:
+        """Its columns of text without any value, as far as that is known without a look at the values."""
+        if isinstance(self._data, pa.RecordBatchReader):
+            return frozenset()
+        columns = zip(self._data.schema, self._data.columns, strict=True)
+        return frozenset(f.name for f, column in columns if is_string(f.type) and column.null_count == len(column))
 
     def rows(self) -> list[dict[str, Any]]:
         """All rows as Python dicts, in memory."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
+from copy import copy
 from functools import lru_cache
 from typing import Any
 
@@ -15,7 +16,7 @@ from mad_prefect_core.batch.text import TEXT
 from mad_prefect_core.batch.values import Path, column_name
 from mad_prefect_core.errors import SchemaError
 
-__all__ = ["SchemaGrowth", "map_type", "settled"]
+__all__ = ["SchemaGrowth", "is_string", "map_type", "settled"]
 
 _TEXT_TYPES: Mapping[str, pa.DataType] = {
     "DATE": pa.date32(),
@@ -48,6 +49,7 @@ class SchemaGrowth:
         self._numbers: dict[Path, Numbers] = {}
         self._dicts: dict[Path, Dicts] = {}
         self._fixed: set[Path] = set()  # structs that came as such, which are never maps
+        self._open: frozenset[str] = frozenset()  # columns of text without any value so far
         self._batches = 0
         self._last: tuple[Any, ...] | None = None  # a batch like it changes nothing
 
@@ -62,19 +64,24 @@ class SchemaGrowth:
         text: Mapping[Path, str],
         numbers: Mapping[Path, Numbers] = _NO_NUMBERS,
         dicts: Mapping[Path, Dicts] | None = None,
+        empty: Collection[str] = (),
     ) -> None:
         """Take a batch's schema in. Raises `SchemaError` naming column, types and batch.
 
         `text` says what its strings look like, by place; `numbers` what its numbers need, where that is less than what
-        their type in `schema` can hold; `dicts` how many keys its dicts have, where its structs are those of rows.
+        their type in `schema` can hold; `dicts` how many keys its dicts have, where its structs are those of rows;
+        `empty` are columns without values: of text, they take any type that others have.
         """
-        if (schema, text, numbers) == self._last:
+        if (schema, text, numbers, empty) == self._last:
             self._batches += 1
             self._count(schema, dicts)
             return
         given = schema
         if self._declared:
-            given = pa.schema([pa.field(f.name, pa.null()) if f.name in self._declared else f for f in schema])
+            given = _opened(given, [name for name in given.names if name in self._declared])
+        known_schema = self._schema
+        if self._open or empty:
+            known_schema, given = self._without_open_text(given, empty)
         try:
             joined = {
                 path: numbers.get(path, needed) if (known := self._numbers.get(path)) is None
@@ -87,12 +94,14 @@ class SchemaGrowth:
                 if (known := self._numbers.get(path, needed)) != needed
                 and (kind := needed.type(path)) != known.type(path)
             }
-            grown = _unify(self._schema, given)
+            grown = _unify(known_schema, given)
             if wider:
                 grown = _with_types(grown, wider)
         except SchemaError as error:
             error.batch = self._batches
             raise
+        if self._open or empty:
+            self._open = self._still_open(given, empty)
         self._schema = grown
         self._numbers |= joined
         for path in _strings_in(schema):
@@ -100,13 +109,40 @@ class SchemaGrowth:
             if self._text.setdefault(path, kind) != kind:
                 self._text[path] = TEXT
         self._batches += 1
-        self._last = schema, text, numbers
+        self._last = schema, text, numbers, empty
         self._count(schema, dicts)
+
+    def _without_open_text(self, given: pa.Schema, empty: Collection[str]) -> tuple[pa.Schema, pa.Schema]:
+        """What is known and what is given, columns of text that never had a value of no type where the other one has
+        another."""
+        meet = self._open.union(empty).intersection(self._schema.names).intersection(given.names)
+        kinds = {name: (self._schema.field(name).type, given.field(name).type) for name in meet}
+        known = [name for name, pair in kinds.items() if name in self._open and _is_text_beside(*pair)]
+        new = [name for name, pair in kinds.items() if name in empty and _is_text_beside(*pair[::-1])]
+        return _opened(self._schema, known), _opened(given, new)
+
+    def _still_open(self, given: pa.Schema, empty: Collection[str]) -> frozenset[str]:
+        """The columns of text, after a batch, of which no batch had a value."""
+        known = {field.name for field in self._schema if not pa.types.is_null(field.type)}
+        typed = {field.name: is_string(field.type) for field in given if not pa.types.is_null(field.type)}
+        new = {name for name, is_text in typed.items() if is_text and name in empty and name not in known}
+        return frozenset(new) | {name for name in self._open if name not in typed or name in empty}
 
     def add_batch(self, batch: Any, numbers: Mapping[Path, Numbers] | None = None) -> None:
         """Take a batch in, or what became known of its numbers. Raises as `add` does."""
         schema = getattr(batch, "open_schema", batch.schema)
-        self.add(schema, batch.text, batch.numbers if numbers is None else numbers, getattr(batch, "dicts", None))
+        numbers = batch.numbers if numbers is None else numbers
+        self.add(schema, batch.text, numbers, getattr(batch, "dicts", None), getattr(batch, "empty", ()))
+
+    def holds_text(self, name: str) -> bool:
+        """Whether a column is of text that may have values."""
+        return name in self._schema.names and name not in self._open and is_string(self._schema.field(name).type)
+
+    def without_values(self, name: str) -> SchemaGrowth:
+        """The same, where it became known that a column of text has no value."""
+        opened = copy(self)
+        opened._open = self._open | {name}
+        return opened
 
     def _count(self, schema: pa.Schema, dicts: Mapping[Path, Dicts] | None) -> None:
         if dicts is None:
@@ -116,15 +152,21 @@ class SchemaGrowth:
             known = self._dicts.get(path)
             self._dicts[path] = found if known is None else known.join(found)
 
-    def add_to_last(self, schema: pa.Schema, text: Mapping[Path, str], numbers: Mapping[Path, Numbers]) -> None:
+    def add_to_last(
+        self,
+        schema: pa.Schema,
+        text: Mapping[Path, str],
+        numbers: Mapping[Path, Numbers],
+        empty: Collection[str] = (),
+    ) -> None:
         """Take in what became known of the last batch while it was read. Raises as `add` does."""
         self._batches -= 1
-        self.add(schema, text, numbers)
+        self.add(schema, text, numbers, empty=empty)
 
     def join(self, other: SchemaGrowth) -> None:
         """Take in all that another has seen. Raises `SchemaError` as `add` does."""
         text = {path: other._text.get(path, TEXT) for path in _strings_in(other._schema)}
-        self.add(other._schema, text, other._numbers, other._dicts)
+        self.add(other._schema, text, other._numbers, other._dicts, other._open)
         self._fixed |= other._fixed
 
     def result(self, infers_text: Collection[str] = (), rule: MapRule = AUTOMATIC) -> pa.Schema:
@@ -229,6 +271,15 @@ def _numbers_in(schema: pa.Schema) -> Mapping[Path, Numbers]:
     return found
 
 
+def _opened(schema: pa.Schema, names: Collection[str]) -> pa.Schema:
+    """The schema with columns of no type."""
+    return pa.schema([pa.field(f.name, pa.null()) if f.name in names else f for f in schema]) if names else schema
+
+
+def _is_text_beside(one: pa.DataType, other: pa.DataType) -> bool:
+    return is_string(one) and not is_string(other) and not pa.types.is_null(other)
+
+
 def _members(kind: pa.DataType) -> list[tuple[str, pa.DataType]]:
     """The types inside a type, each with its part of a path."""
     if pa.types.is_struct(kind):
@@ -245,7 +296,7 @@ def _strings_in(schema: pa.Schema) -> tuple[Path, ...]:
     found: list[Path] = []
 
     def look(kind: pa.DataType, path: Path) -> None:
-        if _is_string(kind):
+        if is_string(kind):
             found.append(path)
         elif pa.types.is_struct(kind):
             for member in kind:
@@ -309,7 +360,7 @@ def _unify_types(one: pa.DataType, other: pa.DataType, path: Path) -> pa.DataTyp
     if pa.types.is_map(one) and pa.types.is_map(other):
         key = _unify_types(one.key_type, other.key_type, (*path, "key"))
         return pa.map_(key, _unify_types(one.item_type, other.item_type, (*path, "value")))
-    for is_kind, wide in ((_is_string, pa.string()), (_is_binary, pa.binary()), (pa.types.is_date, pa.date32())):
+    for is_kind, wide in ((is_string, pa.string()), (_is_binary, pa.binary()), (pa.types.is_date, pa.date32())):
         if is_kind(one) and is_kind(other):
             return wide
     if (widened := _temporal(one, other)) is not None:
@@ -325,12 +376,13 @@ def _is_list(kind: pa.DataType) -> bool:
     return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
 
 
-def _is_string(kind: pa.DataType) -> bool:
+def is_string(kind: pa.DataType) -> bool:
+    """Whether a column of the type holds text, however it is laid out."""
     return bool(
         pa.types.is_string(kind)
         or pa.types.is_large_string(kind)
         or pa.types.is_string_view(kind)
-        or (pa.types.is_dictionary(kind) and _is_string(kind.value_type))
+        or (pa.types.is_dictionary(kind) and is_string(kind.value_type))
     )
 
 

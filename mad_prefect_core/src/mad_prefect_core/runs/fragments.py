@@ -7,8 +7,8 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from mad_prefect_core.artifacts.files import DataFile, FormatOptions, unified_schema
-from mad_prefect_core.artifacts.scan import scan_files
+from mad_prefect_core.artifacts.files import DataFile, FormatOptions
+from mad_prefect_core.artifacts.scan import scan_files, schema_of_written
 from mad_prefect_core.contracts import JoiningFormat
 from mad_prefect_core.errors import SchemaError
 from mad_prefect_core.runs.record import FragmentRecord
@@ -41,7 +41,7 @@ def united(
 ) -> Iterator[tuple[DuckSession, dict[str, str], str]]:
     """All rows of fragments, in order: a session for writing, the columns, and the name of a view that has them.
 
-    `schema` is that of `unified_schema`, where it is known; `threads` are those that DuckDB may use. Raises as that
+    `schema` is that of `schema_of_written`, where it is known; `threads` are those that DuckDB may use. Raises as that
     does, and as `scan_files`.
     """
     # To keep the order of many small files, DuckDB's threads hold the rows of each until all before it are written:
@@ -59,8 +59,8 @@ def united(
 def schema_of_all(
     session: DuckSession, fragments: Sequence[DataFile], options: FormatOptions, *, tell: bool = False
 ) -> dict[str, str]:
-    """The columns of all fragments. Raises as `unified_schema` does, and `SchemaError` where there are none."""
-    schema = unified_schema(session, fragments, options, tell=tell)
+    """The columns of all fragments. Raises as `schema_of_written` does, and `SchemaError` where there are none."""
+    schema = schema_of_written(session, fragments, options, tell=tell)
     if not schema:
         raise SchemaError("There are rows, but none has a column", hint="Yield dicts with at least one key.")
     return schema

@@ -19,8 +19,8 @@ __all__ = ["ParquetWriter"]
 
 
 class ParquetWriter(ExportWriter):
-    """As `ExportWriter`, except: the rows of a relation never leave DuckDB, unless Arrow has them as other types, or DuckDB
-    would not check them."""
+    """As `ExportWriter`, except: the rows of a relation never leave DuckDB, unless Arrow has them as other
+    types, or DuckDB would not check them."""
 
     def __init__(
         self, format: Format, session: Session, path: Path, options: WriteParquetOptions, *, suffix: str
