@@ -9,6 +9,7 @@ from typing import Any
 from mad_prefect_core.artifacts.files import DataFile, FormatOptions, write_file
 from mad_prefect_core.artifacts.query import query_files
 from mad_prefect_core.artifacts.recorded import find_recorded
+from mad_prefect_core.artifacts.scan import is_empty
 from mad_prefect_core.batch.sources import missing_file
 from mad_prefect_core.contracts import Format, Options, ReadOptions
 from mad_prefect_core.errors import ResultGoneError
@@ -189,6 +190,12 @@ class DataArtifact:
         if file is None and not self.may_have_no_file:
             raise missing_file(self.path)
         return file
+
+    async def is_blank(self) -> bool:
+        """Whether its file has neither rows nor columns: no bytes, or such as `[]` in JSON."""
+        with translated(path=self.path, phase="read"):
+            file = await in_thread(self.file)
+            return file is not None and await in_thread(is_empty, file)
 
     async def query(
         self,

@@ -14,7 +14,7 @@ from mad_prefect_core.artifacts.files import DataFile, FormatOptions, unified_sc
 from mad_prefect_core.artifacts.hive import NUMBER, differ, key_types, with_keys, without
 from mad_prefect_core.artifacts.uniting import Part, unite
 from mad_prefect_core.batch.lossless import refuse_inexact, refuse_repeated_keys
-from mad_prefect_core.contracts import ComparingFormat, Format, NumberingFormat, Schema
+from mad_prefect_core.contracts import BlankFormat, ComparingFormat, Format, NumberingFormat, Schema
 from mad_prefect_core.errors import CorruptFileError, MadPrefectError, ResultGoneError, SchemaError
 from mad_prefect_core.paths import escape_glob
 from mad_prefect_core.session import DuckSession, cast_to, quote, schema_of, union_all
@@ -25,6 +25,8 @@ __all__ = ["is_empty", "scan_files", "schema_of_written", "tell_apart"]
 _UNTYPED_FILES = 64  # a reader that infers opens all its files at once: 64 MiB each, for JSON
 
 _MANY_FOLDERS = 16
+
+_BLANK_AT_MOST = 256  # bytes of a file that is opened to see whether it has data
 
 
 def scan_files(
@@ -97,11 +99,17 @@ def tell_apart(session: DuckSession, files: Sequence[DataFile], options: FormatO
 
 
 def is_empty(file: DataFile) -> bool:
-    """Whether a file of others has no bytes, in a format whose reader makes a column of that: it has no data."""
+    """Whether a file of others has neither rows nor columns, in a format whose reader makes a column of that: it has no
+    data."""
     if file.schema is not None or file.format.capabilities.schema_in_file:
         return False
     stat = file.location.stat()
-    return stat is not None and stat.size == 0
+    if stat is None or stat.size > _BLANK_AT_MOST:
+        return False
+    if stat.size == 0 or not isinstance(file.format, BlankFormat):
+        return stat.size == 0
+    with file.location.open() as opened:
+        return file.format.is_blank(opened.read(), suffix=file.suffix)
 
 
 def _keys(session: DuckSession, format: Format, files: list[DataFile], options: FormatOptions) -> Sequence[Hashable]:

@@ -238,6 +238,8 @@ class TypeTable:
 
     def _map(self, kind: Any, path: Path) -> Stored:
         key = self.stored(kind.key_field, (*path, "key"))
+        if pa.types.is_null(key.type):  # of maps that never had a key, as of dicts
+            key = Stored(pa.string(), lambda array: array.cast(pa.string()))
         item = self.stored(kind.item_field, (*path, "value"))
         same = key.type.equals(kind.key_type) and item.type.equals(kind.item_type)
         target = kind if same else pa.map_(key.type, item.type)

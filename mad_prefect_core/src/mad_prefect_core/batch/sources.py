@@ -162,6 +162,8 @@ async def iter_batches(data: object, declared: Collection[str] = ()) -> AsyncGen
         relation = await data.query()
         if relation is None and not getattr(data, "may_have_no_file", True):
             raise missing_file(data.path)
+        if (is_blank := getattr(data, "is_blank", None)) and await is_blank():
+            return
         async for batch in iter_batches(relation):
             yield batch
     elif is_response(data):

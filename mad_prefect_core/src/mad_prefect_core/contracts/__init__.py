@@ -3,6 +3,7 @@
 from mad_prefect_core.contracts.assets import Artifact, Asset, Collector, Query
 from mad_prefect_core.contracts.formats import (
     Batch,
+    BlankFormat,
     ComparingFormat,
     Format,
     FormatCapabilities,
@@ -29,6 +30,7 @@ __all__ = [
     "Artifact",
     "Asset",
     "Batch",
+    "BlankFormat",
     "Collector",
     "ComparingFormat",
     "FileStat",

@@ -14,6 +14,7 @@ from mad_prefect_core.contracts.session import Session
 
 __all__ = [
     "Batch",
+    "BlankFormat",
     "ComparingFormat",
     "Format",
     "FormatCapabilities",
@@ -194,6 +195,15 @@ class ComparingFormat(Format, Protocol):
 
     def schema_keys(self, session: Session, files: Sequence[str]) -> Sequence[Hashable]:
         """A key for each file: where two are equal, the files have the same columns, of the same types."""
+
+
+@runtime_checkable
+class BlankFormat(Format, Protocol):
+    """A format without types in its files, of which one may have bytes, and neither rows nor columns. None has to tell:
+    files without bytes are known as such."""
+
+    def is_blank(self, content: bytes, *, suffix: str) -> bool:
+        """Whether a small file with this content has neither rows nor columns."""
 
 
 @runtime_checkable

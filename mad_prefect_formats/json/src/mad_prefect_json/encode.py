@@ -117,6 +117,21 @@ def _looked_through(kind: pa.DataType) -> bool:
     return with_zone or bool(pa.types.is_floating(kind) or pa.types.is_duration(kind) or pa.types.is_null(kind))
 
 
+_CYCLE = 400  # years, after which the calendar repeats itself
+
+
+def _in_utc(value: dt.datetime) -> dt.datetime | str:
+    """A moment in UTC; one that has no year of Python's there as DuckDB spells it."""
+    try:
+        return value.astimezone(dt.UTC)
+    except OverflowError:
+        years = _CYCLE if value.year == dt.MINYEAR else -_CYCLE
+        offset = value.utcoffset() or dt.timedelta()
+        moved = value.replace(year=value.year + years, tzinfo=None) - offset
+        year = f"{moved.year - years}-{moved:%m-%d}" if years < 0 else f"0001-{moved:%m-%d} (BC)"
+        return f"{year} {moved.time()}+00"
+
+
 def _plain(value: Any) -> Any:
     """One value as msgspec must see it."""
     if isinstance(value, float):
@@ -126,7 +141,7 @@ def _plain(value: Any) -> Any:
         rest = dt.datetime.min + dt.timedelta(seconds=value.seconds, microseconds=value.microseconds)
         return f"{value.days} days {rest.time()}"
     if isinstance(value, dt.datetime) and value.tzinfo is not None:
-        return value.astimezone(dt.UTC)
+        return _in_utc(value)
     if isinstance(value, list):
         return [_plain(item) for item in value]
     if isinstance(value, dict):

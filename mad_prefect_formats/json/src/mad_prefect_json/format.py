@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 
 from mad_prefect_core.contracts import Format, FormatCapabilities, FormatJoiner, FormatWriter, Schema, Session
 from mad_prefect_core.errors import UnsupportedValueError
@@ -21,6 +23,8 @@ from mad_prefect_json.sqltypes import ROUNDED, read_type, reading, refusal, writ
 from mad_prefect_json.writer import JsonWriter
 
 __all__ = ["JsonFormat"]
+
+_BLANK = 1_000  # bytes at most of white space and brackets
 
 # What says how values are written, also where their types are known. The rest is about inference.
 _LIMITS = frozenset({"maximum_object_size"})
@@ -81,6 +85,17 @@ class JsonFormat(Format):
         named = options.model_dump(exclude={"columns"}, exclude_none=True)
         # Types that a part of the values has need not hold for the rest.
         return _of_others(source, options, {**named, **source.parsing, "sample_size": -1})
+
+    def is_blank(self, content: bytes, *, suffix: str) -> bool:
+        """Whether it is white space, or a list without items, such as a last page of an API."""
+        if (codec := _compression(suffix)) is not None:
+            try:
+                with pa.CompressedInputStream(pa.BufferReader(content), codec) as opened:
+                    content = opened.read(_BLANK)
+            except (OSError, pa.ArrowException):
+                return False  # its reader says what is wrong with it
+        text = content.removeprefix(codecs.BOM_UTF8).strip()
+        return not text or (text[:1], text[1:-1].strip(), text[-1:]) == (b"[", b"", b"]")
 
     def read_back(self, options: Any) -> ReadJsonOptions:
         return ReadJsonOptions(**dict.fromkeys(_PARSING - _LIMITS))
