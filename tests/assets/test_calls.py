@@ -115,18 +115,39 @@ def test_sync_code_calls_and_queries(base: Path) -> None:
     assert x.with_arguments(4).query_sync("SELECT n + ? AS m FROM data", [1]).fetchall() == [(5,)]
 
 
-def test_a_query_from_sync_code_is_not_run_before_its_rows_are_asked_for(
-    base: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("debug", [False, True])
+@pytest.mark.parametrize("door", ["query_sync", "run", "task"])
+def test_a_query_is_not_run_before_its_rows_are_asked_for(
+    base: Path, monkeypatch: pytest.MonkeyPatch, door: str, debug: bool
 ) -> None:
     @asset("x.json")
     def x() -> Any:
         return [{"n": 1}]
 
-    shown: list[Relation] = []
-    # Its repr runs the query, and asyncio makes one of what a task returns.
-    monkeypatch.setattr(Relation, "__repr__", lambda self: f"{shown.append(self)}")
-    assert x.query_sync() is not None
-    assert shown == []
+    async def in_task() -> Any:
+        return await asyncio.create_task(x.query())
+
+    ran: list[Any] = []
+    monkeypatch.setattr(Relation, "__str__", lambda self: f"{ran.append(self)}")
+    monkeypatch.setattr(Relation, "_all_rows", lambda self: ran.append(self))
+    found = (
+        x.query_sync() if door == "query_sync" else asyncio.run(x.query() if door == "run" else in_task(), debug=debug)
+    )
+    assert (repr(found), ran) == ("<Relation: n BIGINT>", [])
+
+
+async def test_a_relation_shows_its_rows_when_printed_and_its_columns_in_a_repr(
+    base: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    @asset("wide.json")
+    def wide() -> Any:
+        return [{f"c{number}": 10_000 + number for number in range(30)}]
+
+    relation = await wide.query()
+    assert repr(relation).startswith("<Relation: c0 BIGINT, c1 BIGINT")
+    assert repr(relation).endswith("c19 BIGINT, 10 more>")
+    print(relation)
+    assert "10000" in capsys.readouterr().out
 
 
 async def test_sync_code_calls_and_queries_inside_a_running_loop(base: Path) -> None:

@@ -28,6 +28,8 @@ Recipe: TypeAlias = "Callable[[DuckSession], duckdb.DuckDBPyRelation]"  # as tex
 
 _WRITERS = {"to_csv", "to_parquet", "write_csv", "write_parquet"}
 """Methods whose texts are names of files and values of options."""
+_SHOWN = 20
+"""Columns that a repr names."""
 _READERS = {"fetch_arrow_reader", "fetch_record_batch", "to_arrow_reader"}
 
 
@@ -260,8 +262,19 @@ class Relation(PortableRelation):
         return self._derived(lambda relation, _: relation.project(quote(name)))
 
     def __repr__(self) -> str:
+        # Of the columns alone: asyncio makes a repr of what a task returns, twice, and debuggers and logs do so too.
+        types = zip(self._relation.columns, self._relation.types, strict=True)
+        shown = [f"{name} {kind}" for name, kind in itertools.islice(types, _SHOWN)]
+        more = len(self._relation.columns) - len(shown)
+        return f"<Relation: {', '.join([*shown, *([f'{more} more'] if more else [])])}>"
+
+    def __str__(self) -> str:
+        """The first rows as a table: this runs the query."""
         with self._lock, self._bound(self._session):
-            return repr(self._relation)
+            return str(self._relation)
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(str(self))  # in a notebook, the last line of a cell shows its rows
 
 
 class _Grouped:
