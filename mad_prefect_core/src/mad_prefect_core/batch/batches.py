@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,6 +80,8 @@ class _Progress:
 
     rows: int | None = None
     problem: Exception | None = None
+    close: Callable[[], object] = lambda: None
+    """Lets go of what the stream is read from: the error of a value that is refused would hold it."""
 
 
 class ColumnBatch:
@@ -182,4 +184,5 @@ def _read_stream(
                 yield from convert_table(pa.Table.from_batches([batch]), stored, schema).to_batches()
     except Exception as error:
         progress.problem = error
+        progress.close()
         raise

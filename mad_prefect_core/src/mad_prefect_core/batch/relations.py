@@ -8,7 +8,7 @@ is kept as it is, cast to one that holds the same values, or refused by name; ty
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from typing import Any
 
 import duckdb
@@ -47,7 +47,9 @@ class RelationBatch(ColumnBatch):
     """The rows of a `duckdb.DuckDBPyRelation`, or of what is used like one. It runs when they are asked for."""
 
     def __init__(self, relation: Any) -> None:
-        super().__init__(relation_reader(relation))
+        schema, batches = _read(relation)
+        super().__init__(pa.RecordBatchReader.from_batches(schema, batches))
+        self._progress.close = batches.close  # a connection with an open result takes no other query
         self.relation = relation
 
     @staticmethod
@@ -74,6 +76,10 @@ def relation_reader(relation: Any) -> pa.RecordBatchReader:
 
     Raises `UnsupportedDataError` naming the column.
     """
+    return pa.RecordBatchReader.from_batches(*_read(relation))
+
+
+def _read(relation: Any) -> tuple[pa.Schema, Generator[pa.RecordBatch, None, None]]:
     check_names(relation.columns)
     columns = dict(zip(relation.columns, relation.types, strict=True))
     for name, kind in columns.items():
@@ -88,7 +94,7 @@ def relation_reader(relation: Any) -> pa.RecordBatchReader:
         raise _translated(error, huge) from error
     kinds = zip(found, columns.values(), strict=True)
     schema = pa.schema([(field.name, _arrow_type(field.type, kind)) for field, kind in kinds])
-    return pa.RecordBatchReader.from_batches(schema, _typed(relation, schema, huge))
+    return schema, _typed(relation, schema, huge)
 
 
 def _arrow_type(given: Any, kind: Any) -> pa.DataType:
@@ -112,7 +118,7 @@ def _is_extension(kind: Any) -> bool:
     return bool(kind.id == "uuid" or str(kind) == "JSON")
 
 
-def _typed(relation: Any, schema: pa.Schema, huge: Sequence[str]) -> Iterator[pa.RecordBatch]:
+def _typed(relation: Any, schema: pa.Schema, huge: Sequence[str]) -> Generator[pa.RecordBatch, None, None]:
     reader = None
     while True:
         try:
