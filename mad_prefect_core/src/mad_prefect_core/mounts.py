@@ -18,7 +18,7 @@ from mad_prefect_core.errors import ManifestError, OptionError, OptionWarning, P
 from mad_prefect_core.paths import check_base, check_url, is_url, relative_key, split_url
 from mad_prefect_core.plugins import get_host
 from mad_prefect_core.redaction import remember_secrets, secrets_in
-from mad_prefect_core.settings import get_settings
+from mad_prefect_core.settings import get_settings, use_settings
 from mad_prefect_core.translation import StorageCall
 
 __all__ = ["BaseKey", "Location", "Mount", "default_mount", "locate", "mount", "on_one_base", "sync"]
@@ -171,12 +171,14 @@ def mount(url: str, options: Mapping[str, Any] | None = None) -> Mount:
 
 @contextmanager
 def on_one_base() -> Iterator[None]:
-    """Have relative paths be on the mount that they are on now, which is looked for once for all in the block."""
-    token = _base.set(default_mount())
-    try:
-        yield
-    finally:
-        _base.reset(token)
+    """Have relative paths be on the mount that they are on now, and the settings as they are now: both are looked for
+    once for all in the block."""
+    with use_settings(get_settings()):
+        token = _base.set(default_mount())
+        try:
+            yield
+        finally:
+            _base.reset(token)
 
 
 def default_mount() -> Mount:
@@ -258,6 +260,8 @@ _told: set[tuple[str, ...]] = set()
 
 def _of_storage(storage: Storage, options: Mapping[str, Any]) -> dict[str, Any]:
     """The options without those that mean nothing to the storage, which are told once for the process."""
+    if not options:
+        return {}
     others = (_OF_FSSPEC | storage.options.without_effect) - storage.options.model_fields.keys()
     ignored = (storage.name, *sorted(options.keys() & others))
     if len(ignored) > 1 and ignored not in _told:

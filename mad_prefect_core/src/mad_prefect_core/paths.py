@@ -107,6 +107,8 @@ def check_base(url: str) -> None:
 
 def check_url(url: str, what: str = "path") -> None:
     """Raise `PathError` for a path that was meant to be a URL, and would be a folder with a colon in its name."""
+    if ":" not in url:
+        return
     split_url(url)  # refuses secrets in it
     found = _URL.match(url)
     protocol, rest = (found[1], url[found.end() :]) if found else ("", url)

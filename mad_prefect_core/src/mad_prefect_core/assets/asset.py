@@ -108,8 +108,9 @@ class DataAsset(WithHistory, Generic[P, R]):
         fn = checked_function(fn)
         self.fn = fn.func if isinstance(fn, partial) else fn
         self.bound_function = fn
-        with located(asset=default_name(self.fn)):
-            self.template_name = checked_name(name) or default_name(self.fn)
+        self._default_name = default_name(self.fn)
+        with located(asset=self._default_name):
+            self.template_name = checked_name(name) or self._default_name
             self.template_path = checked_template("path", path)
             self.base_options = checked_options(options)
         self.template_artifacts_dir = self.base_options.artifacts_dir
@@ -331,7 +332,7 @@ class DataAsset(WithHistory, Generic[P, R]):
                 assets = ()
             named = await self._tables(query_str, tables, assets)
             over = partial(
-                relation_over, options=self.options.formats(), schema=file.schema, untrusted=untrusted, known=_known
+                relation_over, options=self.base_options.formats(), schema=file.schema, untrusted=untrusted, known=_known
             )
             try:
                 return await in_thread(over, [file], query_str=query_str, params=params, tables=named)
@@ -362,9 +363,9 @@ class DataAsset(WithHistory, Generic[P, R]):
             )
         if self._missing:
             run = (await self._latest()).run
-            return History(run.asset_name, run.asset_id, self.options.formats())
+            return History(run.asset_name, run.asset_id, self.base_options.formats())
         plan, _ = await in_thread(as_stored, self.plan())
-        return History(plan.name, plan.id, self.options.formats())
+        return History(plan.name, plan.id, self.base_options.formats())
 
     def _folders(self) -> list[str]:
         return [self.path.rpartition("/")[0], self.artifacts_dir]
@@ -421,7 +422,7 @@ class DataAsset(WithHistory, Generic[P, R]):
                 call=self.bound_function,
                 arguments=self.arguments,
                 in_2x=self._id_in_2x,
-                earlier=None if self.template_name != default_name(self.fn) else self._id_as,
+                earlier=None if self.template_name != self._default_name else self._id_as,
             )
             require_formats(plan)
             return plan

@@ -138,7 +138,7 @@ def artifact_of(plan: Plan, manifest: AssetManifest) -> DataArtifact:
 
 def artifact_for(plan: Plan, run: DataAssetRun) -> DataArtifact:
     """What a call returns: the first result of a run, or one without a file where the run had none."""
-    formats = plan.options.formats()
+    formats = plan.formats
     if run.results:
         first = run.results[0]
         artifact = DataArtifact.of_file(first.path, result_file(first), formats)

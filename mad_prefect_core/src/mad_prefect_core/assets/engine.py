@@ -63,10 +63,10 @@ async def execute(plan: Plan) -> DataArtifact:
 
 def _looked_up(plan: Plan) -> tuple[Plan, DataArtifact | None]:
     """The plan as its records are stored, and what the cache has for it: one step, since each thread costs a little."""
-    plan, stored = as_stored(plan)
-    if plan.options.cache_expiration is None:
-        return plan, None
     with on_one_base():
+        plan, stored = as_stored(plan)
+        if plan.options.cache_expiration is None:
+            return plan, None
         return plan, cached(plan, (stored or _manifest(plan)).manifest)
 
 
@@ -303,7 +303,7 @@ class _Run(Lifecycle):
         plan, target = self.plan, self.targets[0]
         if plan.artifacts_dir.strip():
             base = plan.artifacts_dir.rstrip("/") if is_url(plan.artifacts_dir) else checked_folder(plan.artifacts_dir)
-            wanted = all(getattr(option, "hive_partitioning", True) for option in plan.options.formats().read)
+            wanted = all(getattr(option, "hive_partitioning", True) for option in plan.formats.read)
             hive = written_hive_keys(plan.options.artifacts_dir, plan.artifacts_dir) if wanted else {}
         else:
             folder = plan.paths[0].rpartition("/")[0] if is_url(plan.paths[0]) else target.location.folder
@@ -352,7 +352,7 @@ class _Run(Lifecycle):
                 target.location.stage()  # raises where there can't be a file
 
     async def _produce(self) -> None:
-        formats = self.plan.options.formats()
+        formats = self.plan.formats
         register_mad()  # the function may read mad:// with plain duckdb.sql, whose connection is this thread's
         ahead = UnionAhead(self.plan.name, str(self.record.id), self.targets, formats)
         try:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
+from mad_prefect_core.artifacts.files import FormatOptions
 from mad_prefect_core.assets.code import code_digest
 from mad_prefect_core.assets.identity import digest
 from mad_prefect_core.assets.options import DataAssetOptions
@@ -33,9 +35,14 @@ class Plan:
         """Where its own paths are: records of it may lead there."""
         return [*(path.rpartition("/")[0] for path in self.paths), self.artifacts_dir]
 
+    @cached_property
+    def formats(self) -> FormatOptions:
+        """The options of formats, as one call has them."""
+        return self.options.formats()
+
     def signature(self) -> str:
         """Digest of what changes the stored result besides the arguments: a hit needs the same."""
-        formats = self.options.formats()
+        formats = self.formats
         options = [(type(o).__qualname__, o.model_dump(mode="json")) for o in (*formats.read, *formats.write)]
         code = [code_digest(self.call)] if "code" in self.options.cache_on else []
         compat = ["as 2.x"] if formats.as_2x else []
