@@ -192,7 +192,7 @@ def default_mount() -> Mount:
 
 
 def _refuse_passing(what: str, url: str, advice: str) -> None:
-    if _is_relative(url) and _is_deployed():
+    if _is_deployed() and _is_relative(url):
         raise PathError(
             f"{what} is relative, in a flow run of a deployment",
             hint=f"{advice} a whole path, such as file:///data/lake, or to a URL such as s3://bucket/lake: "

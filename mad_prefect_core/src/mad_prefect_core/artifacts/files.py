@@ -6,6 +6,7 @@ import hashlib
 import logging
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -110,6 +111,8 @@ class FormatOptions:
 
     def refuse_those_for_files(self, format: Format) -> None:
         """Raise `OptionError` if a read option would do nothing to rows that are written in this format."""
+        if not self.read:
+            return
         given = self.reading(format)
         if names := given.only_for_files():
             name = next(iter(names))
@@ -184,6 +187,12 @@ def _pick(kind: type[O], options: Sequence[Any]) -> O:
     for option in options:
         if isinstance(option, kind):
             return option
+    return _default(kind)
+
+
+@lru_cache
+def _default(kind: type[O]) -> O:
+    # Of each format, and asked for several times a file.
     try:
         return kind()
     except ValidationError as error:  # pragma: no cover - a plugin whose options have no defaults

@@ -178,7 +178,9 @@ class SchemaGrowth:
 
     def maps(self, rule: MapRule = AUTOMATIC) -> dict[Path, tuple[Dicts, int]]:
         """The places whose dicts are maps by the rule: what was counted of them, and how many different keys."""
-        found = {}
+        found: dict[Path, tuple[Dicts, int]] = {}
+        if not any(rule.is_map(counted, counted.keys) for counted in self._dicts.values()):
+            return found  # were all their keys different
         for path, names in _structs_in(self._schema).items():
             counted = self._dicts.get(path)
             if counted is not None and path not in self._fixed and rule.is_map(counted, names):

@@ -32,22 +32,36 @@ _EXACT = 16  # characters with a point: at most 15 digits, which a double holds 
 _FIRST, _LAST = "0001-01-01 00:00:00+00", "9999-12-31 23:59:59.999999+00"
 
 
-def _is_instant(value: str) -> bool:
-    instant = dt.datetime.fromisoformat(value)
-    if value.startswith(_EDGES):
-        instant.astimezone(dt.UTC)
+_BIGINTS = range(-(1 << 63), 1 << 63)
+
+
+def _dates(values: Collection[str]) -> bool:
+    return all(map(dt.date.fromisoformat, values))
+
+
+def _timestamps(values: Collection[str]) -> bool:
+    return all(map(dt.datetime.fromisoformat, values))
+
+
+def _instants(values: Collection[str]) -> bool:
+    for value, instant in zip(values, map(dt.datetime.fromisoformat, values), strict=True):
+        if value.startswith(_EDGES):
+            instant.astimezone(dt.UTC)
     return True
 
 
-def _is_bigint(value: str) -> bool:
-    return len(value) < 19 or -(1 << 63) <= int(value) < 1 << 63
+def _bigints(values: Collection[str]) -> bool:
+    return all(map(_BIGINTS.__contains__, map(int, values)))
 
 
-def _is_double(value: str) -> bool:
-    return (len(value) <= _EXACT and "e" not in value) or repr(float(value)).rstrip("0") == value.rstrip("0")
+def _doubles(values: Collection[str]) -> bool:
+    return all(
+        (len(value) <= _EXACT and "e" not in value) or repr(float(value)).rstrip("0") == value.rstrip("0")
+        for value in values
+    )
 
 
-def _always(value: str) -> bool:
+def _always(values: Collection[str]) -> bool:
     return True
 
 
@@ -57,8 +71,8 @@ class _Kind:
 
     type: str
     pattern: re.Pattern[str]
-    holds: Callable[[str], object]
-    """Gives something true for yes. May raise `ValueError` or `OverflowError` for no."""
+    hold: Callable[[Collection[str]], bool]
+    """Whether that does, of many texts. May raise `ValueError` or `OverflowError` for no."""
     condition: str
     """The same in SQL, of `{0}`; where casts say it all, what the pattern says too."""
     spelt: bool = True
@@ -71,20 +85,20 @@ _KINDS = {
         _Kind(
             "DATE",
             re.compile(_DATE),
-            dt.date.fromisoformat,
+            _dates,
             "(strlen({0}) = 10 AND CAST(TRY_CAST({0} AS DATE) AS VARCHAR) = {0})",
             spelt=False,
         ),
         _Kind(
             "TIMESTAMP",
             re.compile(f"{_DATE}[ T]{_TIME}"),
-            dt.datetime.fromisoformat,
+            _timestamps,
             "TRY_CAST({0} AS TIMESTAMP) IS NOT NULL",
         ),
         _Kind(
             "TIMESTAMP WITH TIME ZONE",
             re.compile(f"{_DATE}[ T]{_TIME}{_ZONE}"),
-            _is_instant,
+            _instants,
             f"TRY_CAST({{0}} AS TIMESTAMPTZ) BETWEEN TIMESTAMPTZ '{_FIRST}' AND TIMESTAMPTZ '{_LAST}'",
         ),
         _Kind("TIME", re.compile(_TIME), _always, "true"),
@@ -92,14 +106,14 @@ _KINDS = {
         _Kind(
             "BIGINT",
             re.compile(r"0|-?[1-9][0-9]{0,18}"),
-            _is_bigint,
+            _bigints,
             "CAST(TRY_CAST({0} AS BIGINT) AS VARCHAR) = {0}",
             spelt=False,
         ),
         _Kind(
             "DOUBLE",
             re.compile(f"{_FRACTION}|{_EXPONENT}"),
-            _is_double,
+            _doubles,
             f"((strlen({{0}}) <= {_EXACT} AND NOT contains({{0}}, 'e'))"
             " OR rtrim(CAST(TRY_CAST({0} AS DOUBLE) AS VARCHAR), '0') = rtrim({0}, '0'))",
         ),
@@ -126,10 +140,9 @@ def text_kind(values: Collection[str]) -> str | None:
     if kind is None or not all(map(kind.pattern.fullmatch, values)):
         return TEXT
     try:
-        holds = kind.holds is _always or all(map(kind.holds, values))
+        return kind.type if kind.hold(values) else TEXT
     except (ValueError, OverflowError):
         return TEXT
-    return kind.type if holds else TEXT
 
 
 def looks_like(kind: str, value: str) -> str:

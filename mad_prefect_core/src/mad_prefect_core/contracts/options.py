@@ -37,8 +37,8 @@ class _OptionsType(ModelMetaclass):
     ones are validated."""
 
     def __call__(cls, *args: Any, **options: Any) -> Any:
-        names = list(getattr(cls, "model_fields", ()))
         if args:
+            names = list(getattr(cls, "model_fields", ()))
             raise OptionError(
                 f"{cls.__name__} takes its options by name, not {args[0]!r} alone"
                 if type(args[0]) in (int, float, bool)
