@@ -187,11 +187,12 @@ def _pick(kind: type[O], options: Sequence[Any]) -> O:
     for option in options:
         if isinstance(option, kind):
             return option
-    return _default(kind)
+    default: O = _default(kind)
+    return default
 
 
 @lru_cache
-def _default(kind: type[O]) -> O:
+def _default(kind: type[Any]) -> Any:
     # Of each format, and asked for several times a file.
     try:
         return kind()

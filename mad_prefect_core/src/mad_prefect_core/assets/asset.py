@@ -332,7 +332,11 @@ class DataAsset(WithHistory, Generic[P, R]):
                 assets = ()
             named = await self._tables(query_str, tables, assets)
             over = partial(
-                relation_over, options=self.base_options.formats(), schema=file.schema, untrusted=untrusted, known=_known
+                relation_over,
+                options=self.base_options.formats(),
+                schema=file.schema,
+                untrusted=untrusted,
+                known=_known,
             )
             try:
                 return await in_thread(over, [file], query_str=query_str, params=params, tables=named)

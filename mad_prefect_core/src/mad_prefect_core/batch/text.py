@@ -51,7 +51,7 @@ def _instants(values: Collection[str]) -> bool:
 
 
 def _bigints(values: Collection[str]) -> bool:
-    return all(map(_BIGINTS.__contains__, map(int, values)))
+    return max(map(len, values)) < 19 or all(map(_BIGINTS.__contains__, map(int, values)))
 
 
 def _doubles(values: Collection[str]) -> bool:

@@ -20,9 +20,7 @@ from mad_prefect_core.errors import UnsupportedValueError
 from mad_prefect_core.paths import escape_glob
 from mad_prefect_core.session import cast_to, numbered, quote, schema_of
 from mad_prefect_csv.options import ReadCSVOptions, WriteCSVOptions
-from mad_prefect_csv.others import scan_others
 from mad_prefect_csv.sqltypes import refusal, text_type
-from mad_prefect_csv.standalone import columns_taken_for_others, copy_standalone, numbers_beyond, text_columns
 from mad_prefect_csv.writer import CsvWriter
 
 __all__ = ["CsvFormat"]
@@ -72,7 +70,7 @@ class CsvFormat(StandaloneFormat):
         if schema is None and given.get("auto_detect") is False:
             return _read(session, files, given)
         if schema is None:
-            return scan_others(session, files, given)
+            return _scan_others(session, files, given)
         types = {name: text_type(session.connection.type(kind)) for name, kind in schema.items()}
         parsing = _AS_WRITTEN | {name: value for name, value in given.items() if name in _PARSING}
         relation = _read(session, files, {**parsing, "columns": types, "auto_detect": False})
@@ -88,7 +86,7 @@ class CsvFormat(StandaloneFormat):
             return numbered(
                 session, files, number, lambda some, behind: _read(session, some, given, f"SELECT *, {behind} ")
             )
-        return scan_others(session, files, given, number)
+        return _scan_others(session, files, given, number)
 
     def schema_keys(self, session: Session, files: Sequence[str]) -> Sequence[Hashable]:
         """All alike: `scan` finds the types of columns in all files together."""
@@ -114,12 +112,16 @@ class CsvFormat(StandaloneFormat):
         )
 
     def export_standalone(self, session: Session, relation: str, schema: Schema, path: Path, *, suffix: str) -> None:
+        from mad_prefect_csv.standalone import columns_taken_for_others, copy_standalone  # noqa: PLC0415  rarely needed
+
         delim = _of_suffix(suffix).get("delim", ",")
         copy_standalone(session, relation, schema, path, delim)
         if quoted := columns_taken_for_others(session, schema, self.scan_standalone(session, path, suffix=suffix)):
             copy_standalone(session, relation, schema, path, delim, quoted)
 
     def scan_standalone(self, session: Session, file: Path, *, suffix: str) -> duckdb.DuckDBPyRelation:
+        from mad_prefect_csv.standalone import numbers_beyond, text_columns  # noqa: PLC0415  as in export_standalone
+
         delim = _of_suffix(suffix).get("delim", ",")
         dialect = {"delim": delim, "quote": '"', "escape": '"', "nullstr": "", "allow_quoted_nulls": False}
         options = ReadCSVOptions.model_validate(dialect | {"sample_size": -1, "hive_partitioning": False})
@@ -138,6 +140,14 @@ def _of_suffix(suffix: str) -> dict[str, Any]:
     dialect = {"delim": "\t"} if suffix.startswith(".tsv") else {}
     codec = {"gz": "gzip", "zst": "zstd"}.get(suffix.rpartition(".")[2])
     return dialect | ({"compression": codec} if codec else {})
+
+
+def _scan_others(
+    session: Session, files: Sequence[str], given: dict[str, Any], number: str | None = None
+) -> duckdb.DuckDBPyRelation:
+    from mad_prefect_csv.others import scan_others  # noqa: PLC0415  most processes read no CSV of others
+
+    return scan_others(session, files, given, number)
 
 
 def _read(session: Session, files: Sequence[str], named: dict[str, Any], select: str = "") -> duckdb.DuckDBPyRelation:

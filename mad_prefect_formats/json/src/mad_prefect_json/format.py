@@ -13,11 +13,8 @@ import pyarrow as pa
 from mad_prefect_core.contracts import Format, FormatCapabilities, FormatJoiner, FormatWriter, Schema, Session
 from mad_prefect_core.errors import UnsupportedValueError
 from mad_prefect_core.session import quote
-from mad_prefect_json.exact import read_exactly
-from mad_prefect_json.infer import Columns, Sight, checked, infer
 from mad_prefect_json.joiner import JsonJoiner
 from mad_prefect_json.options import ReadJsonOptions, WriteJsonOptions
-from mad_prefect_json.remember import remembered
 from mad_prefect_json.source import JsonSource
 from mad_prefect_json.sqltypes import ROUNDED, read_type, reading, refusal, writing
 from mad_prefect_json.writer import JsonWriter
@@ -81,10 +78,12 @@ class JsonFormat(Format):
     def _scan_others(
         self, session: Session, files: Sequence[str], options: ReadJsonOptions, suffix: str, number: str | None = None
     ) -> duckdb.DuckDBPyRelation:
+        from mad_prefect_json.others import read_others  # noqa: PLC0415  most processes read no JSON of others
+
         source = JsonSource(session, files, _parsing(options, suffix, _FORM), number)
         named = options.model_dump(exclude={"columns"}, exclude_none=True)
         # Types that a part of the values has need not hold for the rest.
-        return _of_others(source, options, {**named, **source.parsing, "sample_size": -1})
+        return read_others(source, options, {**named, **source.parsing, "sample_size": -1})
 
     def is_blank(self, content: bytes, *, suffix: str) -> bool:
         """Whether it is white space, or a list without items, such as a last page of an API."""
@@ -143,17 +142,6 @@ def _typed(source: JsonSource, schema: Schema) -> duckdb.DuckDBPyRelation:
     if all(name == value for name, value in columns.items()):
         return relation
     return relation.project(", ".join(f"{value} AS {name}" for name, value in columns.items()))
-
-
-def _of_others(source: JsonSource, options: ReadJsonOptions, named: dict[str, Any]) -> duckdb.DuckDBPyRelation:
-    """All rows of files without recorded types."""
-
-    def look() -> Sight:
-        return checked(infer(source, options, named), options).sight()
-
-    sight = remembered(source.files, f"{named.get('compression')} {options.model_dump_json()}", look)
-    columns = Columns.seen(source, sight)
-    return read_exactly(columns, options) if columns.digits else columns.read()
 
 
 def _compression(suffix: str) -> str | None:
