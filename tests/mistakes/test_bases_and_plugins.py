@@ -68,6 +68,15 @@ def test_a_whole_path_in_a_deployments_run_is_as_it_was(base: Path) -> None:
     assert (base / "deployed.parquet").is_file()
 
 
+@pytest.mark.parametrize("url", ["data//lake", "a:b/c", "2024:01", "files//lake", "file name: x/y"])
+def test_a_folder_whose_name_is_unusual_but_no_storages_is_a_base(
+    base: Path, monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    monkeypatch.setenv("FILESYSTEM_URL", url)
+    assert deployed.query_sync().fetchall() == [(1,)]
+    assert (Path.cwd() / url / "deployed.parquet").is_file()
+
+
 def test_an_assets_own_path_on_the_base_by_its_protocol_works(base: Path) -> None:
     @asset("mad://own/x.parquet|csv")
     def own() -> list[dict[str, int]]:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from mad_prefect_core import asset
+from mad_prefect_core.assets import definitions
 from mad_prefect_core.errors import OptionError, SharedPathWarning
 
 
@@ -112,3 +113,31 @@ async def test_an_asset_of_another_process_over_the_path_is_told_once(base: Path
     with pytest.warns(SharedPathWarning, match=r"Another asset wrote here last, 'first'.*over\.parquet.*own path"):
         await made_by(second)()
     await made_by(second)()  # no warning, which would be an error here
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "shared"),
+    [
+        ("x.parquet|csv", "x.csv", "x.csv"),
+        ("x.csv", "x.parquet|csv", "x.csv"),
+        ("x.json|csv", "x.csv|parquet", "x.csv"),
+        ("x.parquet", "mad://x.parquet|csv", "x.parquet"),
+    ],
+)
+async def test_an_asset_of_another_process_over_some_of_the_paths_is_told_once(
+    base: Path, one: str, other: str, shared: str
+) -> None:
+    def made_by(fn: Callable[..., Any], path: str) -> Any:
+        definitions._claims.clear()  # as in a process of its own
+        return asset(path, name=fn.__name__)(fn)
+
+    await made_by(first, one)()
+    with pytest.warns(SharedPathWarning, match=rf"Another asset wrote here last, 'first'.*{shared}") as told:
+        await made_by(second, other)()
+    assert len(told) == 1
+    await made_by(second, other)()
+
+
+async def test_an_asset_beside_others_in_a_folder_is_not_told(base: Path) -> None:
+    await asset("x.parquet", name="first")(first)()
+    await asset("x.csv", name="second")(second)()

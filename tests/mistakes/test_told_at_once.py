@@ -247,6 +247,8 @@ MISTAKES = [
             ("file://", "names no folder"),
             ("filecache::s3://bucket", "Did you mean 's3://bucket'?"),
             ("://bucket", "Did you mean"),
+            ("gs//bucket", "Did you mean 'gs://bucket'?"),
+            ("GS:bucket", "Did you mean 'gs://bucket'?"),
             ("user@host:/data", "nearly a URL"),
             ("", "file:///data/lake"),
             (" ", "file:///data/lake"),
@@ -310,6 +312,9 @@ def test_read_options_that_no_own_file_is_read_with_are_told(base: Path) -> None
         asset("warned.parquet", read_csv_options=ReadCSVOptions(delim=";"))(rows)
     assert "artifact_filetype" in str(told[0].message)
     assert told[0].filename == __file__
+    given = [ReadCSVOptions(delim=";"), ReadJsonOptions(maximum_depth=2)]
+    with pytest.warns(OptionWarning, match="^ReadCSVOptions and ReadJsonOptions have no effect .* of such a format"):
+        asset("both.parquet", artifact_filetype="parquet", read_options=given)(rows)
 
 
 class Client:
@@ -341,6 +346,8 @@ def _kept_in() -> dict[str, tuple[str, Callable[..., Any]]]:
 
     def client(client: Client): ...  # type: ignore[no-untyped-def]
 
+    def untyped(client, db_connection, http, engine): ...  # type: ignore[no-untyped-def]
+
     def source(source): ...  # type: ignore[no-untyped-def]
 
     def more(*args, **kwargs): ...  # type: ignore[no-untyped-def]
@@ -350,6 +357,7 @@ def _kept_in() -> dict[str, tuple[str, Callable[..., Any]]]:
         "in the path": ("{day:03d}/x.parquet", named),
         "a secret": ("secret.parquet", secret),
         "a client": ("client.parquet", client),
+        "a client without a type": ("untyped.parquet", untyped),
         "an asset's own argument": ("{region}.parquet", source),
         "no names": ("more.parquet", more),
     }

@@ -72,7 +72,14 @@ def split_url(url: str, *, user: bool = True) -> tuple[str, str]:
 _CHAINED = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*::")
 _DRIVE = re.compile(r"[A-Za-z]:[/\\]")
 _ONE_SLASH = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:[/\\]")
-_NEARLY_URL = re.compile(r"(?![./~])(\W*[A-Za-z][A-Za-z0-9+.-]*\W{0,3}[/\\]{2}|[^/\\]*:)")
+_PROTOCOLS = (
+    r"(?:abfss?|adl|az|azure|dbfs|file|ftp|gcs?|gs|hdfs|https?|local|mad|memory|oci|r2|s3[an]?|sftp|smb|ssh|wasbs?)"
+)
+"""What people call storages: a folder may be called anything else."""
+_NEARLY_URL = re.compile(
+    rf"(?![./~])(\W*[A-Za-z][A-Za-z0-9+.-]*\W{{1,3}}[/\\]{{2}}|{_PROTOCOLS}[/\\]{{2}}|{_PROTOCOLS}:|:|[^/\\]*@[^/\\]*:)",
+    re.IGNORECASE,
+)
 _VARIABLE = re.compile(r"^\$\w|\$\{|^%[A-Za-z_]\w*%")
 _AROUND = " \t\r\n'\""
 

@@ -54,6 +54,12 @@ _PLAIN = {
 """Annotations of values that a path can tell."""
 
 
+_SERVICE = re.compile(
+    r"(^|_)(client|conn|connection|connector|context|ctx|cursor|db|driver|engine|fs|filesystem|http|logger|pool|session)$"
+)
+"""Names of parameters that stand for what is asked for data, rather than for which data."""
+
+
 def warn(warning: Warning) -> None:
     """Warn of where the user's own code made or called the asset."""
     depth, frame = 1, inspect.currentframe()
@@ -265,10 +271,11 @@ def _check_options(options: DataAssetOptions, found: Sequence[Format], fn: Calla
     readers = tuple(format.read_options for format in found)
     is_read = any(isinstance(read, readers) for read in formats.read)
     if formats.read and not (is_read or formats.names()) and not _names_artifacts(getattr(fn, "__code__", None)):
-        given = ", ".join(type(read).__name__ for read in formats.read)
+        given = " and ".join(type(read).__name__ for read in formats.read)
+        have, that = ("has", "that") if len(formats.read) == 1 else ("have", "such a")
         warn(
             OptionWarning(
-                f"{given} has no effect on the asset's own rows: none of its files is of that format",
+                f"{given} {have} no effect on the asset's own rows: none of its files is of {that} format",
                 hint=f"They are {names}: take the option out, or name the format in artifact_filetype. It does count "
                 "for files of its format that the function gives as artifacts.",
             )
@@ -310,7 +317,8 @@ def check_fields(templates: Sequence[str], signature: inspect.Signature) -> None
 def warn_of_left_out(name: str, template: str, signature: inspect.Signature, bound: Sequence[str]) -> None:
     """Warn of arguments that the path leaves out: results of other values would replace each other there.
 
-    Those are meant that every call has to give, and whose values a path could tell: no secrets, clients or frames.
+    Those are meant that every call has to give, and whose values a path could tell: no secrets, clients or frames. What
+    has no annotation is told by its name.
     """
     used = set(field_names(template))
     if used - set(signature.parameters):
@@ -324,6 +332,7 @@ def warn_of_left_out(name: str, template: str, signature: inspect.Signature, bou
         and not parameter.name.startswith("_")
         and not is_secret_name(parameter.name)
         and _is_plain(parameter) is not False
+        and not (_is_plain(parameter) is None and _SERVICE.search(parameter.name))
     ]
     if left:
         first, path = left[0], template.split("|")[0]

@@ -9,6 +9,7 @@ import logging
 import threading
 import time
 import uuid
+from collections.abc import Mapping
 from contextlib import suppress
 from contextvars import ContextVar
 from functools import partial
@@ -36,6 +37,7 @@ from mad_prefect_core.runs.lease import Holder, Lease
 from mad_prefect_core.runs.lifecycle import Lifecycle
 from mad_prefect_core.runs.manifest import AssetManifest, StoredManifest, read_manifest
 from mad_prefect_core.runs.record import DataAssetRun, UpstreamRun
+from mad_prefect_core.runs.result_paths import asset_at
 from mad_prefect_core.runs.stored import reaching
 from mad_prefect_core.runs.sweep import sweep_left
 from mad_prefect_core.runs.targets import ResultTarget, address, lease_on
@@ -130,9 +132,9 @@ async def _run_alone(plan: Plan) -> DataArtifact:
                 waited_for.add(other.run)
                 await asyncio.sleep(wait.pause(other.run))
         with located(phase="begin"):
-            _warn_of_another(plan, lease)
             await in_thread(sweep_left, lease)  # a dead run may have made what is asked for
             manifest = await in_thread(_manifest, plan)
+            _warn_of_others(plan, lease.last_asset, await in_thread(_writers, plan, manifest))
             artifact = await in_thread(_made_meanwhile, plan, before, manifest, waited_for)
         if artifact is not None:
             return _hit(plan, artifact)
@@ -145,17 +147,26 @@ async def _run_alone(plan: Plan) -> DataArtifact:
             await in_thread(lease.release)
 
 
-def _warn_of_another(plan: Plan, lease: Lease) -> None:
-    """Warn where another asset, perhaps of another process, was the last to write to the paths."""
-    if lease.last_asset not in ("", plan.name):
+def _warn_of_others(plan: Plan, last: str, writers: Mapping[str, str]) -> None:
+    """Warn where another asset, perhaps of another process, was the last to write to the paths, or wrote to one."""
+    if last not in ("", plan.name):
+        writers = {plan.paths[0]: last}
+    for path, other in writers.items():
         warn(
             SharedPathWarning(
-                f"Another asset wrote here last, {lease.last_asset!r}: each replaces the results of the other",
+                f"Another asset wrote here last, {other!r}: each replaces the results of the other",
                 asset=plan.name,
-                path=plan.paths[0],
+                path=path,
                 hint="Give each its own path. Where this one is that one under a new name, this is told once.",
             )
         )
+
+
+def _writers(plan: Plan, manifest: StoredManifest) -> dict[str, str]:
+    """Other assets by those of the paths that they are noted for, where this one has not written there yet."""
+    own = {result.path for result in manifest.manifest.results} if manifest.manifest else set()
+    writers = {path: asset_at(path) for path in plan.paths if path not in own}
+    return {path: name for path, name in writers.items() if name not in ("", plan.name)}
 
 
 async def _run_under(lease: Lease, holder: str, run: _Run, manifest: StoredManifest) -> DataArtifact:

@@ -26,7 +26,7 @@ from mad_prefect_core.runs.stored import Torn, locate_recorded, parse, reaching,
 from mad_prefect_core.runs.targets import place_of, result_file
 from mad_prefect_core.settings import get_settings
 
-__all__ = ["index_paths", "result_at"]
+__all__ = ["asset_at", "index_paths", "result_at"]
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +50,17 @@ def index_paths(asset_name: str, asset_id: str, results: Sequence[ResultRecord],
         else:
             noted.append(record.path)
     return noted
+
+
+def asset_at(path: str) -> str:
+    """The name of the asset that is noted to have put a file at a path first; "" where none is."""
+    found = _location(locate_recorded(path))
+    stored = read(found, "")
+    try:
+        named = stored and parse(_PathRecord, stored.data, found, None, "path_version")
+    except ManifestError:
+        return ""
+    return named.asset_name if isinstance(named, _PathRecord) else ""
 
 
 @look_up_with
