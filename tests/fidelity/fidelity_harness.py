@@ -16,8 +16,9 @@ from typing import Any
 
 from fidelity_kinds import KINDS, Kind
 
-from mad_prefect_core import asset
+from mad_prefect_core import DataArtifact, DataAsset, asset
 from mad_prefect_core.errors import MadPrefectError
+from mad_prefect_core.runs.targets import result_file
 from mad_prefect_csv import ReadCSVOptions
 from mad_prefect_json import ReadJsonOptions
 
@@ -40,31 +41,52 @@ class Outcome:
 
 
 async def outcomes(kind: Kind) -> list[Outcome]:
-    """Of all combinations of formats, each by a run of its own."""
-    return list(await asyncio.gather(*(_outcome(kind, *formats) for formats in COMBINATIONS)))
+    """Of all combinations of formats."""
+    found = await asyncio.gather(*(_outcomes(kind, fragment) for fragment in FORMATS))
+    return [outcome for several in found for outcome in several]
+
+
+async def _outcomes(kind: Kind, fragment: str) -> list[Outcome]:
+    """Of one format of fragments: by one run with a result in each format, or by a run for each where that is refused,
+    since one of them may be the reason."""
+    values = _values(kind, fragment, *FORMATS)
+    formats = values.options.formats()
+    try:
+        results = (await values()).run.results
+        artifacts = [DataArtifact.of_file(result.path, result_file(result), formats) for result in results]
+        relations = [await artifact.query(kind.query) for artifact in artifacts]
+        return [_came_back(kind, fragment, *found) for found in zip(FORMATS, relations, strict=True)]
+    except Exception:
+        return list(await asyncio.gather(*(_outcome(kind, fragment, result) for result in FORMATS)))
 
 
 async def _outcome(kind: Kind, fragment: str, result: str) -> Outcome:
-    slug = re.sub(r"\W+", "_", kind.name)
-
-    @asset(
-        f"{slug}_{fragment}.{result}",
-        name=f"{slug}_{fragment}_{result}",
-        artifact_filetype=fragment,
-        read_json_options=ReadJsonOptions(auto_detect=False) if "json" in (fragment, result) else None,
-        read_csv_options=ReadCSVOptions(auto_detect=False) if "csv" in (fragment, result) else None,
-    )
-    def values() -> Any:
-        return kind.make()
-
     try:
-        relation = await values.query(kind.query)
-        assert relation is not None
-        rows = [dict(zip(relation.columns, row, strict=True)) for row in relation.fetchall()]
+        return _came_back(kind, fragment, result, await _values(kind, fragment, result).query(kind.query))
     except MadPrefectError as error:
         return Outcome(fragment, result, error=error)
     except Exception as error:
         return Outcome(fragment, result, wrong=f"{type(error).__name__}, which is none of ours: {error}"[:500])
+
+
+def _values(kind: Kind, fragment: str, *results: str) -> DataAsset[[], Any]:
+    name = "_".join([re.sub(r"\W+", "_", kind.name), fragment, *results])
+
+    @asset(
+        f"{name}.{'|'.join(results)}",
+        name=name,
+        artifact_filetype=fragment,
+        read_json_options=ReadJsonOptions(auto_detect=False) if "json" in (fragment, *results) else None,
+        read_csv_options=ReadCSVOptions(auto_detect=False) if "csv" in (fragment, *results) else None,
+    )
+    def values() -> Any:
+        return kind.make()
+
+    return values
+
+
+def _came_back(kind: Kind, fragment: str, result: str, relation: Any) -> Outcome:
+    rows = [dict(zip(relation.columns, row, strict=True)) for row in relation.fetchall()]
     types = {name: str(type) for name, type in zip(relation.columns, relation.types, strict=True)}
     return Outcome(fragment, result, wrong=differences(kind, rows, types))
 
