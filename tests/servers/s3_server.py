@@ -18,12 +18,17 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
 
 import boto3
 from botocore.config import Config
+from botocore.loaders import JSONFileLoader
+
+# Half of the time of tests on S3 went into a megabyte of JSON, read again for each client. None changes what it gets.
+JSONFileLoader.load_file = staticmethod(cache(JSONFileLoader().load_file))
 
 
 @dataclass(frozen=True)
@@ -53,6 +58,7 @@ class S3Server:
         }
         return {**said, "AWS_CA_BUNDLE": self.authorities} if self.authorities else said
 
+    @cache  # noqa: B019  there are few servers, and they are there until the end
     def client(self, service: str = "s3") -> Any:
         """Another way in than the product's."""
         return boto3.client(
