@@ -287,6 +287,7 @@ def _manifest(plan: Plan) -> StoredManifest:
 class _Run(Lifecycle):
     """A run of the asset's function."""
 
+    @on_one_base()
     def __init__(self, plan: Plan) -> None:
         now = dt.datetime.now(dt.UTC)
         self.plan = plan

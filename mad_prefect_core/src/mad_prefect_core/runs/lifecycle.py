@@ -10,7 +10,7 @@ from functools import cache
 from importlib.metadata import version
 
 from mad_prefect_core.errors import OutcomeUnknownError, located
-from mad_prefect_core.mounts import default_mount, locate, sync
+from mad_prefect_core.mounts import default_mount, locate, on_one_base, sync
 from mad_prefect_core.plugins import get_host
 from mad_prefect_core.process import Process
 from mad_prefect_core.runs.kept import readable_runs
@@ -63,6 +63,7 @@ class Lifecycle:
             folders=self.folders,
         )
 
+    @on_one_base()
     def begin(self, lease: Lease, manifest: StoredManifest) -> None:
         """Under the lease, and with the manifest as it was when that had been taken."""
         self._lease = lease
@@ -82,7 +83,7 @@ class Lifecycle:
     def publish(self) -> None:
         """Make it the current run. Raises `LeaseLostError`, `OutcomeUnknownError`, `OSError`."""
         self.phase = "publish"
-        with located(phase="publish"):
+        with located(phase="publish"), on_one_base():
             self.record.versions, self.record.writers = self._versions()
             self.record.materialized = dt.datetime.now(dt.UTC)
             self._measure()
@@ -100,11 +101,12 @@ class Lifecycle:
         record.status = RunStatus.SUCCESS
         is_settled = False
         try:
-            self._index()
-            settle(record, sweep_superseded(published.manifest, self._retention), published)
-            record.write()
-            is_settled = published.tidy
-            sweep_left(self._lease, published=record.asset_id)
+            with on_one_base():
+                self._index()
+                settle(record, sweep_superseded(published.manifest, self._retention), published)
+                record.write()
+                is_settled = published.tidy
+                sweep_left(self._lease, published=record.asset_id)
         except Exception as problem:
             # An error now would say that the result is not published.
             logger.warning("Asset %r: run %s could not be wound up: %s", record.asset_name, record.id, problem)

@@ -10,7 +10,7 @@ from pathlib import Path
 from mad_prefect_core.artifacts.files import DataFile, FormatOptions, checksum
 from mad_prefect_core.artifacts.scan import scan_files
 from mad_prefect_core.errors import CorruptFileError, located
-from mad_prefect_core.mounts import locate
+from mad_prefect_core.mounts import locate, on_one_base
 from mad_prefect_core.paths import escape_glob
 from mad_prefect_core.runs.ahead import UnionAhead
 from mad_prefect_core.runs.fragments import could_be_part, joined, schema_of_all, united
@@ -39,7 +39,7 @@ def store_results(
     Returns their records and the number of rows. A run without data has typed empty results where the columns are
     known from the result before; none at all otherwise. Raises `DataError`, `StorageError`.
     """
-    with ExitStack() as stack:
+    with on_one_base(), ExitStack() as stack:
         session = stack.enter_context(DuckSession.for_writing())
         if fragments:
             schema = schema_of_all(session, fragments, options, tell=True)
