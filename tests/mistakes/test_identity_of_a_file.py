@@ -95,6 +95,35 @@ def test_what_was_stored_under_another_name_of_the_module_is_found_and_goes_on(b
     assert folder.name == "asset_name=__main__.orders"
 
 
+def test_an_asset_over_another_one_is_found_by_the_names_that_both_had(base: Path, tmp_path: Path) -> None:
+    """The id of an asset among the arguments goes by its module's name too."""
+    more = """
+@asset("report.parquet", cache_expiration=timedelta(days=1))
+def report(source=orders.with_arguments(Day(2))):
+    print("report")
+    return [{"n": 1}]
+
+def main():
+    found = report.call_sync()
+    print("hit" if found.from_cache else "run", report.id)
+
+if __name__ == "__main__":
+"""
+    flow, _ = FLOW.split("def main")
+    (tmp_path / "daily.py").write_text(f"{flow}{more}    print(report.id)\n")
+    # Before names went by files, `__main__` is what the modules of both were called, and of the classes in arguments.
+    told = python(tmp_path, "-c", "import daily; print(daily.report.id, daily.report._id_as('__main__'))")
+    by_file, before = told.split()
+    as_then = """
+import runpy
+from mad_prefect_core.assets import modules
+modules._name_of = lambda file, name: name
+runpy.run_path("daily.py", run_name="__main__")
+"""
+    assert python(tmp_path, "-c", as_then).split() == [before]
+    assert before != by_file
+
+
 def _rename(base: Path, names: dict[str, str]) -> None:
     for file in [path for path in base.rglob("*") if path.is_file() and path.suffix == ".json"]:
         text = file.read_text()

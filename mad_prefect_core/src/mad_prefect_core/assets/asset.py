@@ -179,8 +179,15 @@ class DataAsset(WithHistory, Generic[P, R]):
     def id(self) -> str:
         """Identity of the asset with its arguments: 32 hexadecimal digits. Raises `ArgumentError`."""
         with located(asset=self.name):
+            return self.id_by_modules()
+
+    def id_by_modules(self) -> str:
+        """The id by what modules are called, within `as_before` by what they were called then."""
+        if self.template_name == self._default_name:
+            name: str | None = default_name(self.fn)
+        else:
             name = self._formatter.format(self.template_name, allow_partial=True, as_text=_any_text)
-            return digest(name, self.path, self.artifacts_dir, **self._bound.arguments)
+        return digest(name, self.path, self.artifacts_dir, **self._bound.arguments)
 
     def __repr__(self) -> str:
         return f"DataAsset({self.name!r}, {mask_urls(self.path)!r})"
@@ -439,8 +446,7 @@ class DataAsset(WithHistory, Generic[P, R]):
     def _id_as(self, module: str) -> str:
         """The id that the asset had when its function's module was called so."""
         with as_before(module_of(self.fn), module):
-            name = f"{module}.{self.template_name.rpartition('.')[2]}"
-            return digest(name, self.path, self.artifacts_dir, **self._bound.arguments)
+            return self.id_by_modules()
 
     # -- between processes -----------------------------------------------------------------------------------------
 

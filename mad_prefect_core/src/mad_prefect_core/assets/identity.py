@@ -28,7 +28,7 @@ from typing import Any
 import pyarrow as pa
 from pydantic import BaseModel, SecretBytes, SecretStr
 
-from mad_prefect_core.assets.modules import module_of
+from mad_prefect_core.assets.modules import is_before, module_of
 from mad_prefect_core.batch.frames import index_columns, of_polars
 from mad_prefect_core.contracts import Artifact, Asset
 from mad_prefect_core.errors import ArgumentError, MadPrefectError, StorageConflictError, StorageError
@@ -122,7 +122,8 @@ def _encode_object(value: Any, kind: type, name: str) -> bytes:
     if isinstance(value, PurePath):
         return _piece("path", os.fsencode(value))
     if isinstance(value, Asset):
-        return _piece("asset", value.id.encode())
+        by_modules = getattr(value, "id_by_modules", None) if is_before() else None
+        return _piece("asset", (by_modules() if by_modules else value.id).encode())
     if isinstance(value, BaseModel):
         fields = {field: getattr(value, field) for field in type(value).model_fields}
         return _piece(label, encode(fields | (value.__pydantic_extra__ or {}), name))

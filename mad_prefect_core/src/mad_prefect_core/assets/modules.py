@@ -18,7 +18,15 @@ from functools import lru_cache
 from types import ModuleType
 from typing import Any
 
-__all__ = ["as_before", "global_of", "is_called_by_cloudpickle", "is_earlier_name", "module_name", "module_of"]
+__all__ = [
+    "as_before",
+    "global_of",
+    "is_before",
+    "is_called_by_cloudpickle",
+    "is_earlier_name",
+    "module_name",
+    "module_of",
+]
 
 _INSTALLED = tuple(sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib"))
 _PASSING = ("__main__", "__mp_main__", "__prefect_loader_")
@@ -52,6 +60,11 @@ def as_before(stable: str, name: str) -> Iterator[None]:
         yield
     finally:
         _before.reset(token)
+
+
+def is_before() -> bool:
+    """Whether names of modules are told as they were, by `as_before`."""
+    return _before.get() is not None
 
 
 def is_earlier_name(name: str, stable: str) -> bool:
