@@ -256,3 +256,14 @@ def test_an_answer_without_content_replaces_the_rows_by_none(base: Path) -> None
     relation = x.query_sync()
     assert relation is not None
     assert (relation.columns, relation.fetchall()) == (["a"], [])
+
+
+def test_a_response_made_by_hand_has_no_url_and_is_data_all_the_same() -> None:
+    assert rows_of(httpx.Response(200, json=[{"a": 1}])) == [{"a": 1}]
+    for made in (
+        httpx.Response(500, text="no"),
+        httpx.Response(200, text="a,b"),
+        httpx.Response(200, text='{"a":1,"a":2}'),
+    ):
+        with pytest.raises(DataError, match=r"HTTP response (is|has)"):
+            rows_of(made)

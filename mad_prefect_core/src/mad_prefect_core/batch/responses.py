@@ -48,11 +48,10 @@ class ResponseBody:
     """
 
     def __init__(self, response: Any) -> None:
-        # A query string may carry a key.
-        self._url = response.url.copy_with(userinfo=b"", query=None, fragment=None)
+        self._from = _source(response)
         if not 200 <= response.status_code < 300:
             raise UnsupportedDataError(
-                f"The HTTP response from {self._url} is {response.status_code} {response.reason_phrase}, not data",
+                f"The HTTP response{self._from} is {response.status_code} {response.reason_phrase}, not data",
                 hint="Call response.raise_for_status() before returning it.",
             )
         kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -62,7 +61,7 @@ class ResponseBody:
             self.data = self._parsed() if self._body else None
         except (ValueError, RecursionError) as error:
             raise UnsupportedDataError(
-                f"The HTTP response from {self._url} is {kind or 'without a content type'}, not JSON: {error}",
+                f"The HTTP response{self._from} is {kind or 'without a content type'}, not JSON: {error}",
                 hint="Return what the body holds as rows, for example by csv.DictReader(response.text.splitlines()).",
             ) from error
 
@@ -86,7 +85,7 @@ class ResponseBody:
             _lines(body, _with_single_keys) if self._in_lines else _with_single_keys(body)
         except _RepeatedKey as error:
             raise UnsupportedValueError(
-                f"An object in the HTTP response from {self._url} has the key {error.args[0]!r} twice",
+                f"An object in the HTTP response{self._from} has the key {error.args[0]!r} twice",
                 column=error.args[0],
                 hint="Parse the response yourself, and decide which of the values counts.",
             ) from None
@@ -94,6 +93,15 @@ class ResponseBody:
 
 class _RepeatedKey(Exception):
     pass
+
+
+def _source(response: Any) -> str:
+    """Where it is from, for messages: nowhere, where it was made by hand."""
+    try:
+        # A query string may carry a key.
+        return f" from {response.url.copy_with(userinfo=b'', query=None, fragment=None)}"
+    except RuntimeError:  # httpx's, without a request
+        return ""
 
 
 def _content(response: Any) -> bytes:
