@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -32,8 +33,14 @@ settings.register_profile(
 settings.load_profile("mad_prefect")
 
 
+def pytest_collection() -> None:
+    """Nothing of what is imported goes, so nothing is gained by looking for it."""
+    gc.disable()
+
+
 def pytest_collection_finish() -> None:
     """What was imported for all tests stays: searched at each collection, it would take a quarter of a second."""
+    gc.enable()
     gc.freeze()
 
 
@@ -64,10 +71,17 @@ def base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture(scope="session")
 def prefect_server() -> Iterator[None]:
     """A server of Prefect's, for flows as users run them."""
-    from prefect.testing.utilities import prefect_test_harness
+    from prefect.testing import utilities
 
-    with prefect_test_harness(server_startup_timeout=120):
-        yield
+    sys.path.append(str(ROOT / "tests" / "servers"))
+    from prefect_database import new_database
+
+    folder = Path(tempfile.mkdtemp())
+    new_database(folder / "prefect-test.db")
+    with pytest.MonkeyPatch.context() as patches:
+        patches.setattr(utilities, "mkdtemp", lambda: str(folder))
+        with utilities.prefect_test_harness(server_startup_timeout=120):
+            yield
 
 
 @pytest.fixture

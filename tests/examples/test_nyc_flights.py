@@ -17,6 +17,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
+from prefect_database import new_database
 from s3_server import rgw_missing
 
 DEMO = Path(__file__).resolve().parents[2] / "examples" / "nyc_flights"
@@ -128,6 +129,7 @@ def _local(storage: str, folder: Path) -> Demo:
 
 
 def _s3(storage: str, folder: Path) -> Demo:
+    new_database(folder / "prefect" / "prefect.db")
     said, *outputs = _parts(_ran(folder, "-c", ON_S3))
     assert "An S3 server (moto) runs at http://127.0.0.1:" in said
     files = [_results(folder / name) for name in ("run0", "run1")]
