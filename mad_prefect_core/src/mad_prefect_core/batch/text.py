@@ -17,7 +17,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-__all__ = ["TEXT", "TEXT_KINDS", "fits", "looks_like", "text_kind", "text_kind_in_sql"]
+__all__ = ["TEXT", "TEXT_KINDS", "looks_like", "parse", "text_kind", "text_kind_in_sql"]
 
 TEXT = "VARCHAR"
 
@@ -27,6 +27,9 @@ _TIME = r"(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]{1,6})?"
 _ZONE = r"(?:Z|[+-][01][0-9](?::[0-5][0-9])?)"
 _FRACTION = r"-?(?:0|[1-9][0-9]*)\.[0-9]+"
 _EXPONENT = r"-?[1-9](?:\.[0-9]+)?e[+-][0-9]{2,3}"
+_UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+_TRUE = ("true", "True", "TRUE")
+_FALSE = ("false", "False", "FALSE")
 _EDGES = ("0001", "9999")  # years in which an instant may be beyond what Python holds
 _EXACT = 16  # characters with a point: at most 15 digits, which a double holds exactly
 _FIRST, _LAST = "0001-01-01 00:00:00+00", "9999-12-31 23:59:59.999999+00"
@@ -73,10 +76,31 @@ class _Kind:
     pattern: re.Pattern[str]
     hold: Callable[[Collection[str]], bool]
     """Whether that does, of many texts. May raise `ValueError` or `OverflowError` for no."""
-    condition: str
-    """The same in SQL, of `{0}`; where casts say it all, what the pattern says too."""
-    spelt: bool = True
-    """Whether SQL needs the pattern besides the condition."""
+    sql: str
+    """Pattern and condition in SQL, of `{0}`: true for yes, false or NULL for no. In a projection DuckDB evaluates both
+    sides of AND and OR for all rows; CASE evaluates what is dear only for the rows that get there."""
+    parsed: str = ""
+    """SQL of the value, NULL where the text is none, if that is less than the above and a cast."""
+
+
+def _case(pattern: str, condition: str) -> str:
+    """SQL for a text that matches the pattern and, only looked at then, meets the condition."""
+    return f"CASE WHEN {_matches(pattern)} THEN {condition} ELSE false END"
+
+
+def _matches(pattern: str) -> str:
+    return f"regexp_full_match({{0}}, '{pattern.replace('{', '{{').replace('}', '}}')}')"
+
+
+_SAME_DOUBLE = "rtrim(CAST(TRY_CAST({0} AS DOUBLE) AS VARCHAR), '0') = rtrim({0}, '0')"
+
+
+def _double(simple: str) -> str:
+    """SQL for the text of a double; a `simple` one that is short is one without being cast and printed."""
+    return (
+        f"CASE WHEN strlen({{0}}) <= {_EXACT} AND {_matches(simple)} THEN true "
+        f"WHEN {_matches(f'{_FRACTION}|{_EXPONENT}')} THEN {_SAME_DOUBLE} ELSE false END"
+    )
 
 
 _KINDS = {
@@ -87,37 +111,39 @@ _KINDS = {
             re.compile(_DATE),
             _dates,
             "(strlen({0}) = 10 AND CAST(TRY_CAST({0} AS DATE) AS VARCHAR) = {0})",
-            spelt=False,
         ),
         _Kind(
             "TIMESTAMP",
             re.compile(f"{_DATE}[ T]{_TIME}"),
             _timestamps,
-            "TRY_CAST({0} AS TIMESTAMP) IS NOT NULL",
+            _case(f"{_DATE}[ T]{_TIME}", "TRY_CAST({0} AS TIMESTAMP) IS NOT NULL"),
+            f"CASE WHEN {_matches(f'{_DATE}[ T]{_TIME}')} THEN TRY_CAST({{0}} AS TIMESTAMP) END",
         ),
         _Kind(
             "TIMESTAMP WITH TIME ZONE",
             re.compile(f"{_DATE}[ T]{_TIME}{_ZONE}"),
             _instants,
-            f"TRY_CAST({{0}} AS TIMESTAMPTZ) BETWEEN TIMESTAMPTZ '{_FIRST}' AND TIMESTAMPTZ '{_LAST}'",
+            _case(
+                f"{_DATE}[ T]{_TIME}{_ZONE}",
+                f"TRY_CAST({{0}} AS TIMESTAMPTZ) BETWEEN TIMESTAMPTZ '{_FIRST}' AND TIMESTAMPTZ '{_LAST}'",
+            ),
         ),
-        _Kind("TIME", re.compile(_TIME), _always, "true"),
-        _Kind("UUID", re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"), _always, "true"),
+        _Kind("TIME", re.compile(_TIME), _always, _matches(_TIME)),
+        _Kind("UUID", re.compile(_UUID), _always, _matches(_UUID)),
         _Kind(
             "BIGINT",
             re.compile(r"0|-?[1-9][0-9]{0,18}"),
             _bigints,
             "CAST(TRY_CAST({0} AS BIGINT) AS VARCHAR) = {0}",
-            spelt=False,
         ),
+        _Kind("DOUBLE", re.compile(f"{_FRACTION}|{_EXPONENT}"), _doubles, _double(_FRACTION)),
         _Kind(
-            "DOUBLE",
-            re.compile(f"{_FRACTION}|{_EXPONENT}"),
-            _doubles,
-            f"((strlen({{0}}) <= {_EXACT} AND NOT contains({{0}}, 'e'))"
-            " OR rtrim(CAST(TRY_CAST({0} AS DOUBLE) AS VARCHAR), '0') = rtrim({0}, '0'))",
+            "BOOLEAN",
+            re.compile("|".join(_TRUE + _FALSE)),
+            _always,
+            f"{{0}} IN {_TRUE + _FALSE}",
+            f"CASE WHEN {{0}} IN {_TRUE} THEN true WHEN {{0}} IN {_FALSE} THEN false END",
         ),
-        _Kind("BOOLEAN", re.compile("true|false|True|False|TRUE|FALSE"), _always, "true"),
     )
 }
 
@@ -126,6 +152,7 @@ TEXT_KINDS = tuple(_KINDS)
 
 _SMALL = "strlen({0}) <= 15"
 """SQL of an integer's text: a double holds it exactly."""
+_DOUBLE_OR_SMALL = _double(rf"{_FRACTION}|0|[1-9][0-9]{{0,14}}|-[1-9][0-9]{{0,13}}")
 
 
 def text_kind(values: Collection[str]) -> str | None:
@@ -151,40 +178,41 @@ def looks_like(kind: str, value: str) -> str:
 
     The cast to `kind` of a text that does never fails, and changes nothing.
     """
-    found = _KINDS[kind]
-    # `bool_and` passes over NULL, which is what a cast that fails gives.
-    condition = "true" if found.condition == "true" else f"coalesce({found.condition.format(value)}, false)"
-    if not found.spelt:
-        return condition
-    spelt = f"regexp_full_match({value}, '{found.pattern.pattern}')"
-    return spelt if condition == "true" else f"({spelt} AND {condition})"
+    return f"coalesce({_KINDS[kind].sql.format(value)}, false)"
 
 
-def fits(kind: str, value: str) -> str:
-    """SQL for whether a text fits in a column of a file that is of type `kind` by `text_kind_in_sql`."""
-    condition = looks_like(kind, value)
-    if kind != "DOUBLE":
-        return condition
-    return f"({condition} OR ({_SMALL.format(value)} AND {looks_like('BIGINT', value)}))"
+def parse(kind: str, value: str) -> str:
+    """SQL for the value of a text in a column of a file that is of type `kind` by `text_kind_in_sql`; NULL for a text
+    that does not fit there."""
+    if parsed := _KINDS[kind].parsed:
+        return parsed.format(value)
+    condition = _DOUBLE_OR_SMALL if kind == "DOUBLE" else _KINDS[kind].sql
+    return f"CASE WHEN {condition.format(value)} THEN CAST({value} AS {kind}) END"
 
 
 def text_kind_in_sql(
-    value: str, kinds: Collection[str] = TEXT_KINDS, respelt: Mapping[str, str] = MappingProxyType({})
+    value: str,
+    kinds: Collection[str] = TEXT_KINDS,
+    respelt: Mapping[str, str] = MappingProxyType({}),
+    *,
+    present: str = "{0} IS NOT NULL",
 ) -> str:
     """SQL, an aggregate: the one of `kinds` (at least one) that all texts of `value` (SQL of text) look like, as text.
-    It is 'VARCHAR' if there is none, and NULL if all are NULL.
+    It is 'VARCHAR' if there is none, and NULL if there are no texts: `present` is SQL for whether a value is one.
 
     A file does not say whether `1` beside `2.5` is an integer, so integers that a double holds exactly look like DOUBLE
     where others do, if that is one of `kinds`. `respelt` has, by kind, SQL of text that is looked at instead of `value`
     where a user has said how values of that kind are spelt.
     """
-    if len(kinds) == 1:  # the long form takes DuckDB a while for hundreds of columns
+    # DuckDB searches what is not within a CASE for common subexpressions, which takes a while for hundreds of columns.
+    there = present.format(value)
+    if len(kinds) == 1:
         [kind] = kinds
-        alike = f"bool_and({looks_like(kind, respelt.get(kind, value))}) FILTER ({value} IS NOT NULL)"
-        return f"CASE WHEN {alike} THEN '{kind}' WHEN count({value}) > 0 THEN '{TEXT}' END"
+        alike = f"bool_and(CASE WHEN {there} THEN {looks_like(kind, respelt.get(kind, value))} END)"
+        return f"CASE WHEN {alike} THEN '{kind}' WHEN NOT {alike} THEN '{TEXT}' END"
     bits = {kind: 1 << place for place, kind in enumerate(kind for kind in TEXT_KINDS if kind in kinds)}
     names = {bit: kind for kind, bit in bits.items()}
-    whens = {kind: f"WHEN {looks_like(kind, respelt.get(kind, value))} THEN {bit}" for kind, bit in bits.items()}
+    whens = {kind: f"WHEN {_KINDS[kind].sql.format(respelt.get(kind, value))} THEN {bit}" for kind, bit in bits.items()}
     other = 1 << len(bits)
     if {"BIGINT", "DOUBLE"} <= bits.keys():
         small, other = other, other << 1
@@ -192,5 +220,5 @@ def text_kind_in_sql(
         whens["BIGINT"] = f"WHEN {looks_like('BIGINT', value)} THEN {sized}"
         names |= {small: "BIGINT", small | bits["BIGINT"]: "BIGINT", small | bits["DOUBLE"]: "DOUBLE"}
     by_bits = ", ".join(f"{mask}: '{kind}'" for mask, kind in names.items())
-    seen = f"bit_or(CASE {' '.join(whens.values())} ELSE {other} END) FILTER ({value} IS NOT NULL)"
-    return f"CASE WHEN count({value}) > 0 THEN coalesce(MAP {{{by_bits}}}[{seen}], '{TEXT}') END"
+    seen = f"bit_or(CASE WHEN {there} THEN CASE {' '.join(whens.values())} ELSE {other} END END)"
+    return f"CASE WHEN {seen} IS NOT NULL THEN coalesce(MAP {{{by_bits}}}[{seen}], '{TEXT}') END"

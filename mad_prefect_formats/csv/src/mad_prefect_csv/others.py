@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 import duckdb
 
-from mad_prefect_core.batch.text import TEXT, TEXT_KINDS, fits, text_kind, text_kind_in_sql
+from mad_prefect_core.batch.text import TEXT, TEXT_KINDS, parse, text_kind, text_kind_in_sql
 from mad_prefect_core.contracts import Session
 from mad_prefect_core.errors import CorruptFileError, OptionError, SchemaError
 from mad_prefect_core.paths import escape_glob, unescape_glob
@@ -33,7 +33,8 @@ __all__ = ["scan_others"]
 
 _LOOKED_AT = 1 << 26  # bytes of files whose rows are all looked at for types; of compressed ones a quarter
 _SAMPLE = 20_480  # rows of larger ones, as DuckDB's reader takes
-_ASKED_TOGETHER = 200  # columns; DuckDB takes longer over queries than they are long
+_WIDE = 32  # columns; what is asked of more of them by one expression each, DuckDB takes long to plan
+_ASKED_TOGETHER = 1000  # columns
 _NUMBERS = frozenset({"BIGINT", "DOUBLE"})
 _KINDS = tuple(kind for kind in TEXT_KINDS if kind != "UUID")
 _KNOWN = 256
@@ -243,23 +244,40 @@ class _Reading:
         return self._look(kinds)
 
     def _look(self, kinds: Mapping[str, Sequence[str]]) -> dict[str, Any]:
-        """Of each column the one of its kinds that it is, or how many values it has where there are none: what is not
-        asked for, DuckDB does not check."""
+        """Of each column the one of its kinds that it is, `TEXT` if it has values and is none of them, or None. All
+        columns are asked for: what is not, DuckDB does not check."""
         sample = None if self._looks_at_all() else int(self._given.get("sample_size") or _SAMPLE)
-        names = list(kinds)
         found: dict[str, Any] = {}
+        names = sorted(kinds, key=lambda name: (tuple(kinds[name]), self._present(name)))
         for start in range(0, len(names), _ASKED_TOGETHER):
             some = names[start : start + _ASKED_TOGETHER]
-            columns = ", ".join(self._asked(name, kinds[name]) for name in some)
             source, parameters = self.source(look=True, limit=sample)
-            values = ", ".join(map(self._value, some))
-            self._session.execute(f"SELECT {columns} FROM (SELECT {values} FROM ({source}))", parameters)  # noqa: S608
-            [row] = self._session.connection.fetchall()
-            found |= dict(zip(some, row, strict=True))
+            ask = self._ask_each if len(some) <= _WIDE else self._ask_wide
+            self._session.execute(ask(some, kinds, source), parameters)
+            found |= {some[place]: kind for place, kind in self._session.connection.fetchall()}
         return found
 
-    def _asked(self, name: str, kinds: Sequence[str]) -> str:
-        return text_kind_in_sql(quote(name), kinds, self._respelt(name)) if kinds else f"count({quote(name)})"
+    def _ask_each(self, names: Sequence[str], kinds: Mapping[str, Sequence[str]], source: str) -> str:
+        columns = (self._asked(quote(name), kinds[name], self._present(name)) for name in names)
+        return f"SELECT unnest(range({len(names)})), unnest([{', '.join(columns)}]) FROM ({source})"  # noqa: S608
+
+    def _ask_wide(self, names: Sequence[str], kinds: Mapping[str, Sequence[str]], source: str) -> str:
+        """The same, with as many expressions as there are kinds of columns."""
+        whens, end = [], 0
+        for (asked, present), alike in groupby(names, key=lambda name: (tuple(kinds[name]), self._present(name))):
+            start, end = end, end + len(list(alike))
+            within = f"place BETWEEN {start} AND {end - 1}"
+            whens.append(f"WHEN {within} THEN {self._asked('value', asked, f'{within} AND {present}')}")
+        values = ", ".join(
+            f"CAST({quote(name)} AS VARCHAR)" if name in self._declared else quote(name) for name in names
+        )
+        rows = f"SELECT unnest(range({len(names)})) AS place, unnest([{values}]) AS value FROM ({source})"  # noqa: S608
+        return f"SELECT place, CASE {' '.join(whens)} END FROM ({rows}) GROUP BY place"  # noqa: S608
+
+    def _asked(self, value: str, kinds: Sequence[str], present: str) -> str:
+        if not kinds:
+            return f"CASE WHEN bool_or({present.format(value)}) THEN '{TEXT}' END"
+        return text_kind_in_sql(value, kinds, self._respelt(value), present=present)
 
     def _looks_at_all(self) -> bool:
         given = self._given
@@ -313,14 +331,14 @@ class _Reading:
                     if len(row) > place and row[place] not in nulls:
                         yield row[place]
 
-    def _value(self, name: str) -> str:
-        """SQL for a column's text where it is no text: `""` is nothing then."""
+    def _present(self, name: str) -> str:
+        """SQL for whether `{0}`, a column's text, is a value: where it is no text, `""` is nothing."""
         plain = name in self._declared or name in (self._given.get("force_not_null") or ())
-        return f"nullif({quote(name)}, '') AS {quote(name)}" if self._quoted_is_text and not plain else quote(name)
+        return "{0} <> ''" if self._quoted_is_text and not plain else "{0} IS NOT NULL"
 
-    def _respelt(self, name: str) -> dict[str, str]:
-        """SQL for a column's text as the rule knows it, where the user says how the file spells values."""
-        value, given = quote(name), self._given
+    def _respelt(self, value: str) -> dict[str, str]:
+        """SQL for a text as the rule knows it, where the user says how the file spells values."""
+        given = self._given
         respelt = {}
         for kind, option in (("DATE", "dateformat"), ("TIMESTAMP", "timestampformat")):
             if option in given:
@@ -340,24 +358,20 @@ class _Reading:
             columns.append("filename")
         if self._number is not None:
             columns.append(quote(self._number))
-        values = [quote(name) if types.get(name, TEXT) == TEXT else self._value(name) for name in self._columns]
         source, parameters = self.source()
-        rows = f"SELECT {', '.join(values + columns[len(values) :])} FROM ({source})"  # noqa: S608
         with self._explained():
-            return self._session.sql(f"SELECT {', '.join(columns)} FROM ({rows})", parameters)  # noqa: S608
+            return self._session.sql(f"SELECT {', '.join(columns)} FROM ({source})", parameters)  # noqa: S608
 
     def _column(self, name: str, kind: str) -> str:
         if kind == TEXT or name in self._declared:
             return quote(name)
-        value = self._respelt(name).get(kind, quote(name))
+        value = self._respelt(quote(name)).get(kind, quote(name))
         where = f"The file {_shown(self._groups[0].files)} can't be read as csv: column {name!r} is {kind} in the rows "
         what = "that were looked at, and has another value further on: "
         hint = f". Name its type in the read options, types={{{name!r}: 'VARCHAR'}}, or give sample_size=-1"
-        refusal = f"error({_text(where + what)} || left({value}, 100) || {_text(hint)})"
-        return (
-            f"CASE WHEN {value} IS NULL THEN NULL WHEN {fits(kind, value)} THEN CAST({value} AS {kind}) "
-            f"ELSE {refusal} END AS {quote(name)}"
-        )
+        refusal = f"error(concat({_text(where + what)}, left({value}, 100), {_text(hint)}))"
+        present = self._present(name).format(quote(name))
+        return f"CASE WHEN {present} THEN coalesce({parse(kind, value)}, {refusal}) END AS {quote(name)}"
 
     @contextlib.contextmanager
     def _explained(self) -> Iterator[None]:
