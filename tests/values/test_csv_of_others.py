@@ -274,3 +274,14 @@ async def test_an_asset_that_yields_a_csv_has_all_of_its_rows_or_fails(base):
     assert (await good.query()).fetchall() == [(1.0, "007"), (2.5, "x")]
     with pytest.raises(CorruptFileError, match="line 3 has 3 values"):
         await bad()
+
+
+async def test_each_of_many_columns_has_the_type_of_its_own_values(read):
+    kinds = {"BIGINT": "12", "DOUBLE": "2.5", "DATE": "2020-01-31", "BOOLEAN": "true", "VARCHAR": "007"}
+    columns = {f"{kind} {number}": kind for number in range(60) for kind in kinds}
+    later = {name: "2.5" if name == "BIGINT 7" else kinds[kind] for name, kind in columns.items()}
+    lines = [[kinds[kind] for kind in columns.values()]] * 150 + [["" for _ in columns], list(later.values())]
+    types, rows = await read("\n".join(map(",".join, [list(columns), *lines])))
+    assert types == columns | {"BIGINT 7": "DOUBLE"}
+    assert rows[0][:5] == (12, 2.5, dt.date(2020, 1, 31), True, "007")
+    assert rows[-2] == (None,) * len(columns)
