@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from mad_prefect_core import DataArtifact, asset
+from mad_prefect_core import DataArtifact, asset, settings
 from mad_prefect_core.errors import OptionError, UnknownFormatError
 from mad_prefect_core.relations import Relation
 from mad_prefect_core.settings import Settings, use_settings
@@ -76,6 +76,18 @@ async def test_with_options_keeps_what_is_not_given(base: Path) -> None:
     assert x.options.cache_expiration == dt.timedelta(1)
     assert (await other.with_arguments(5).query()).fetchall() == [(5,)]
     assert next((base / "raw").rglob("fragment=0.*")).suffix == ".parquet"
+
+
+async def test_a_cached_call_goes_through_the_environment_once(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    @asset("x.json", cache_expiration=dt.timedelta(hours=1))
+    def x() -> list[dict[str, int]]:
+        return [{"n": 1}]
+
+    await x()
+    looks: list[int] = []
+    monkeypatch.setattr(settings, "_of_environment", lambda: looks.append(1) or Settings())
+    assert (await x()).from_cache
+    assert len(looks) == 1
 
 
 async def test_without_a_cache_every_call_runs_and_cache_first_takes_what_is_there(base: Path) -> None:
