@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import duckdb
 import pandas as pd
 import pyarrow as pa
 import pytest
@@ -239,3 +240,14 @@ def test_a_float_that_is_no_number_is_one_again(through: Through) -> None:
 async def test_data_is_written_and_read_on_an_event_loop(block: FsspecFileSystem) -> None:
     await block.write_data("x.csv", [{"zip": "01234"}])
     assert await block.read_data("x.csv") == [{"zip": "01234"}]
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "csv", "avro"])
+async def test_a_value_of_a_stream_that_is_refused_is_told_by_its_column(base: Path, suffix: str) -> None:
+    fs = FsspecFileSystem(basepath=f"file://{base}")
+    table = pa.table({"m": pa.MapArray.from_arrays([0, 2], ["k", "k"], [1, 2])})
+    for data in (table, table.to_reader(), duckdb.connect().from_arrow(table)):
+        with pytest.raises(UnsupportedValueError, match="more than once") as caught:
+            await fs.write_data(f"maps.{suffix}", data)
+        assert caught.value.column == "m"
+        assert not (base / f"maps.{suffix}").exists()

@@ -113,3 +113,15 @@ async def test_one_text_among_many_missing_is_still_refused_beside_numbers(base:
         with pytest.raises(SchemaError) as caught:
             await made()
         assert caught.value.column == "v"
+
+
+@pytest.mark.parametrize("other", OTHERS)
+@pytest.mark.parametrize("kind", AT_HAND)
+async def test_text_without_values_takes_the_type_of_another_frame_in_a_table_of_a_query(
+    base: Path, kind: str, other: str
+) -> None:
+    made = asset("x.parquet")(lambda: [{"n": 1}])
+    for forward in (True, False):
+        tables = {"given": _together(kind, other, forward)}
+        found = await made.query("SELECT id, v FROM given ORDER BY id", tables=tables)
+        assert (str(found.types[1]), found.fetchall()) == (OTHERS[other][1], _rows(kind, other))

@@ -152,10 +152,8 @@ class ColumnBatch:
         if schema is None:
             return data
         table = data.read_all() if isinstance(data, pa.RecordBatchReader) else data
-        missing = [field for field in schema if field.name not in table.column_names]
-        for field in missing:
-            table = table.append_column(field, pa.nulls(len(table), field.type))
-        return table.select(schema.names).cast(schema)
+        columns = [_column(table, field) for field in schema]
+        return pa.Table.from_arrays(columns, names=schema.names).cast(schema)
 
     def _read(self) -> Any:
         if isinstance(self._data, pa.RecordBatchReader):
@@ -169,6 +167,15 @@ class ColumnBatch:
             self._taken = True
             self._progress.rows = self._data.num_rows
         return self._data
+
+
+def _column(table: pa.Table, field: pa.Field) -> Any:
+    """A column of a table; nothing, of the field's type, where that has none or no value in it: Arrow casts no text to
+    a struct."""
+    found = table.column(field.name) if field.name in table.column_names else None
+    if found is None or (found.null_count == len(found) and not found.type.equals(field.type)):
+        return pa.nulls(len(table), field.type)
+    return found
 
 
 def _read_stream(

@@ -113,7 +113,7 @@ async def _table_bytes(format: Format, path: str, data: Any) -> bytes:
         parts = [session.sql(f"FROM {session.view(batch.arrow())}") for batch in batches]
         relation = session.view(union_all(session, [cast_to(session, part, schema, encode=True) for part in parts]))
         file, suffix = Path(folder, "data"), get_host().format_of(path)[1].lower()
-        with WriteCall(format.name):
+        with _problems_of(batches), WriteCall(format.name):
             if not isinstance(format, StandaloneFormat):
                 format.export(session, relation, schema, file, format.write_options(), suffix=suffix)
                 return file.read_bytes()
@@ -121,6 +121,19 @@ async def _table_bytes(format: Format, path: str, data: Any) -> bytes:
             format.export_standalone(session, relation, schema, file, suffix=plain)
         content = file.read_bytes()
         return _compressed(content, codec) if codec else content
+
+
+@contextmanager
+def _problems_of(batches: Sequence[Batch]) -> Iterator[None]:
+    """Raises what the stream of a batch raised, of which DuckDB and Arrow know only the text."""
+    try:
+        yield
+    except Exception as error:
+        problems = (getattr(batch, "problem", None) for batch in batches)
+        problem = next((found for found in problems if found is not None and found is not error), None)
+        if problem is None:
+            raise
+        raise problem from error
 
 
 def _without_codec(format: Format, suffix: str) -> tuple[str, str | None]:
