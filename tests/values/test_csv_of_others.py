@@ -193,8 +193,9 @@ async def test_a_value_unlike_the_sample_is_an_error_that_names_it(read):
     content = "id,v\n" + "x,1\n" * 5000 + "y,2.5\n"
     assert (await read(content))[0]["v"] == "DOUBLE"
     for value in ("2.5", "007", "1_000"):
-        with pytest.raises(MadPrefectError, match=rf"column 'v'.*{value}.*types="):
+        with pytest.raises(MadPrefectError, match=rf"column 'v'.*{value}.*types=") as raised:
             await read("id,v\n" + "x,1\n" * 5000 + f"y,{value}\n", sample_size=1000)
+        assert raised.value.hint
     assert (await read(content, "SELECT count(*) FROM data", sample_size=1000))[1] == [(5001,)]
 
 

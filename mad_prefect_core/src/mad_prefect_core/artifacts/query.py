@@ -277,7 +277,11 @@ def _explained(files: Sequence[DataFile], query_str: str | None) -> Callable[[Ex
         if broken or any(path in str(error) for path in paths):
             format = files[0].format.name
             return CorruptFileError(
-                f"A file can't be read as {format}: {error}", path=shown, phase="read", plugin=format
+                f"A file can't be read as {format}: {error}",
+                path=shown,
+                phase="read",
+                plugin=format,
+                hint="Correct the file, or say by read options how it is written and what its columns are.",
             )
         return None
 
