@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.metadata
 import itertools
 import logging
@@ -37,6 +38,13 @@ def _no_log() -> Iterator[None]:
     logging.disable()
     yield
     logging.disable(logging.NOTSET)
+
+
+@pytest.fixture(autouse=True)
+def _small_heap() -> None:
+    """Each of the hundreds of trials has its own garbage collected, without a look at all that was there before."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture
