@@ -148,6 +148,21 @@ async def test_an_empty_file_has_no_rows_and_adds_no_column(read, base):
         assert (found.columns, found.fetchall()) == (A, [(1, 2)])
 
 
+@pytest.mark.parametrize("content", ["", "\n\n", "\r\n", "\ufeff", "\ufeff\n", "  \n"])
+@pytest.mark.parametrize("name", ["none.csv", "none.csv.gz"])
+async def test_a_yielded_file_of_blank_lines_adds_no_column(content, name, base):
+    data = content.encode()
+    (base / name).write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
+
+    @asset("result.parquet")
+    def rows():
+        yield DataArtifact(name)
+        yield [{"x": 1}]
+
+    found = await rows.query()
+    assert (found.columns, found.fetchall()) == (["x"], [(1,)])
+
+
 async def test_a_name_that_no_sql_can_write_is_refused(read):
     for content in (b"a\0,b\n1,2\n", '"a\rb",c\n1,2\n', "a,b\n1,2\n".encode("utf-16-le")):
         with pytest.raises(CorruptFileError, match="name of column 1 has a control character"):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 
 from mad_prefect_core.contracts import (
     FormatCapabilities,
@@ -37,6 +39,9 @@ _PARSING = _LIMITS | {
 # DuckDB's own limit of 2 MiB for a row is soon reached by one long text.
 _AS_WRITTEN = {"delim": ",", "quote": '"', "escape": '"', "nullstr": "", "allow_quoted_nulls": False, "header": True,
                "max_line_size": 1 << 25}  # fmt: skip
+
+
+_BLANK = 1 << 16  # bytes; a file of more is not looked at for whether it has any line
 
 
 class CsvFormat(StandaloneFormat):
@@ -91,6 +96,16 @@ class CsvFormat(StandaloneFormat):
     def schema_keys(self, session: Session, files: Sequence[str]) -> Sequence[Hashable]:
         """All alike: `scan` finds the types of columns in all files together."""
         return [()] * len(files)
+
+    def is_blank(self, content: bytes, *, suffix: str) -> bool:
+        """Whether it has no line but blank ones."""
+        if codec := _of_suffix(suffix).get("compression"):
+            try:
+                with pa.CompressedInputStream(pa.BufferReader(content), codec) as opened:
+                    content = opened.read(_BLANK)
+            except (OSError, pa.ArrowException):
+                return False  # its reader says what is wrong with it
+        return len(content) < _BLANK and not content.removeprefix(codecs.BOM_UTF8).strip(b" \r\n")
 
     def read_back(self, options: WriteCSVOptions) -> ReadCSVOptions:
         # All of the reader's own options: some are other names of those that matter.
