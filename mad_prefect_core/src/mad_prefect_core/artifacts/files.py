@@ -71,6 +71,8 @@ class DeclaredTypes(Collection[str]):
 
     def of(self, names: Iterable[str]) -> dict[str, str]:
         """The types of those among the data's columns that have one."""
+        if self._every is None and not self._by_name:
+            return {}
         kinds = {name: self._by_name.get(name.lower(), self._every) for name in names}
         return {name: kind for name, kind in kinds.items() if kind is not None}
 
