@@ -279,6 +279,13 @@ async def test_values_that_are_no_objects_are_rows_of_one_column(read: Any) -> N
     assert await read('{"json": 1}') == ({"json": "BIGINT"}, [(1,)])
 
 
+async def test_an_array_behind_a_mark_beside_other_files_is_refused_and_told_what_to_do(base: Path) -> None:
+    (base / "one.json").write_bytes(b'{"a":1}')
+    (base / "two.json").write_bytes(BOM + b'[{"a":2}]')
+    with pytest.raises(SchemaError, match="Remove the byte order mark"):
+        await DataArtifactQuery([DataArtifact("one.json"), DataArtifact("two.json")]).query()
+
+
 BROKEN = {
     "half of a surrogate pair": b'{"a":1}\n{"a":"\\ud800"}',
     "no UTF-8": b'{"a":"x"}\n{"a":"\xff"}',

@@ -180,7 +180,10 @@ def _is_bare(source: JsonSource, types: Mapping[str, Any], options: ReadJsonOpti
     if objects and other and options.records != "false":
         raise SchemaError(
             f"A file holds objects and other values: {other}",
-            hint="Each object is a row. To read each value as JSON, give the read option `records='false'`.",
+            hint="Remove the byte order mark before an array, if a file has one: DuckDB then sees its rows. "
+            "To read each value as JSON, give the read option `records='false'`."
+            if other == "ARRAY"
+            else "Each object is a row. To read each value as JSON, give the read option `records='false'`.",
         )
     return not (objects and only_key) or options.records == "false"
 
