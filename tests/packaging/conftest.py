@@ -7,8 +7,9 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -142,5 +143,8 @@ class CleanEnvironment:
 
 
 @pytest.fixture(scope="session")
-def new_environment(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[], CleanEnvironment]:
-    return lambda: CleanEnvironment(root, tmp_path_factory.mktemp("clean"))
+def new_environment(root: Path) -> Iterator[Callable[[], CleanEnvironment]]:
+    """On disk, where uv links what it has: in memory each would be a copy of some hundred megabytes."""
+    on_disk = "/var/tmp" if os.access("/var/tmp", os.W_OK) else None
+    with tempfile.TemporaryDirectory(prefix="mad_prefect_clean_", dir=on_disk, ignore_cleanup_errors=True) as folder:
+        yield lambda: CleanEnvironment(root, Path(tempfile.mkdtemp(dir=folder)))
