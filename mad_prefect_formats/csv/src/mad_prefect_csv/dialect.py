@@ -12,6 +12,7 @@ import io
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, BinaryIO, cast
 
 import pyarrow as pa
@@ -161,7 +162,10 @@ def _marks(text: str, delimiters: Sequence[str], given: Mapping[str, Any]) -> tu
     lines as many. Under one name, the one that no line, or every line, has more values by: those are refused later."""
     quotes = (given["quote"],) if "quote" in given else ('"',) if '"' in text else ('"', "'")
 
+    @cache
     def fit(marks: tuple[str, str]) -> tuple[bool, float, int]:
+        if marks[0] not in text:
+            return False, 1, 1  # as below, without a look at the rows
         widths = [len(row) for row in _rows(text, *marks, given.get("escape", marks[1])) if row]
         alike = sum(width == widths[0] for width in widths) / len(widths) if widths else 0
         return bool(widths) and widths[0] > 1, alike, widths[0] if widths else 0

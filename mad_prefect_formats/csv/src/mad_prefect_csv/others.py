@@ -14,7 +14,7 @@ import re
 import tempfile
 import weakref
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any, NamedTuple
@@ -315,7 +315,7 @@ class _Reading:
 
     def _kinds_seen(self, name: str) -> set[str]:
         if name not in self._seen:
-            self._seen[name] = {str(text_kind([value])) for value in self._values(name)}
+            self._seen[name] = _kinds_of(set(self._values(name)))
         return self._seen[name]
 
     def _values(self, name: str) -> Iterator[str]:
@@ -412,6 +412,18 @@ def scan_others(
         nothing += f", CAST(NULL AS BIGINT) AS {quote(number)}" if number is not None else ""
         return session.sql(f"SELECT {nothing} WHERE false")
     return _Reading(session, files, found, given, number).relation()
+
+
+def _kinds_of(values: Collection[str]) -> set[str]:
+    """The kinds of several values, or some of them with `TEXT`, which goes with no other."""
+    if (kind := text_kind(values)) != TEXT:
+        return {kind} if kind else set()
+    kinds: set[str] = set()
+    for value in values:
+        kinds.add(str(text_kind([value])))
+        if TEXT in kinds:
+            break
+    return kinds
 
 
 def _shown(files: Sequence[str]) -> str:
