@@ -11,6 +11,8 @@ import pytest
 
 from mad_prefect_core import DataArtifact, DataArtifactQuery, asset
 from mad_prefect_core.errors import NoResultError
+from mad_prefect_csv import ReadCSVOptions
+from mad_prefect_json import ReadJsonOptions
 
 BLANK = {
     "nothing": b"",
@@ -68,3 +70,30 @@ async def test_what_is_no_empty_list_is_not_passed_over(base: Path, content: byt
 async def test_text_of_a_csv_file_that_looks_like_an_empty_list_is_its_header(base: Path) -> None:
     (base / "page.csv").write_bytes(b"[]\n")
     assert not await DataArtifact("page.csv").is_blank()
+
+
+@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize("form", ["newline_delimited", "unstructured"])
+async def test_an_empty_list_is_a_row_where_the_user_says_that_each_value_is_one(
+    base: Path, form: str, door: str
+) -> None:
+    (base / "page.json").write_bytes(b"[]")
+    page = DataArtifact("page.json", read_json_options=ReadJsonOptions(format=form, records="false"))
+    assert (await _asset("out.parquet", door, [page]).query()).fetchall() == [([],)]
+
+
+@pytest.mark.parametrize("door", DOORS)
+async def test_blank_lines_are_rows_of_the_one_column_that_the_user_names(base: Path, door: str) -> None:
+    (base / "page.csv").write_bytes(b"\n\n")
+    given = ReadCSVOptions(auto_detect=False, header=False, columns={"a": "VARCHAR"})
+    found = await _asset("out.parquet", door, [DataArtifact("page.csv", read_csv_options=given)]).query()
+    assert (found.columns, found.fetchall()) == (["a"], [(None,), (None,)])
+
+
+@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize("given", [{"columns": {"a": "DATE"}}, {"column_names": ["a"]}])
+async def test_a_csv_file_of_blank_lines_has_the_columns_that_the_user_names(base: Path, given: Any, door: str) -> None:
+    (base / "page.csv").write_bytes(b"\n\n")
+    page = DataArtifact("page.csv", read_csv_options=ReadCSVOptions(**given))
+    found = await _asset("out.parquet", door, [page]).query()
+    assert (found.columns, found.fetchall()) == (["a"], [])

@@ -195,7 +195,7 @@ class DataArtifact:
         """Whether its file has neither rows nor columns: no bytes, or such as `[]` in JSON."""
         with translated(path=self.path, phase="read"):
             file = await in_thread(self.file)
-            return file is not None and await in_thread(is_empty, file)
+            return file is not None and await in_thread(is_empty, file, self.options)
 
     async def query(
         self,

@@ -111,7 +111,7 @@ class DataArtifactCollector:
             else:
                 is_written_here = item.data is not None
                 await item.persist(session)
-                file = item.stored if is_written_here else await in_thread(_with_data, item)
+                file = item.stored if is_written_here else await in_thread(_with_data, item, self.options)
         else:
             artifact = await self._fragment(item, len(self.artifacts))
             if artifact is not None:
@@ -188,10 +188,10 @@ class DataArtifactCollector:
             return replace(file, growth=growth, columnar=True, own=tuple(schema_of(relation).items()))
 
 
-def _with_data(artifact: DataArtifact) -> DataFile | None:
-    """The file of an artifact, unless that has no bytes to tell columns by."""
+def _with_data(artifact: DataArtifact, options: FormatOptions) -> DataFile | None:
+    """The file of an artifact, unless that has neither rows nor columns."""
     file = artifact.data_file()
-    return None if file is None or is_empty(file) else file
+    return None if file is None or is_empty(file, options) else file
 
 
 async def _again(first: Batch, rest: AsyncIterator[Batch]) -> AsyncIterator[Batch]:

@@ -124,7 +124,7 @@ def _apart(session: DuckSession, files: Sequence[DataFile], options: FormatOptio
     """The files as they are to be read: apart where their types differ. Files of text that no types unite are read
     together, if all that differs is text then. Raises `SchemaError`."""
     if len(files) > 1:
-        files = [file for file in files if not is_empty(file)] or files[:1]
+        files = [file for file in files if not is_empty(file, options)] or files[:1]
     apart = tell_apart(session, files, options)
     if len({file.own for file in apart}) == 1:
         return apart

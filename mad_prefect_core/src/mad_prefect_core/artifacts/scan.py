@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import replace
 from itertools import chain, groupby
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
@@ -98,7 +99,7 @@ def tell_apart(session: DuckSession, files: Sequence[DataFile], options: FormatO
     return [replace(file, own=keys[id(file)]) if id(file) in keys else file for file in files]
 
 
-def is_empty(file: DataFile) -> bool:
+def is_empty(file: DataFile, options: FormatOptions) -> bool:
     """Whether a file of others has neither rows nor columns, in a format whose reader makes a column of that: it has no
     data."""
     if file.schema is not None or file.format.capabilities.schema_in_file:
@@ -109,7 +110,7 @@ def is_empty(file: DataFile) -> bool:
     if stat.size == 0 or not isinstance(file.format, BlankFormat):
         return stat.size == 0
     with file.location.open() as opened:
-        return file.format.is_blank(opened.read(), suffix=file.suffix)
+        return file.format.is_blank(opened.read(), _read_options(file, options), suffix=file.suffix)
 
 
 def _keys(session: DuckSession, format: Format, files: list[DataFile], options: FormatOptions) -> Sequence[Hashable]:
@@ -169,12 +170,10 @@ def _scan_alike(
     session: DuckSession, files: list[DataFile], options: FormatOptions, schema: Schema | None, joined: Path | None
 ) -> duckdb.DuckDBPyRelation:
     first = files[0]
-    format, read = first.format, options.reading(first.format)
+    format, read = first.format, _read_options(first, options)
     typed = first.schema
     if schema is not None and _takes(first, schema):
         typed = {name: kind for name, kind in schema.items() if name not in (first.hive or ())}
-    own_read = first.read.explicit() if first.read is not None else {}
-    read = read.model_copy(update={**own_read, "hive_partitioning": False})
     try:
         names = [escape_glob(str(joined))] if joined else session.files([file.location for file in files])
     except FileNotFoundError as error:
@@ -210,6 +209,12 @@ def _scan_alike(
         if not first.sha256:  # what is written here was looked at before
             refuse_repeated_keys(session, relation, first.location.key)
     return relation
+
+
+def _read_options(file: DataFile, options: FormatOptions) -> Any:
+    """The options that a file is read with: its own over those of all."""
+    own = file.read.explicit() if file.read is not None else {}
+    return options.reading(file.format).model_copy(update={**own, "hive_partitioning": False})
 
 
 def _gone(error: Exception, file: DataFile) -> ResultGoneError:

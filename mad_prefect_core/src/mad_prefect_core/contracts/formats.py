@@ -202,8 +202,8 @@ class BlankFormat(Format, Protocol):
     """A format without types in its files, of which one may have bytes, and neither rows nor columns. None has to tell:
     files without bytes are known as such."""
 
-    def is_blank(self, content: bytes, *, suffix: str) -> bool:
-        """Whether a small file with this content has neither rows nor columns."""
+    def is_blank(self, content: bytes, options: Any, *, suffix: str) -> bool:
+        """Whether a small file with this content, read with these options, has neither rows nor columns."""
 
 
 @runtime_checkable

@@ -97,8 +97,10 @@ class CsvFormat(StandaloneFormat):
         """All alike: `scan` finds the types of columns in all files together."""
         return [()] * len(files)
 
-    def is_blank(self, content: bytes, *, suffix: str) -> bool:
-        """Whether it has no line but blank ones."""
+    def is_blank(self, content: bytes, options: ReadCSVOptions, *, suffix: str) -> bool:
+        """Whether it has no line but blank ones, and the user names no columns."""
+        if options.columns or options.column_names:
+            return False
         if codec := _of_suffix(suffix).get("compression"):
             try:
                 with pa.CompressedInputStream(pa.BufferReader(content), codec) as opened:

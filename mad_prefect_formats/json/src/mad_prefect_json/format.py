@@ -85,8 +85,9 @@ class JsonFormat(Format):
         # Types that a part of the values has need not hold for the rest.
         return read_others(source, options, {**named, **source.parsing, "sample_size": -1})
 
-    def is_blank(self, content: bytes, *, suffix: str) -> bool:
-        """Whether it is white space, or a list without items, such as a last page of an API."""
+    def is_blank(self, content: bytes, options: ReadJsonOptions, *, suffix: str) -> bool:
+        """Whether it is white space, or a list without items, such as a last page of an API. A list is a value, so a
+        row, where the user says that values follow each other."""
         if (codec := _compression(suffix)) is not None:
             try:
                 with pa.CompressedInputStream(pa.BufferReader(content), codec) as opened:
@@ -94,6 +95,8 @@ class JsonFormat(Format):
             except (OSError, pa.ArrowException):
                 return False  # its reader says what is wrong with it
         text = content.removeprefix(codecs.BOM_UTF8).strip()
+        if options.format in ("newline_delimited", "unstructured"):
+            return not text
         return not text or (text[:1], text[1:-1].strip(), text[-1:]) == (b"[", b"", b"]")
 
     def read_back(self, options: Any) -> ReadJsonOptions:
