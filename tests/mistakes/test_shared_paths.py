@@ -14,6 +14,8 @@ import pytest
 from mad_prefect_core import asset
 from mad_prefect_core.assets import definitions
 from mad_prefect_core.errors import OptionError, SharedPathWarning
+from mad_prefect_core.runs import result_paths
+from mad_prefect_core.runs.stored import locate_recorded
 
 
 def first() -> list[dict[str, int]]:
@@ -141,3 +143,14 @@ async def test_an_asset_of_another_process_over_some_of_the_paths_is_told_once(
 async def test_an_asset_beside_others_in_a_folder_is_not_told(base: Path) -> None:
     await asset("x.parquet", name="first")(first)()
     await asset("x.csv", name="second")(second)()
+
+
+@pytest.mark.parametrize("note", [None, b"no record", b"{}", b"x" * 2_000_000])
+async def test_a_broken_note_of_who_wrote_to_a_path_stops_no_run(base: Path, note: bytes | None) -> None:
+    place = Path(result_paths._location(locate_recorded("x.csv")).path)
+    place.parent.mkdir(parents=True)
+    if note is None:
+        place.mkdir()
+    else:
+        place.write_bytes(note)
+    assert (await asset("x.csv")(first).query()).fetchall() == [(1,)]

@@ -53,12 +53,13 @@ def index_paths(asset_name: str, asset_id: str, results: Sequence[ResultRecord],
 
 
 def asset_at(path: str) -> str:
-    """The name of the asset that is noted to have put a file at a path first; "" where none is."""
+    """The name of the asset that is noted to have put a file at a path; "" where none is, or the note can't be read."""
     found = _location(locate_recorded(path))
-    stored = read(found, "")
     try:
+        stored = read(found, "")
         named = stored and parse(_PathRecord, stored.data, found, None, "path_version")
-    except ManifestError:
+    except (ManifestError, OSError) as problem:
+        logger.warning("It is not known which asset wrote to %s: %s", path, problem)
         return ""
     return named.asset_name if isinstance(named, _PathRecord) else ""
 
