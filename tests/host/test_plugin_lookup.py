@@ -9,7 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from mad_prefect_core.errors import PluginConflictError, UnknownFormatError, UnknownStorageError
+from mad_prefect_core.errors import PathError, PluginConflictError, UnknownFormatError, UnknownStorageError
+from mad_prefect_core.paths import check_base
 from mad_prefect_core.plugins import PluginHost, get_host, use_host
 
 Host = Callable[..., PluginHost]
@@ -53,6 +54,12 @@ def test_a_path_without_a_suffix_says_which_suffixes_there_are(host_of: Host) ->
 @pytest.mark.parametrize("protocol", ["shelf", "shelves", "SHELF"])
 def test_a_storage_is_found_by_any_of_its_protocols_in_any_case(host_of: Host, protocol: str) -> None:
     assert host_of("fake-good").storage_for(protocol).name == "shelf"
+
+
+def test_a_base_that_is_nearly_a_url_of_any_plugins_storage_is_told(host_of: Host) -> None:
+    for base in ("shelf//lake", "Shelves:lake"):
+        with use_host(host_of("fake-good")), pytest.raises(PathError, match=r"Did you mean 'shel(f|ves)://lake'"):
+            check_base(base)
 
 
 # -- nothing found ---------------------------------------------------------------------------------------------------

@@ -13,7 +13,10 @@ from pathlib import Path
 from typing import NoReturn
 from urllib.parse import unquote
 
+from fsspec.registry import known_implementations
+
 from mad_prefect_core.errors import PathError, TemplateError
+from mad_prefect_core.plugins import get_host
 from mad_prefect_core.redaction import MASK, has_secret, has_url_secrets, is_secret_name
 
 __all__ = [
@@ -72,14 +75,8 @@ def split_url(url: str, *, user: bool = True) -> tuple[str, str]:
 _CHAINED = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*::")
 _DRIVE = re.compile(r"[A-Za-z]:[/\\]")
 _ONE_SLASH = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:[/\\]")
-_PROTOCOLS = (
-    r"(?:abfss?|adl|az|azure|dbfs|file|ftp|gcs?|gs|hdfs|https?|local|mad|memory|oci|r2|s3[an]?|sftp|smb|ssh|wasbs?)"
-)
-"""What people call storages: a folder may be called anything else."""
-_NEARLY_URL = re.compile(
-    rf"(?![./~])(\W*[A-Za-z][A-Za-z0-9+.-]*\W{{1,3}}[/\\]{{2}}|{_PROTOCOLS}[/\\]{{2}}|{_PROTOCOLS}:|:|[^/\\]*@[^/\\]*:)",
-    re.IGNORECASE,
-)
+_NEARLY_URL = re.compile(r"(?![./~])(\W*[A-Za-z][A-Za-z0-9+.-]*\W{1,3}[/\\]{2}|:|[^/\\]*@[^/\\]*:)")
+_NAME_BEFORE = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)([/\\]{2}|:)")
 _VARIABLE = re.compile(r"^\$\w|\$\{|^%[A-Za-z_]\w*%")
 _AROUND = " \t\r\n'\""
 
@@ -103,13 +100,21 @@ def check_base(url: str) -> None:
     if url.startswith("file:/") and not is_url(url):
         return  # a URL all the same
     check_url(url, "base")
-    if not is_url(url) and _NEARLY_URL.match(url):
+    if not is_url(url) and (_NEARLY_URL.match(url) or _begins_with_storage(url)):
         _refuse_url("base", url, "is nearly a URL", _as_url(url))
     if "\\" in url and os.name != "nt":
         _refuse_url("base", url, "has backslashes, which are part of a name here", url.replace("\\", "/"))
     home = re.sub(r"^(file|local)://", "", url)
     if home.startswith("~") and os.path.expanduser(home) == home:
         raise PathError("The base is in the home of a user that is not there", path=url, hint="Write the whole path.")
+
+
+def _begins_with_storage(url: str) -> bool:
+    """Whether `//` or `:` is behind the name of a storage: a folder may be called anything else."""
+    if not (found := _NAME_BEFORE.match(url)):
+        return False
+    # Inline data, which fsspec calls `data`, is no place to write to.
+    return found[1].lower() in {"mad", *get_host().known_protocols(), *known_implementations} - {"data"}
 
 
 def check_url(url: str, what: str = "path") -> None:

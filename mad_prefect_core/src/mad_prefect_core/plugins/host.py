@@ -77,6 +77,10 @@ class PluginHost:
         """Names and suffixes of all formats that are installed, and of those of our own that are not."""
         return self._loaded_registry().known_formats()
 
+    def known_protocols(self) -> list[str]:
+        """Protocols of all storages that are installed, and of those of our own that are not."""
+        return self._loaded_registry().known_protocols()
+
     def storages(self) -> list[Storage]:
         """Every storage with a protocol that one plugin alone claims, sorted by name."""
         return self._loaded_registry().storages()

@@ -113,6 +113,10 @@ class Registry:
         own = [*self._formats, *(suffix.lstrip(".") for suffix in self._suffixes)]
         return sorted({*own, *catalogue()["formats"]})
 
+    def known_protocols(self) -> list[str]:
+        """As `PluginHost.known_protocols`."""
+        return sorted({*self._protocols, *catalogue()["protocols"]})
+
     def format_named(self, name: str, suffix: str | None = None) -> Format:
         """As `PluginHost.format_named`."""
         wanted = name.lower().lstrip(".")
@@ -211,7 +215,7 @@ def _only(claims: Sequence[_Claim], kind: _Kind, name: str) -> Any:
 
 
 def catalogue() -> dict[str, dict[str, str]]:
-    """Which distribution brings what. For the text of error messages alone: nothing is looked up here to be used."""
+    """Which distribution brings what. To tell and explain mistakes alone: nothing is looked up here to be used."""
     import tomllib  # noqa: PLC0415  only errors, and the list of plugins, need it
 
     text = files("mad_prefect_core").joinpath("known_plugins.toml").read_text("utf-8")
