@@ -104,6 +104,14 @@ def test_a_name_that_a_factory_set_is_the_assets() -> None:
     assert asset("x.parquet")(made).name == "tests.dw.orders_of_acme"
 
 
+def test_a_name_that_a_factory_sets_later_changes_no_id() -> None:
+    def made() -> None: ...
+
+    orders = asset("x.parquet")(made)
+    made.__name__ = "orders_of_acme"
+    assert orders.id == orders.cache_first().id
+
+
 def test_options_show_the_folder_that_arguments_make() -> None:
     @asset("{e}.parquet", artifacts_dir="raw/{e}")
     def templated(e: str) -> None: ...

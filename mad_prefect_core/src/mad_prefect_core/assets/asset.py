@@ -35,7 +35,7 @@ from mad_prefect_core.assets.earlier import as_stored
 from mad_prefect_core.assets.engine import execute, note_read
 from mad_prefect_core.assets.formats import require_formats
 from mad_prefect_core.assets.identity import digest, id_in_2x
-from mad_prefect_core.assets.modules import as_before, global_of, is_called_by_cloudpickle, module_of
+from mad_prefect_core.assets.modules import as_before, global_of, is_before, is_called_by_cloudpickle, module_of
 from mad_prefect_core.assets.options import (
     UNSET,
     CacheOn,
@@ -183,10 +183,10 @@ class DataAsset(WithHistory, Generic[P, R]):
 
     def id_by_modules(self) -> str:
         """The id by what modules are called, within `as_before` by what they were called then."""
-        if self.template_name == self._default_name:
-            name: str | None = default_name(self.fn)
-        else:
-            name = self._formatter.format(self.template_name, allow_partial=True, as_text=_any_text)
+        template = self.template_name
+        if is_before() and template == self._default_name:
+            template = f"{module_of(self.fn)}.{template.rpartition('.')[2]}"
+        name = self._formatter.format(template, allow_partial=True, as_text=_any_text)
         return digest(name, self.path, self.artifacts_dir, **self._bound.arguments)
 
     def __repr__(self) -> str:
