@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
 from mad_prefect.data_assets import asset
@@ -197,6 +198,17 @@ async def test_an_artifact_that_wrote_nothing_is_an_error() -> None:
 
     with pytest.raises(FileNotFoundError, match=r"Forgetful\.persist returned True and wrote no file"):
         await forgetful()
+
+
+async def test_rows_of_an_artifact_with_its_own_query_are_those_of_that(base: Path) -> None:
+    class Elsewhere(DataArtifact):
+        async def query(self, query_str: Any = None, params: Any = None) -> Any:  # type: ignore[override]
+            return duckdb.connect().sql("SELECT 1 AS a")
+
+    (base / "list.json").write_bytes(b"[]")
+    relation = await asset("elsewhere.parquet")(lambda: [Elsewhere("list.json")]).query()
+    assert relation is not None
+    assert relation.fetchall() == [(1,)]
 
 
 async def test_the_filetype_of_an_artifact_may_be_its_own() -> None:

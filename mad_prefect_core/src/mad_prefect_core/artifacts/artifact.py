@@ -192,7 +192,12 @@ class DataArtifact:
         return file
 
     async def is_blank(self) -> bool:
-        """Whether its file has neither rows nor columns: no bytes, or such as `[]` in JSON."""
+        """Whether its file has neither rows nor columns: no bytes, or such as `[]` in JSON.
+
+        False where a subclass has a `query` of its own, whose rows need not be those of the file.
+        """
+        if type(self).query is not DataArtifact.query:
+            return False
         with translated(path=self.path, phase="read"):
             file = await in_thread(self.file)
             return file is not None and await in_thread(is_empty, file, self.options)
