@@ -63,7 +63,7 @@ def scan_files(
 def schema_of_written(
     session: DuckSession, files: Sequence[DataFile], options: FormatOptions, *, tell: bool = False
 ) -> dict[str, str] | None:
-    """As `unified_schema`, where columns of text that turn out to have no value take the type of others."""
+    """As `unified_schema`, but a column of text that has no value in some files takes the type of the others."""
     opened: set[str] = set()
     while True:
         try:

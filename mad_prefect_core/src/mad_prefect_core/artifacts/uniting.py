@@ -100,7 +100,7 @@ def _type(session: DuckSession, name: str, kinds: Mapping[str, list[Part]]) -> s
         return next(iter(kinds))
     given = [kind for kind, parts in kinds.items() if not _is_open(session, name, kind, parts)]
     if len(given) < 2:
-        return (given or sorted(kinds, key=NOTHING.__eq__))[0]
+        return (given or [kind for kind in kinds if kind != NOTHING])[0]
     growth = SchemaGrowth()
     for number, kind in enumerate(given):
         part = kinds[kind][0]

@@ -57,7 +57,7 @@ _PLAIN = {
 _SERVICE = re.compile(
     r"(^|_)(client|conn|connection|connector|context|ctx|cursor|db|driver|engine|fs|filesystem|http|logger|pool|session)$"
 )
-"""Names of parameters that stand for what is asked for data, rather than for which data."""
+"""Names of parameters for a service that is asked for data; they do not say which data."""
 
 
 def warn(warning: Warning) -> None:

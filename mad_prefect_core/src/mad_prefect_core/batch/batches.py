@@ -170,8 +170,8 @@ class ColumnBatch:
 
 
 def _column(table: pa.Table, field: pa.Field) -> Any:
-    """A column of a table; nothing, of the field's type, where that has none or no value in it: Arrow casts no text to
-    a struct."""
+    """A column of a table; NULLs of the field's type where the table has none, or only NULLs of another type: Arrow
+    can't cast text to a struct."""
     found = table.column(field.name) if field.name in table.column_names else None
     if found is None or (found.null_count == len(found) and not found.type.equals(field.type)):
         return pa.nulls(len(table), field.type)

@@ -113,8 +113,8 @@ class SchemaGrowth:
         self._count(schema, dicts)
 
     def _without_open_text(self, given: pa.Schema, empty: Collection[str]) -> tuple[pa.Schema, pa.Schema]:
-        """What is known and what is given, columns of text that never had a value of no type where the other one has
-        another."""
+        """The known and the given schema. A column of text without any value has no type in one where the other has
+        another type."""
         meet = self._open.union(empty).intersection(self._schema.names).intersection(given.names)
         kinds = {name: (self._schema.field(name).type, given.field(name).type) for name in meet}
         known = [name for name, pair in kinds.items() if name in self._open and _is_text_beside(*pair)]
@@ -139,7 +139,7 @@ class SchemaGrowth:
         return name in self._schema.names and name not in self._open and is_string(self._schema.field(name).type)
 
     def without_values(self, name: str) -> SchemaGrowth:
-        """The same, where it became known that a column of text has no value."""
+        """A copy that knows that a column of text has no value."""
         opened = copy(self)
         opened._open = self._open | {name}
         return opened
@@ -180,7 +180,7 @@ class SchemaGrowth:
         """The places whose dicts are maps by the rule: what was counted of them, and how many different keys."""
         found: dict[Path, tuple[Dicts, int]] = {}
         if not any(rule.is_map(counted, counted.keys) for counted in self._dicts.values()):
-            return found  # were all their keys different
+            return found  # not even if all keys were different
         for path, names in _structs_in(self._schema).items():
             counted = self._dicts.get(path)
             if counted is not None and path not in self._fixed and rule.is_map(counted, names):

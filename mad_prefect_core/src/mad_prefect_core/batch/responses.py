@@ -96,7 +96,7 @@ class _RepeatedKey(Exception):
 
 
 def _source(response: Any) -> str:
-    """Where it is from, for messages: nowhere, where it was made by hand."""
+    """` from` and its URL, for messages; nothing for a response that was made by hand."""
     try:
         # A query string may carry a key.
         return f" from {response.url.copy_with(userinfo=b'', query=None, fragment=None)}"

@@ -75,12 +75,13 @@ class _Kind:
     type: str
     pattern: re.Pattern[str]
     hold: Callable[[Collection[str]], bool]
-    """Whether that does, of many texts. May raise `ValueError` or `OverflowError` for no."""
+    """Whether all of some texts that match the pattern are values of the type. It may raise `ValueError` or
+    `OverflowError` where one is not."""
     sql: str
     """Pattern and condition in SQL, of `{0}`: true for yes, false or NULL for no. In a projection DuckDB evaluates both
-    sides of AND and OR for all rows; CASE evaluates what is dear only for the rows that get there."""
+    sides of AND and OR for all rows; CASE evaluates an expensive condition only for the rows that reach it."""
     parsed: str = ""
-    """SQL of the value, NULL where the text is none, if that is less than the above and a cast."""
+    """SQL of the value, NULL where the text is none, if there is a shorter form than `sql` and a cast."""
 
 
 def _case(pattern: str, condition: str) -> str:
@@ -204,7 +205,7 @@ def text_kind_in_sql(
     where others do, if that is one of `kinds`. `respelt` has, by kind, SQL of text that is looked at instead of `value`
     where a user has said how values of that kind are spelt.
     """
-    # DuckDB searches what is not within a CASE for common subexpressions, which takes a while for hundreds of columns.
+    # All is inside a CASE: outside one DuckDB looks for common subexpressions, which takes long for many columns.
     there = present.format(value)
     if len(kinds) == 1:
         [kind] = kinds

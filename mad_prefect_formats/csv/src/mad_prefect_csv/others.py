@@ -33,7 +33,7 @@ __all__ = ["scan_others"]
 
 _LOOKED_AT = 1 << 26  # bytes of files whose rows are all looked at for types; of compressed ones a quarter
 _SAMPLE = 20_480  # rows of larger ones, as DuckDB's reader takes
-_WIDE = 32  # columns; what is asked of more of them by one expression each, DuckDB takes long to plan
+_WIDE = 32  # columns; DuckDB takes long to plan a query with an expression for each of more
 _ASKED_TOGETHER = 1000  # columns
 _NUMBERS = frozenset({"BIGINT", "DOUBLE"})
 _KINDS = tuple(kind for kind in TEXT_KINDS if kind != "UUID")
@@ -245,7 +245,7 @@ class _Reading:
 
     def _look(self, kinds: Mapping[str, Sequence[str]]) -> dict[str, Any]:
         """Of each column the one of its kinds that it is, `TEXT` if it has values and is none of them, or None. All
-        columns are asked for: what is not, DuckDB does not check."""
+        columns are asked for: DuckDB checks no others."""
         sample = None if self._looks_at_all() else int(self._given.get("sample_size") or _SAMPLE)
         found: dict[str, Any] = {}
         names = sorted(kinds, key=lambda name: (tuple(kinds[name]), self._present(name)))
@@ -415,7 +415,7 @@ def scan_others(
 
 
 def _kinds_of(values: Collection[str]) -> set[str]:
-    """The kinds of several values, or some of them with `TEXT`, which goes with no other."""
+    """The kinds of several values; not all of them if one is `TEXT`, which goes with no other."""
     if (kind := text_kind(values)) != TEXT:
         return {kind} if kind else set()
     kinds: set[str] = set()

@@ -20,7 +20,7 @@ _MAX_DIGITS = 38
 _FRACTION = r"-?[0-9]+(?:\.[0-9]+(?:[eE][+-]?[0-9]+)?|[eE][+-]?[0-9]+)"
 _STRINGS_AND_REST = r'"(?:[^"\\]|\\.)*"|[^"]+'
 # Every fraction that a DOUBLE may not hold has more digits than it holds of all, or an exponent of three digits. What
-# is before a number keeps most text out, as the UUID `…-12e3-4567-…`.
+# precedes a number in JSON is required, which excludes most text, such as the UUID `…-12e3-4567-…`.
 _WIDE = r"(?:^|[:,\[\s])-?([0-9][0-9.]{16,}(?:[eE][+-]?[0-9]+)?|[0-9][0-9.]*[eE][+-]?[0-9]{3,})"
 
 

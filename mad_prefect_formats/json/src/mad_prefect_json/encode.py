@@ -121,7 +121,7 @@ _CYCLE = 400  # years, after which the calendar repeats itself
 
 
 def _in_utc(value: dt.datetime) -> dt.datetime | str:
-    """A moment in UTC; one that has no year of Python's there as DuckDB spells it."""
+    """A moment in UTC; as DuckDB's text where its year there is not one that Python has."""
     try:
         return value.astimezone(dt.UTC)
     except OverflowError:
