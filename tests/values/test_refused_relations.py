@@ -33,9 +33,12 @@ DOORS: dict[str, Callable[[Any, str], Any]] = {
 }
 
 
+ALONE = ("returned", "artifact")  # nothing comes before it
+CASES = [(kind, door) for kind in SQL for door in DOORS if not (kind == "other type than before" and door in ALONE)]
+
+
 @pytest.mark.parametrize("suffix", ["parquet", "avro"])
-@pytest.mark.parametrize("door", DOORS)
-@pytest.mark.parametrize("kind", SQL)
+@pytest.mark.parametrize(("kind", "door"), CASES)
 async def test_the_connection_of_a_refused_relation_goes_on(
     base: Path, monkeypatch: pytest.MonkeyPatch, kind: str, door: str, suffix: str
 ) -> None:
@@ -44,8 +47,6 @@ async def test_the_connection_of_a_refused_relation_goes_on(
     connection = duckdb.connect()
     connection.register("bad_text", pa.table({"v": BAD_TEXT}))
     given = connection.sql(SQL[kind])
-    if kind == "other type than before" and door in ("returned", "artifact"):
-        return
     with pytest.raises(DataError) as caught:
         await DOORS[door](given, suffix)
     assert connection.execute("SELECT 1").fetchall() == [(1,)]
