@@ -301,3 +301,16 @@ async def test_each_of_many_columns_has_the_type_of_its_own_values(read):
     assert types == columns | {"BIGINT 7": "DOUBLE"}
     assert rows[0][:5] == (12, 2.5, dt.date(2020, 1, 31), True, "007")
     assert rows[-2] == (None,) * len(columns)
+
+
+@pytest.mark.parametrize(
+    "more", [{}, {"auto_detect": False, "header": True, "columns": dict.fromkeys("abc", "VARCHAR")}]
+)
+@pytest.mark.parametrize("forced", [["c"], ["b", "c"], ["a", "b", "c"]])
+async def test_text_that_is_never_null_is_so_whichever_columns_a_query_asks_for(read, forced, more):
+    content = "a,b,c\nx,x,x\n,,\n"
+    _, rows = await read(content, force_not_null=forced, **more)
+    assert rows[1] == tuple("" if name in forced else None for name in "abc")
+    for place, name in enumerate("abc"):
+        _, found = await read(content, f"SELECT {name} FROM data", force_not_null=forced, **more)
+        assert found == [("x",), (rows[1][place],)]

@@ -22,7 +22,7 @@ from mad_prefect_core.errors import UnsupportedValueError
 from mad_prefect_core.paths import escape_glob
 from mad_prefect_core.session import cast_to, numbered, quote, schema_of
 from mad_prefect_csv.options import ReadCSVOptions, WriteCSVOptions
-from mad_prefect_csv.sqltypes import refusal, text_type
+from mad_prefect_csv.sqltypes import all_columns, refusal, text_type
 from mad_prefect_csv.writer import CsvWriter
 
 __all__ = ["CsvFormat"]
@@ -170,7 +170,7 @@ def _scan_others(
 def _read(session: Session, files: Sequence[str], named: dict[str, Any], select: str = "") -> duckdb.DuckDBPyRelation:
     named = {**named, "hive_partitioning": False}  # unless told not to, DuckDB puts keys of folders over columns
     arguments = "".join(f", {name} = ${name}" for name in named)
-    return session.sql(f"{select}FROM read_csv($files{arguments})", {"files": list(files), **named})
+    return session.sql(f"{select}FROM read_csv($files{arguments}){all_columns(named)}", {"files": list(files), **named})
 
 
 def _exported(session: Session, name: str, kind: str) -> str:

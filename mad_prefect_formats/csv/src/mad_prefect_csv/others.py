@@ -28,6 +28,7 @@ from mad_prefect_core.paths import escape_glob, unescape_glob
 from mad_prefect_core.session import quote
 from mad_prefect_csv.dialect import Dialect, Sniffed, sniff
 from mad_prefect_csv.normal import normalized
+from mad_prefect_csv.sqltypes import all_columns
 
 __all__ = ["scan_others"]
 
@@ -145,7 +146,7 @@ class _Reading:
                 )
                 named |= {"places": list(part.places)} if len(part.places) > 1 else {}
                 columns += f", CAST({place} AS BIGINT) AS {quote(self._number)}"
-            rows = f"SELECT {columns} FROM read_csv($files_{number}{arguments})"  # noqa: S608
+            rows = f"SELECT {columns} FROM read_csv($files_{number}{arguments}){all_columns(named)}"  # noqa: S608
             parts.append(f"({rows} LIMIT {limit})" if limit else f"({rows})")
             parameters |= {f"{name}_{number}": value for name, value in named.items()}
         return " UNION ALL BY NAME ".join(parts), parameters

@@ -6,11 +6,12 @@ be mistaken for those of the list; and the type of a column without values, whic
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from mad_prefect_core.session import quote
 
-__all__ = ["refusal", "text_type"]
+__all__ = ["all_columns", "refusal", "text_type"]
 
 _NESTED = frozenset({"list", "array", "struct", "map", "union"})
 
@@ -42,3 +43,11 @@ def refusal(kind: Any) -> str | None:
     if not members:
         return "a struct without members has no type that a reader could be told"
     return next((reason for member in members if (reason := refusal(member))), None)
+
+
+def all_columns(options: Mapping[str, Any]) -> str:
+    """SQL behind a call of `read_csv` with these options, so that all columns are read whichever are asked for.
+
+    DuckDB applies `force_not_null` by the places of columns, and counts only those that it reads.
+    """
+    return " WHERE hash(COLUMNS(*)) IS NOT NULL" if "force_not_null" in options else ""
