@@ -76,7 +76,8 @@ def _is_a(module: str, name: str, source: object) -> bool:
 def _imported(read: Callable[[Any], Any], source: Any) -> Any:
     try:
         return read(source)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:  # told by name below
+    # Arrow does not say whose data it can't take: its error is raised again with the name of the class.
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
         kind = type(source)
         raise UnsupportedDataError(
             f"A {kind.__module__.partition('.')[0]} {kind.__qualname__} can't be made a table of: {error}",
