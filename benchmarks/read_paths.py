@@ -21,9 +21,9 @@ import duckdb
 
 from benchmarks.generate import relation_sql
 from benchmarks.slow_s3 import LATENCY, SlowServer, slow_s3
-from mad_prefect_core.duckdb_files import for_duckdb
 from mad_prefect_core.errors import OptionError
 from mad_prefect_core.session import DuckSession
+from mad_prefect_core.shared_files import for_duckdb
 from mad_prefect_s3 import S3Options, S3Storage
 
 __all__ = ["main"]

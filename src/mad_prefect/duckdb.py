@@ -9,9 +9,10 @@ from typing import Any
 
 import duckdb
 
-from mad_prefect_core.duckdb_files import MadFileSystem, for_duckdb
+from mad_prefect_core.duckdb_files import MadFileSystem
 from mad_prefect_core.duckdb_files import register_mad_protocol as register_base
 from mad_prefect_core.prefect_support.blocks import FsspecFileSystem, get_fs
+from mad_prefect_core.shared_files import for_duckdb
 
 __all__ = ["MadFileSystem", "register_fsspec_filesystem", "register_mad_protocol"]
 

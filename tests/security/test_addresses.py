@@ -11,11 +11,11 @@ import duckdb
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
-from mad_prefect_core.duckdb_files import serve
 from mad_prefect_core.errors import QueryError
 from mad_prefect_core.objects import PinnedFiles, Tail
 from mad_prefect_core.relations import Relation
 from mad_prefect_core.session import DuckSession
+from mad_prefect_core.shared_files import serve
 
 SECRET = b"n\n4711\n"
 

@@ -10,9 +10,10 @@ import duckdb
 import fsspec
 import pytest
 
-from mad_prefect_core.duckdb_files import MadFileSystem, SharedFile, for_duckdb, register_mad, register_mad_protocol
+from mad_prefect_core.duckdb_files import MadFileSystem, register_mad, register_mad_protocol
 from mad_prefect_core.errors import OptionError, PathError
 from mad_prefect_core.settings import Settings, use_settings
+from mad_prefect_core.shared_files import SharedFile, for_duckdb
 
 
 @pytest.fixture

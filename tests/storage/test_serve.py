@@ -11,8 +11,8 @@ import pytest
 from fsspec.implementations.dirfs import DirFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
 
-from mad_prefect_core.duckdb_files import serve
 from mad_prefect_core.session import DuckSession
+from mad_prefect_core.shared_files import serve
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 from fsspec.spec import AbstractBufferedFile, AbstractFileSystem
 
-from mad_prefect_core.duckdb_files import SharedFile, for_duckdb
+from mad_prefect_core.shared_files import SharedFile, for_duckdb
 
 DATA = random.Random(1).randbytes(100_000)
 

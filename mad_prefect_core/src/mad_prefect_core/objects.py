@@ -22,8 +22,8 @@ from fsspec import AbstractFileSystem
 
 from mad_prefect_core.addresses import address, listed, opened
 from mad_prefect_core.contracts import Session
-from mad_prefect_core.duckdb_files import SharedFile
 from mad_prefect_core.paths import is_written_once, temporary_name
+from mad_prefect_core.shared_files import SharedFile
 from mad_prefect_core.temporary_folders import process_folder
 
 __all__ = ["ObjectReader", "PinnedFiles", "StagedUpload", "Tail", "staged_file"]

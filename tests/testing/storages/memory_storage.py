@@ -13,9 +13,9 @@ from typing import Any
 from fsspec.implementations.memory import MemoryFileSystem
 
 from mad_prefect_core.contracts import FileStat, Options, Session, StorageCapabilities, Versioned
-from mad_prefect_core.duckdb_files import serve
 from mad_prefect_core.errors import StorageConflictError
 from mad_prefect_core.paths import temporary_name
+from mad_prefect_core.shared_files import serve
 
 
 class MemoryFiles(MemoryFileSystem):

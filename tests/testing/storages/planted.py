@@ -26,8 +26,8 @@ from memory_storage import MemoryFiles, MemoryStorage
 from pydantic import SecretStr
 
 from mad_prefect_core.contracts import FileStat, Options, Session, Versioned
-from mad_prefect_core.duckdb_files import SharedFile, serve
 from mad_prefect_core.errors import StorageConflictError
+from mad_prefect_core.shared_files import SharedFile, serve
 from mad_prefect_local import LocalStorage
 
 

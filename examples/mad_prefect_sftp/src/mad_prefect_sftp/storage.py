@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mad_prefect_core.contracts import FileStat, Options, Session, StorageCapabilities, Versioned
-from mad_prefect_core.duckdb_files import serve
 from mad_prefect_core.errors import StorageConflictError, StorageError
 from mad_prefect_core.objects import staged_file
 from mad_prefect_core.paths import split_url
+from mad_prefect_core.shared_files import serve
 from mad_prefect_sftp.options import SFTPOptions
 
 if TYPE_CHECKING:

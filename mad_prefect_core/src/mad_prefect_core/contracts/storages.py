@@ -75,7 +75,7 @@ class Storage(Protocol):
     def duckdb_files(self, session: Session, fs: Any, paths: Sequence[str]) -> list[str]:
         """What DuckDB on this session is given to read exactly these files, one for each, in order: native paths or
         URLs, glob characters escaped, secrets or filesystems registered on the connection as needed.
-        `duckdb_files.serve` does all of it where DuckDB needs a Python filesystem.
+        `shared_files.serve` does all of it where DuckDB needs a Python filesystem.
 
         A file that is not there is a `FileNotFoundError` here, or an error of DuckDB when it is read."""
 
