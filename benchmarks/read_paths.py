@@ -60,7 +60,7 @@ class Way:
 
     def connect(self) -> Any:
         """A client of its own."""
-        return _STORAGE.filesystem("s3://", S3Options(**self.server.options))[0]
+        return _STORAGE.open("s3://", S3Options(**self.server.options)).fs
 
     def url(self, path: str) -> str:
         """What DuckDB reads a path by."""
@@ -79,7 +79,7 @@ class Httpfs(Way):
     name = "httpfs"
 
     def connect(self) -> Any:
-        fs = _STORAGE.filesystem("s3://", S3Options(**self.server.options, duckdb="httpfs"))[0]
+        fs = _STORAGE.open("s3://", S3Options(**self.server.options, duckdb="httpfs")).fs
         _STORAGE.duckdb_files(self.session, fs, [f"{self.server.bucket}/x"])  # raises where it can't be loaded
         return fs
 
@@ -171,7 +171,7 @@ def _connected(server: SlowServer) -> tuple[list[Way], dict[str, str]]:
 
 def _fill(server: SlowServer, repeat: int) -> None:
     """Each file once for each measurement, since a way knows what it has read before."""
-    fs = _STORAGE.filesystem("s3://", S3Options(**server.options, attempts=1))[0]  # another client than is measured
+    fs = _STORAGE.open("s3://", S3Options(**server.options, attempts=1)).fs  # another client than is measured
     for name, rows in _FILES.items():
         staged = _STORAGE.stage(fs, name)
         duckdb.execute(f"COPY ({relation_sql(rows)}) TO '{staged}' (FORMAT {name.rpartition('.')[2]})")

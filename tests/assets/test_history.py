@@ -130,17 +130,17 @@ async def test_a_rollback_that_fails_changes_nothing(base: Path, monkeypatch: py
     await x()
     first = (await x.history())[-1]
 
-    from mad_prefect_local import LocalStorage
+    from mad_prefect_local import LocalStore
 
-    link = LocalStorage.link
+    link = LocalStore.link
 
-    def broken(self: Any, fs: Any, source: str, path: str) -> None:
+    def broken(self: Any, source: str, path: str) -> None:
         if path.endswith("/x.csv"):
-            monkeypatch.setattr(LocalStorage, "link", link)
+            monkeypatch.setattr(LocalStore, "link", link)
             raise OSError("the disk is gone for a moment")
-        link(self, fs, source, path)
+        link(self, source, path)
 
-    monkeypatch.setattr(LocalStorage, "link", broken)
+    monkeypatch.setattr(LocalStore, "link", broken)
     with pytest.raises(OSError, match="for a moment"):
         await x.rollback(first)
     assert (base / "x.csv").read_text() == "id,n\n0,2\n1,2\n"

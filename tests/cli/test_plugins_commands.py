@@ -205,18 +205,22 @@ def test_doctor_finds_out_a_storage_that_promises_more_than_it_does(
     cli: Cli, written: Callable[[str, str], str], tmp_path: Path
 ) -> None:
     source = """
-from mad_prefect_local import LocalStorage
+from mad_prefect_local import LocalStorage, LocalStore
 
 class Forgetful(LocalStorage):
     name = "forgetful"
     protocols = ("forgetful",)
 
-    def filesystem(self, url, options):
-        return super().filesystem(url.replace("forgetful", "file", 1), options)
+    def open(self, url, options):
+        return ForgetfulStore(super().open(url, options).fs)
 
-    def replace(self, fs, path, data, expected):
-        found = self.read(fs, path)
-        return super().replace(fs, path, data, found.token if found else None)
+class ForgetfulStore(LocalStore):
+    def path(self, url):
+        return super().path(url.replace("forgetful", "file", 1))
+
+    def replace(self, path, data, expected):
+        found = self.read(path)
+        return super().replace(path, data, found.token if found else None)
 
 @hookimpl
 def mad_prefect_storages():
@@ -240,7 +244,7 @@ _HANGS = """
 import threading
 
 class Hanging(FakeStorage):
-    def filesystem(self, url, options):
+    def open(self, url, options):
         threading.Event().wait()
 
 @hookimpl
@@ -274,7 +278,7 @@ def test_doctor_shows_no_secret_of_urls_and_errors(
 ) -> None:
     source = """
 class Talkative(FakeStorage):
-    def filesystem(self, url, options):
+    def open(self, url, options):
         raise RuntimeError(f"can't reach {url} with the password hunter2")
 
 @hookimpl

@@ -140,28 +140,28 @@ async def test_a_full_disk_in_any_phase_leaves_the_last_good_result(
     await x()
     before, n = stored(), 2
 
-    from mad_prefect_local import LocalStorage
+    from mad_prefect_local import LocalStore
 
-    real_publish, real_link = LocalStorage.publish, LocalStorage.link
+    real_publish, real_link = LocalStore.publish, LocalStore.link
 
-    def publish(self: Any, fs: Any, staged: Path, path: str, **more: Any) -> None:
+    def publish(self: Any, staged: Path, path: str, **more: Any) -> None:
         if ("fragment=" in path and phase == "collect") or (path.endswith("x.csv.run") and phase == "union"):
             raise OSError(errno.ENOSPC, "No space left on device")
-        real_publish(self, fs, staged, path, **more)
+        real_publish(self, staged, path, **more)
 
-    def link(self: Any, fs: Any, source: str, path: str) -> None:
+    def link(self: Any, source: str, path: str) -> None:
         if path.endswith("/x.csv") and phase == "publish" and n == 2:
             monkeypatch.undo()  # what undoes it works again
             monkeypatch.setenv("FILESYSTEM_URL", f"file://{base}")
             raise OSError(errno.ENOSPC, "No space left on device")
-        real_link(self, fs, source, path)
+        real_link(self, source, path)
 
-    monkeypatch.setattr(LocalStorage, "publish", publish)
-    monkeypatch.setattr(LocalStorage, "link", link)
+    monkeypatch.setattr(LocalStore, "publish", publish)
+    monkeypatch.setattr(LocalStore, "link", link)
     with pytest.raises(OSError, match="No space left"):
         await x()
-    monkeypatch.setattr(LocalStorage, "publish", real_publish)
-    monkeypatch.setattr(LocalStorage, "link", real_link)
+    monkeypatch.setattr(LocalStore, "publish", real_publish)
+    monkeypatch.setattr(LocalStore, "link", real_link)
     after = stored()
     for name in ("x.parquet", "x.csv"):
         assert after[name] == before[name]

@@ -564,19 +564,19 @@ async def test_a_lease_is_renewed_while_a_run_takes_longer_than_it_lasts(
 async def test_a_write_of_the_lease_or_manifest_whose_answer_was_lost_counts(
     base: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from mad_prefect_local import LocalStorage
+    from mad_prefect_local import LocalStore
 
-    replace = LocalStorage.replace
+    replace = LocalStore.replace
     lost: list[str] = []
 
-    def losing(self: Any, fs: Any, path: str, data: bytes, expected: str | None) -> str:
-        token = replace(self, fs, path, data, expected)
+    def losing(self: Any, path: str, data: bytes, expected: str | None) -> str:
+        token = replace(self, path, data, expected)
         if path not in lost:
             lost.append(path)
             raise ConnectionResetError("the answer was lost")
         return token
 
-    monkeypatch.setattr(LocalStorage, "replace", losing)
+    monkeypatch.setattr(LocalStore, "replace", losing)
 
     @asset("x.json")
     def x() -> Any:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from mad_prefect_core.stores import opened
 from mad_prefect_gcs import GCSOptions, GCSStorage
 
 sys.path.append(str(Path(__file__).parents[1] / "servers"))
@@ -21,6 +22,9 @@ from gcs_server import GCSServer, gcs
 from http_proxy import Proxy, Request, proxy_to
 
 pytest.register_assert_rewrite("failed_runs", "large_results", "rivals")
+
+
+STORAGE = GCSStorage()
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,7 @@ class Bucket:
         return self.server.buckets[self.name]
 
     def fs(self, **more: Any) -> Any:
-        return GCSStorage().filesystem(self.url, GCSOptions(**{"endpoint_url": self.proxy.url, **more}))[0]
+        return opened(STORAGE, self.url, GCSOptions(**{"endpoint_url": self.proxy.url, **more})).fs
 
     def path(self, key: str) -> str:
         return f"{self.name}/{key}"

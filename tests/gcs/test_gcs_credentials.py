@@ -15,14 +15,15 @@ from pydantic import SecretStr
 from mad_prefect_core.errors import OptionError, StorageError
 from mad_prefect_core.mounts import mount
 from mad_prefect_core.session import DuckSession
-from mad_prefect_gcs import GCSOptions, GCSStorage
+from mad_prefect_core.stores import staged_file
+from mad_prefect_gcs import GCSOptions, GCSStorage, GCSStore
 
 STORAGE = GCSStorage()
 
 
 def read(bucket: Any, **options: Any) -> bytes:
     bucket.put("x", b"data")
-    return bytes(STORAGE.read(bucket.fs(**options), bucket.path("x")).data)  # type: ignore[union-attr]
+    return bytes(GCSStore(bucket.fs(**options)).read(bucket.path("x")).data)  # type: ignore[union-attr]
 
 
 def refused(bucket: Any, **options: Any) -> str:
@@ -138,8 +139,9 @@ def test_the_endpoint_is_said_by_option_or_environment(bucket: Any, monkeypatch:
     bucket.put("x", b"data")
     for host in (bucket.proxy.url, f"{bucket.proxy.url}/", bucket.proxy.url.removeprefix("http://")):
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", host)
-        fs, _ = STORAGE.filesystem(bucket.url, GCSOptions())
-        assert STORAGE.read(fs, bucket.path("x")).data == b"data"  # type: ignore[union-attr]
+        store = STORAGE.open(bucket.url, GCSOptions())
+        fs = store.fs
+        assert GCSStore(fs).read(bucket.path("x")).data == b"data"  # type: ignore[union-attr]
     assert bucket.proxy.count() == 3
     assert GCSOptions(endpoint="http://x").endpoint_url == "http://x"
 
@@ -154,7 +156,7 @@ def test_tokens_that_the_server_stops_to_take_are_renewed_in_the_middle_of_a_que
     fs = own_bucket.fs(token=json.dumps(own_bucket.server.service_account()))
     path = own_bucket.put("x.csv", b"n\n" + b"1\n" * 500_000)  # more than is fetched at once
     with DuckSession() as session:
-        relation = session.sql("FROM read_csv($1)", [STORAGE.duckdb_files(session, fs, [path])])
+        relation = session.sql("FROM read_csv($1)", [GCSStore(fs).duckdb_files(session, [path])])
         own_bucket.server.revoke()
         assert relation.aggregate("sum(n)").fetchall() == [(500_000,)]
     assert len(authorizations(own_bucket)) == 2
@@ -244,9 +246,9 @@ def test_a_renewed_token_and_the_address_of_an_upload_are_in_no_log(
     number = iter(range(100))
     own_bucket.proxy.faults = lambda r: Fault(status=503) if r.method == "PUT" and next(number) == 1 else None
     with caplog.at_level(logging.DEBUG):
-        staged = STORAGE.stage(fs, path)
+        staged = staged_file(path)
         staged.write_bytes(b"x" * 2**25)
-        STORAGE.publish(fs, staged, path)
+        GCSStore(fs).publish(staged, path)
     assert own_bucket.get("big") == b"x" * 2**25
     assert "attempt" in caplog.text.lower()
     secrets = [*filter(None, server.tokens), *server.uploads, info["private_key"]]

@@ -15,21 +15,22 @@ from http_proxy import Fault, Request
 from mad_prefect_core import asset
 from mad_prefect_core.errors import OptionError, OutcomeUnknownError, StorageConflictError, StorageError
 from mad_prefect_core.session import DuckSession
-from mad_prefect_gcs import GCSOptions, GCSStorage
+from mad_prefect_core.stores import staged_file
+from mad_prefect_gcs import GCSOptions, GCSStorage, GCSStore
 
 STORAGE = GCSStorage()
 FAULTS = [Fault(), Fault(reply_lost=True), Fault(half_reply=True), *(Fault(status=s) for s in (408, 429, 500, 503))]
 
 
 def publish(fs: Any, path: str, data: bytes) -> None:
-    staged = STORAGE.stage(fs, path)
+    staged = staged_file(path)
     staged.write_bytes(data)
-    STORAGE.publish(fs, staged, path)
+    GCSStore(fs).publish(staged, path)
 
 
 def content(fs: Any, path: str) -> bytes:
     with DuckSession() as session:
-        files = STORAGE.duckdb_files(session, fs, [path])
+        files = GCSStore(fs).duckdb_files(session, [path])
         return bytes(session.sql("SELECT content FROM read_blob($1)", [files]).fetchall()[0][0])
 
 
@@ -42,11 +43,11 @@ def test_a_request_that_fails_once_is_sent_again_and_nobody_notices(bucket: Any,
     bucket.put("x", b"old")
     acts: dict[str, Any] = {
         "publish": lambda: publish(fs, path, b"1234"),
-        "stat": lambda: STORAGE.stat(fs, path).size,  # type: ignore[union-attr]
-        "read": lambda: STORAGE.read(fs, path).data,  # type: ignore[union-attr]
-        "link": lambda: STORAGE.link(fs, path, bucket.path("y")),
-        "replace": lambda: STORAGE.replace(fs, path, b"5678", str(bucket.held.objects["x"].generation)),
-        "create": lambda: STORAGE.replace(fs, bucket.path("new"), b"first", None),
+        "stat": lambda: GCSStore(fs).stat(path).size,  # type: ignore[union-attr]
+        "read": lambda: GCSStore(fs).read(path).data,  # type: ignore[union-attr]
+        "link": lambda: GCSStore(fs).link(path, bucket.path("y")),
+        "replace": lambda: GCSStore(fs).replace(path, b"5678", str(bucket.held.objects["x"].generation)),
+        "create": lambda: GCSStore(fs).replace(bucket.path("new"), b"first", None),
         "query": lambda: content(fs, path),
         "list": lambda: fs.ls(bucket.name, detail=False),
         "delete": lambda: fs.rm_file(bucket.path("y")),
@@ -83,7 +84,7 @@ def test_attempts_are_bounded_and_the_error_says_what_was_tried(bucket: Any, pau
     fs = bucket.fs(attempts=3)
     bucket.proxy.fail(Fault(status=503), times=None)
     with pytest.raises(StorageError, match=r"answered GET with HTTP 503") as raised:
-        STORAGE.stat(fs, bucket.path("x"))
+        GCSStore(fs).stat(bucket.path("x"))
 
     assert bucket.proxy.count() == 3
     assert pauses == [0.25, 0.5]
@@ -94,14 +95,14 @@ def test_a_server_that_is_started_again_meanwhile_is_asked_again(bucket: Any) ->
     fs, path = bucket.fs(), bucket.put("x", b"data")
     fs.run(fs._set_session)
     with bucket.proxy.away(seconds=0.3):
-        assert STORAGE.read(fs, path).data == b"data"  # type: ignore[union-attr]
+        assert GCSStore(fs).read(path).data == b"data"  # type: ignore[union-attr]
 
 
 def test_a_server_that_says_nothing_is_given_up_after_the_read_timeout(bucket: Any) -> None:
     fs = bucket.fs(attempts=2, read_timeout=0.2)
     bucket.proxy.fail(Fault(wait=60), times=None)  # and then an answer, which would be no error
     with pytest.raises(StorageError, match="did not answer GET in 2 attempts: SocketTimeoutError"):
-        STORAGE.stat(fs, bucket.path("x"))
+        GCSStore(fs).stat(bucket.path("x"))
 
 
 def test_a_server_that_stops_to_take_what_it_is_sent_is_given_up(
@@ -113,7 +114,8 @@ def test_a_server_that_stops_to_take_what_it_is_sent_is_given_up(
     with socket.create_server(("127.0.0.1", 0)) as deaf:
         url = f"http://127.0.0.1:{deaf.getsockname()[1]}"
         options = GCSOptions(endpoint_url=url, attempts=2, connect_timeout=0.2, read_timeout=0.2)
-        fs, root = STORAGE.filesystem("gs://bucket", options)
+        store = STORAGE.open("gs://bucket", options)
+        fs, root = store.fs, store.path("gs://bucket")
         ends = threading.Timer(30, deaf.close)  # resets the connections, which would be another error
         ends.start()
         with pytest.raises(StorageError, match="did not answer an upload in 2 attempts: TimeoutError"):
@@ -144,8 +146,8 @@ def test_a_conditional_write_whose_answer_was_lost_is_known_for_ours(bucket: Any
     token = None
     for number in (b"1", b"2"):
         bucket.proxy.fail(Fault(reply_lost=True), method="POST")
-        token = STORAGE.replace(fs, path, number, token)
-        assert STORAGE.read(fs, path).token == token  # type: ignore[union-attr]
+        token = GCSStore(fs).replace(path, number, token)
+        assert GCSStore(fs).read(path).token == token  # type: ignore[union-attr]
         assert bucket.get("manifest") == number
 
 
@@ -162,23 +164,23 @@ def test_a_file_that_was_created_is_not_said_to_exist_where_the_answer_was_lost(
 @pytest.mark.parametrize("fault", [Fault(), Fault(status=503), Fault(status=429)], ids=str)
 def test_a_lost_race_is_a_conflict_also_where_the_first_answer_was_lost(bucket: Any, fault: Fault) -> None:
     fs, path = bucket.fs(conditional_writes="trust"), bucket.path("manifest")
-    token = STORAGE.replace(fs, path, b"1", None)
+    token = GCSStore(fs).replace(path, b"1", None)
 
     def rival(request: Request) -> Fault | None:
         bucket.proxy.heal()
         options = GCSOptions(endpoint_url=bucket.server.url, conditional_writes="trust")
-        STORAGE.replace(STORAGE.filesystem(bucket.url, options)[0], path, b"rival", token)
+        STORAGE.open(bucket.url, options).replace(path, b"rival", token)
         return fault
 
     bucket.proxy.faults = lambda request: rival(request) if request.method == "POST" else None
     with pytest.raises(StorageConflictError):
-        STORAGE.replace(fs, path, b"2", token)
+        GCSStore(fs).replace(path, b"2", token)
     assert bucket.get("manifest") == b"rival"
 
 
 def test_a_write_of_unknown_outcome_says_so_and_is_no_conflict(bucket: Any) -> None:
     fs, path = bucket.fs(conditional_writes="trust", attempts=2), bucket.path("manifest")
-    token = STORAGE.replace(fs, path, b"1", None)
+    token = GCSStore(fs).replace(path, b"1", None)
 
     def gone_after(request: Request) -> Fault | None:
         if request.method == "POST":
@@ -188,13 +190,13 @@ def test_a_write_of_unknown_outcome_says_so_and_is_no_conflict(bucket: Any) -> N
 
     bucket.proxy.faults = gone_after
     with pytest.raises(OutcomeUnknownError, match="Nothing was deleted"):
-        STORAGE.replace(fs, path, b"2", token)
+        GCSStore(fs).replace(path, b"2", token)
     assert bucket.get("manifest") == b"2"
 
 
 def test_a_write_that_was_replaced_before_its_lost_answer_was_looked_up_is_no_conflict(bucket: Any) -> None:
     fs, path = bucket.fs(conditional_writes="trust"), bucket.path("manifest")
-    token = STORAGE.replace(fs, path, b"1", None)
+    token = GCSStore(fs).replace(path, b"1", None)
 
     def replaced(request: Request) -> Fault | None:
         if request.method == "GET":
@@ -204,14 +206,14 @@ def test_a_write_that_was_replaced_before_its_lost_answer_was_looked_up_is_no_co
 
     bucket.proxy.faults = replaced
     with pytest.raises(OutcomeUnknownError):
-        STORAGE.replace(fs, path, b"2", token)
+        GCSStore(fs).replace(path, b"2", token)
 
 
 def test_a_write_that_the_server_refused_for_good_is_not_tried_again(bucket: Any) -> None:
     fs = bucket.fs(conditional_writes="trust")
     bucket.proxy.fail(Fault(status=400), times=None)
     with pytest.raises(StorageError, match="HTTP 400"):
-        STORAGE.replace(fs, bucket.path("manifest"), b"1", None)
+        GCSStore(fs).replace(bucket.path("manifest"), b"1", None)
     assert bucket.proxy.count() == 1
 
 
@@ -255,12 +257,12 @@ def test_a_server_that_ignores_conditions_is_found_out_once_and_said_plainly(
 ) -> None:
     own_bucket.server.keeps_conditions = False
     fs, path = own_bucket.fs(), own_bucket.path("d/manifest")
-    token = STORAGE.replace(fs, path, b"1", None)
+    token = GCSStore(fs).replace(path, b"1", None)
     with pytest.raises(StorageConflictError):
-        STORAGE.replace(fs, path, b"2", None)
-    token = STORAGE.replace(fs, path, b"2", token)
+        GCSStore(fs).replace(path, b"2", None)
+    token = GCSStore(fs).replace(path, b"2", token)
     with pytest.raises(StorageConflictError):
-        STORAGE.replace(fs, path, b"3", "1")
+        GCSStore(fs).replace(path, b"3", "1")
 
     said = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     assert len(said) == 1
@@ -274,15 +276,15 @@ def test_a_server_that_ignores_conditions_is_refused_where_that_is_asked_for(own
     fs = own_bucket.fs(conditional_writes="require")
     for _ in range(2):
         with pytest.raises(StorageError, match="ignores the conditions of writes"):
-            STORAGE.replace(fs, own_bucket.path("manifest"), b"1", None)
+            GCSStore(fs).replace(own_bucket.path("manifest"), b"1", None)
     assert own_bucket.listed() == []
 
 
 def test_a_server_that_keeps_conditions_is_asked_once(bucket: Any, caplog: pytest.LogCaptureFixture) -> None:
     fs = bucket.fs()
-    STORAGE.replace(fs, bucket.path("a"), b"1", None)
+    GCSStore(fs).replace(bucket.path("a"), b"1", None)
     bucket.proxy.count()
-    STORAGE.replace(fs, bucket.path("b"), b"1", None)
+    GCSStore(fs).replace(bucket.path("b"), b"1", None)
 
     assert bucket.proxy.count() == 1
     assert not caplog.records
@@ -293,12 +295,13 @@ def test_a_server_that_keeps_conditions_is_asked_once(bucket: Any, caplog: pytes
 
 
 def failing(url: str, options: dict[str, Any]) -> StorageError:
-    fs, root = STORAGE.filesystem(url, GCSOptions(**{"attempts": 2, **options}))
+    store = STORAGE.open(url, GCSOptions(**{"attempts": 2, **options}))
+    fs, root = store.fs, store.path(url)
     with pytest.raises(StorageError) as raised:
-        STORAGE.read(fs, f"{root}/x")
+        GCSStore(fs).read(f"{root}/x")
     for act in (
         lambda: publish(fs, f"{root}/x", b"data"),
-        lambda: STORAGE.replace(fs, f"{root}/x", b"data", None),
+        lambda: GCSStore(fs).replace(f"{root}/x", b"data", None),
         lambda: fs.ls(root),
     ):
         with pytest.raises(StorageError):
@@ -325,10 +328,10 @@ def test_a_server_that_is_no_gcs_is_an_error(bucket: Any) -> None:
     fs, path = bucket.fs(conditional_writes="trust"), bucket.path("x")
     bucket.proxy.fail(Fault(status=200), times=None)
     for act in (
-        lambda: STORAGE.stat(fs, path),
-        lambda: STORAGE.read(fs, path),
-        lambda: STORAGE.replace(fs, path, b"1", None),
-        lambda: STORAGE.link(fs, path, bucket.path("y")),
+        lambda: GCSStore(fs).stat(path),
+        lambda: GCSStore(fs).read(path),
+        lambda: GCSStore(fs).replace(path, b"1", None),
+        lambda: GCSStore(fs).link(path, bucket.path("y")),
         lambda: publish(fs, path, b"x" * 2**24),
         lambda: content(fs, path),
         lambda: fs.ls(bucket.name),
@@ -341,12 +344,12 @@ def test_a_bucket_whose_reader_pays_is_told_who_pays(bucket: Any) -> None:
     bucket.held.requester_pays = True
     path = bucket.put("x", b"data")
     with pytest.raises(StorageError, match="Give the options requester_pays and project"):
-        STORAGE.read(bucket.fs(), path)
+        GCSStore(bucket.fs()).read(path)
     with pytest.raises(OptionError, match="Give the option project"):
-        STORAGE.read(bucket.fs(requester_pays=True), path)
+        GCSStore(bucket.fs(requester_pays=True)).read(path)
     fs = bucket.fs(requester_pays=True, project="mine")
     bucket.proxy.count()
-    assert STORAGE.read(fs, path).data == b"data"  # type: ignore[union-attr]
+    assert GCSStore(fs).read(path).data == b"data"  # type: ignore[union-attr]
     assert content(fs, path) == b"data"
     assert fs.ls(bucket.name, detail=False) == [path]
     publish(fs, path, b"x" * 2**24)
@@ -358,7 +361,7 @@ def test_who_lacks_a_permission_is_told_what_is_needed_and_nothing_is_lost(own_b
     path = own_bucket.put("x", b"old")
     fs = own_bucket.fs(token=own_bucket.server.token(*{READ, WRITE, DELETE, LIST} - {missing}))
     acts: dict[str, Any] = {
-        READ: lambda: STORAGE.read(fs, path),
+        READ: lambda: GCSStore(fs).read(path),
         WRITE: lambda: publish(fs, path, b"new"),
         DELETE: lambda: fs.rm_file(path),
         LIST: lambda: fs.ls(own_bucket.name),

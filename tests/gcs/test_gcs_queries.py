@@ -10,14 +10,15 @@ import duckdb
 
 from mad_prefect_core import asset
 from mad_prefect_core.session import DuckSession
-from mad_prefect_gcs import GCSStorage
+from mad_prefect_core.stores import staged_file
+from mad_prefect_gcs import GCSStorage, GCSStore
 
 STORAGE = GCSStorage()
 
 
 def stored(bucket: Any, fs: Any, query: str) -> str:
     """The path of a query's Parquet file that somebody else wrote: what a client wrote itself, it has not to read."""
-    staged = STORAGE.stage(fs, bucket.path("x.parquet"))
+    staged = staged_file(bucket.path("x.parquet"))
     with DuckSession() as session:
         session.execute(f"COPY ({query}) TO $path (FORMAT parquet)", {"path": str(staged)})
     return str(bucket.put("x.parquet", staged.read_bytes()))
@@ -34,7 +35,7 @@ def test_a_small_object_is_read_by_one_request_and_again_by_one_without_a_body(b
     path = stored(bucket, fs, "SELECT range AS n FROM range(1000)")
     for turn in range(2):
         with DuckSession() as session:
-            files = STORAGE.duckdb_files(session, fs, [path])
+            files = GCSStore(fs).duckdb_files(session, [path])
             assert session.sql("SELECT sum(n) FROM read_parquet($1)", [files]).fetchall() == [(499500,)]
         [request] = bucket.proxy.requests
         unless = f"ifGenerationNotMatch={bucket.held.objects['x.parquet'].generation}"
@@ -46,7 +47,7 @@ def test_a_point_query_of_a_large_object_reads_its_end_and_little_more(bucket: A
     fs = bucket.fs()
     path = stored(bucket, fs, "SELECT range AS n, hash(range) AS h FROM range(1000000)")
     with DuckSession() as session:
-        files = STORAGE.duckdb_files(session, fs, [path])
+        files = GCSStore(fs).duckdb_files(session, [path])
         found = session.sql("SELECT h FROM read_parquet($1) WHERE n = 654321", [files]).fetchall()
     assert found == [(duckdb.sql("SELECT hash(654321::BIGINT)").fetchall()[0][0],)]
     seen = asked(bucket)
@@ -58,7 +59,7 @@ def test_every_read_of_a_query_names_the_generation_that_it_was_made_on(bucket: 
     fs = bucket.fs()
     path = stored(bucket, fs, "SELECT range AS n, hash(range) AS h FROM range(300000)")
     with DuckSession() as session:
-        files = STORAGE.duckdb_files(session, fs, [path])
+        files = GCSStore(fs).duckdb_files(session, [path])
         bucket.proxy.count()
         assert len(set(session.sql("SELECT h FROM read_parquet($1)", [files]).fetchall())) == 300000
     assert bucket.proxy.requests

@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from mad_prefect_core.contracts import Storage
 from mad_prefect_core.errors import StorageConflictError
 from mad_prefect_core.session import DuckSession
-from mad_prefect_gcs import GCSOptions, GCSStorage
+from mad_prefect_core.stores import staged_file
+from mad_prefect_gcs import GCSOptions, GCSStorage, GCSStore
 
 STORAGE = GCSStorage()
 MEGABYTE = 2**20
@@ -26,15 +27,15 @@ MEGABYTE = 2**20
 
 def publish(bucket: Any, fs: Any, key: str, data: bytes) -> str:
     path: str = bucket.path(key)
-    staged = STORAGE.stage(fs, path)
+    staged = staged_file(path)
     staged.write_bytes(data)
-    STORAGE.publish(fs, staged, path)
+    GCSStore(fs).publish(staged, path)
     assert not staged.exists()
     return path
 
 
 def content(session: DuckSession, fs: Any, path: str) -> bytes:
-    files = STORAGE.duckdb_files(session, fs, [path])
+    files = GCSStore(fs).duckdb_files(session, [path])
     return bytes(session.sql("SELECT content FROM read_blob($1)", [files]).fetchall()[0][0])
 
 
@@ -64,7 +65,8 @@ def test_a_client_is_made_anew_where_the_environment_says_something_else(
 @pytest.mark.parametrize("protocol", ["gs", "gcs"])
 def test_both_protocols_are_the_same_place(bucket: Any, protocol: str) -> None:
     options = GCSOptions(endpoint_url=bucket.proxy.url)
-    fs, root = STORAGE.filesystem(f"{protocol}://{bucket.name}/lake/", options)
+    store = STORAGE.open(f"{protocol}://{bucket.name}/lake/", options)
+    fs, root = store.fs, store.path(f"{protocol}://{bucket.name}/lake/")
     assert root == f"{bucket.name}/lake"
     bucket.put("lake/x", b"data")
     assert fs.cat_file(f"{protocol}://{root}/x") == b"data"
@@ -77,7 +79,7 @@ def test_a_published_object_is_there_whole_replaces_the_old_one_and_is_listed(bu
 
     assert bucket.get("a/x.json") == b"new"
     assert fs.ls(bucket.path("a"), detail=False) == [path]
-    assert STORAGE.stat(fs, path).size == 3  # type: ignore[union-attr]
+    assert GCSStore(fs).stat(path).size == 3  # type: ignore[union-attr]
 
 
 def test_an_object_of_many_megabytes_goes_up_in_parts_and_comes_back_the_same(bucket: Any) -> None:
@@ -135,8 +137,8 @@ def test_an_empty_object_is_an_object(bucket: Any) -> None:
     fs = bucket.fs()
     path = publish(bucket, fs, "empty", b"")
 
-    assert STORAGE.stat(fs, path).size == 0  # type: ignore[union-attr]
-    assert STORAGE.read(fs, path).data == b""  # type: ignore[union-attr]
+    assert GCSStore(fs).stat(path).size == 0  # type: ignore[union-attr]
+    assert GCSStore(fs).read(path).data == b""  # type: ignore[union-attr]
     with DuckSession() as session:
         assert content(session, fs, path) == b""
 
@@ -144,12 +146,12 @@ def test_an_empty_object_is_an_object(bucket: Any) -> None:
 def test_what_is_not_there_is_none_to_stat_and_read_and_an_error_to_link_and_query(bucket: Any) -> None:
     fs, path = bucket.fs(), bucket.path("nothing")
 
-    assert STORAGE.stat(fs, path) is None
-    assert STORAGE.read(fs, path) is None
+    assert GCSStore(fs).stat(path) is None
+    assert GCSStore(fs).read(path) is None
     with pytest.raises(FileNotFoundError):
-        STORAGE.link(fs, path, bucket.path("copy"))
+        GCSStore(fs).link(path, bucket.path("copy"))
     with DuckSession() as session, pytest.raises(FileNotFoundError):
-        STORAGE.duckdb_files(session, fs, [path])
+        GCSStore(fs).duckdb_files(session, [path])
     for act in (fs.ls, fs.rm_file, fs.info, fs.open, fs.cat_file):
         with pytest.raises(FileNotFoundError):
             act(path)
@@ -161,7 +163,7 @@ def test_a_link_is_a_copy_that_the_server_makes_and_that_outlives_its_source(buc
     path, copy = publish(bucket, fs, "a", b"data"), bucket.path("deep/b")
     bucket.put("deep/b", b"old")
     bucket.proxy.count()
-    STORAGE.link(fs, path, copy)
+    GCSStore(fs).link(path, copy)
     assert bucket.proxy.count() == 1
     fs.rm_file(path)
 
@@ -171,7 +173,7 @@ def test_a_link_is_a_copy_that_the_server_makes_and_that_outlives_its_source(buc
 def test_a_large_object_is_linked_in_several_requests(own_bucket: Any) -> None:
     own_bucket.server.rewritten_at_once = 3
     path = own_bucket.put("a", b"0123456789")
-    STORAGE.link(own_bucket.fs(), path, own_bucket.path("b"))
+    GCSStore(own_bucket.fs()).link(path, own_bucket.path("b"))
 
     assert own_bucket.get("b") == b"0123456789"
     assert own_bucket.proxy.count() == 4
@@ -180,10 +182,10 @@ def test_a_large_object_is_linked_in_several_requests(own_bucket: Any) -> None:
 def test_bytes_are_those_that_are_stored_whatever_their_encoding(bucket: Any) -> None:
     packed = gzip.compress(b"n\n1\n")
     fs, path = bucket.fs(), bucket.put("x.csv.gz", packed, contentEncoding="gzip", contentType="text/csv")
-    assert STORAGE.read(fs, path).data == packed  # type: ignore[union-attr]
-    assert STORAGE.stat(fs, path).size == len(packed)  # type: ignore[union-attr]
+    assert GCSStore(fs).read(path).data == packed  # type: ignore[union-attr]
+    assert GCSStore(fs).stat(path).size == len(packed)  # type: ignore[union-attr]
     with DuckSession() as session:
-        assert session.sql("FROM read_csv($1)", [STORAGE.duckdb_files(session, fs, [path])]).fetchall() == [(1,)]
+        assert session.sql("FROM read_csv($1)", [GCSStore(fs).duckdb_files(session, [path])]).fetchall() == [(1,)]
 
 
 def test_a_file_opened_through_the_filesystem_is_written_whole_or_not_at_all(bucket: Any) -> None:
@@ -243,24 +245,24 @@ def test_a_folder_of_thousands_of_files_is_listed_to_the_end(bucket: Any) -> Non
 def test_the_token_is_the_generation(bucket: Any) -> None:
     fs, path = bucket.fs(), bucket.put("x", b"1")
     generation = str(bucket.held.objects["x"].generation)
-    assert STORAGE.stat(fs, path).token == STORAGE.read(fs, path).token == generation  # type: ignore[union-attr]
-    assert STORAGE.replace(fs, path, b"2", generation) == str(bucket.held.objects["x"].generation) != generation
+    assert GCSStore(fs).stat(path).token == GCSStore(fs).read(path).token == generation  # type: ignore[union-attr]
+    assert GCSStore(fs).replace(path, b"2", generation) == str(bucket.held.objects["x"].generation) != generation
 
 
 def test_compare_and_swap_has_one_winner_and_tells_the_others(bucket: Any) -> None:
     fs, path = bucket.fs(), bucket.path("manifest.json")
-    created = STORAGE.replace(fs, path, b"1", None)
+    created = GCSStore(fs).replace(path, b"1", None)
     with pytest.raises(StorageConflictError, match="Another writer was faster") as raised:
-        STORAGE.replace(fs, path, b"other", None)
+        GCSStore(fs).replace(path, b"other", None)
     assert raised.value.path == f"gs://{path}"
-    replaced = STORAGE.replace(fs, path, b"2", created)
+    replaced = GCSStore(fs).replace(path, b"2", created)
     with pytest.raises(StorageConflictError):
-        STORAGE.replace(fs, path, b"3", created)
-    assert STORAGE.read(fs, path).data == b"2"  # type: ignore[union-attr]
+        GCSStore(fs).replace(path, b"3", created)
+    assert GCSStore(fs).read(path).data == b"2"  # type: ignore[union-attr]
     fs.rm_file(path)
     with pytest.raises(StorageConflictError, match="is gone"):
-        STORAGE.replace(fs, path, b"4", replaced)
-    assert STORAGE.read(fs, path) is None
+        GCSStore(fs).replace(path, b"4", replaced)
+    assert GCSStore(fs).read(path) is None
 
 
 def test_of_many_threads_that_create_one_object_one_wins_and_none_loses_a_count(bucket: Any) -> None:
@@ -270,7 +272,7 @@ def test_of_many_threads_that_create_one_object_one_wins_and_none_loses_a_count(
     def create(number: int) -> bool:
         together.wait()
         try:
-            STORAGE.replace(fs, path, str(number).encode(), None)
+            GCSStore(fs).replace(path, str(number).encode(), None)
         except StorageConflictError:
             return False
         return True
@@ -278,10 +280,10 @@ def test_of_many_threads_that_create_one_object_one_wins_and_none_loses_a_count(
     def count(number: int) -> None:
         for _ in range(3):
             while True:
-                found = STORAGE.read(fs, counter)
+                found = GCSStore(fs).read(counter)
                 try:
                     value = str(int(found.data) + 1 if found else 1).encode()
-                    STORAGE.replace(fs, counter, value, found.token if found else None)
+                    GCSStore(fs).replace(counter, value, found.token if found else None)
                     break
                 except StorageConflictError:
                     continue
@@ -297,17 +299,17 @@ def test_a_query_sees_the_bytes_that_it_was_made_on_or_fails_never_a_mix(bucket:
 
     def write(number: int, rows: int) -> str:
         with DuckSession() as session:
-            staged = STORAGE.stage(fs, bucket.path("x"))
+            staged = staged_file(bucket.path("x"))
             query = f"SELECT {number} AS n, hash(range) AS h FROM range({rows})"
             session.execute(f"COPY ({query}) TO $path (FORMAT parquet)", {"path": str(staged)})
-            STORAGE.publish(fs, staged, bucket.path("x"))
+            GCSStore(fs).publish(staged, bucket.path("x"))
             return str(bucket.path("x"))
 
     hashes = duckdb.sql("SELECT hash(range) FROM range(300000)").fetchall()
     expected = [(sum(value for (value,) in hashes),)]
     with DuckSession() as session:
         path = write(1, 300_000)  # 2.4 MB: not kept whole
-        large = session.sql("FROM read_parquet($1)", [STORAGE.duckdb_files(session, fs, [path])])
+        large = session.sql("FROM read_parquet($1)", [GCSStore(fs).duckdb_files(session, [path])])
         write(2, 10)
         try:
             seen: Any = large.aggregate("sum(h)").fetchall()
@@ -315,12 +317,12 @@ def test_a_query_sees_the_bytes_that_it_was_made_on_or_fails_never_a_mix(bucket:
             seen = str(error)
         # DuckDB 1.5 has read it all already, 2.0 has not.
         assert seen == expected or "replaced or deleted while it was read" in seen
-        small = session.sql("SELECT n FROM read_parquet($1)", [STORAGE.duckdb_files(session, fs, [path])])
+        small = session.sql("SELECT n FROM read_parquet($1)", [GCSStore(fs).duckdb_files(session, [path])])
         assert set(small.fetchall()) == {(2,)}
 
         bucket.held.keeps_versions = True
         write(3, 300_000)
-        large = session.sql("SELECT n, h FROM read_parquet($1)", [STORAGE.duckdb_files(session, fs, [path])])
+        large = session.sql("SELECT n, h FROM read_parquet($1)", [GCSStore(fs).duckdb_files(session, [path])])
         write(4, 10)
         assert large.aggregate("max(n), count(h)").fetchall() == [(3, 300_000)]
 
@@ -331,15 +333,16 @@ def test_a_query_sees_the_bytes_that_it_was_made_on_or_fails_never_a_mix(bucket:
 @given(st.text(st.characters(exclude_characters="/", exclude_categories=["Cs", "Cc"]), min_size=1, max_size=40))
 def test_any_name_comes_back_as_it_was(shared_server: Any, name: str) -> None:
     shared_server.buckets.setdefault("names", Held())
-    fs, _ = STORAGE.filesystem("gs://names", GCSOptions(endpoint_url=shared_server.url))
+    store = STORAGE.open("gs://names", GCSOptions(endpoint_url=shared_server.url))
+    fs = store.fs
     path = f"names/f/{name}"
-    STORAGE.replace(fs, path, name.encode(), getattr(STORAGE.stat(fs, path), "token", None))
+    GCSStore(fs).replace(path, name.encode(), getattr(GCSStore(fs).stat(path), "token", None))
 
-    assert STORAGE.read(fs, path).data == name.encode()  # type: ignore[union-attr]
+    assert GCSStore(fs).read(path).data == name.encode()  # type: ignore[union-attr]
     assert f"f/{name}" in shared_server.buckets["names"].objects
     with DuckSession() as session:
         assert content(session, fs, path) == name.encode()
-    STORAGE.link(fs, path, f"{path}.copy")
+    GCSStore(fs).link(path, f"{path}.copy")
     assert shared_server.buckets["names"].objects[f"f/{name}.copy"].data == name.encode()
 
 
@@ -363,6 +366,6 @@ def test_a_long_lived_process_sees_at_once_what_others_write_and_delete(bucket: 
         with fs.open(path) as file:
             assert file.read() == b"second one"
     bucket.server.drop(bucket.name, "d/x")
-    assert STORAGE.stat(fs, path) is None
+    assert GCSStore(fs).stat(path) is None
     assert not fs.isfile(path)
     assert not fs.isdir(bucket.path("d"))

@@ -37,7 +37,7 @@ from mad_prefect_core.errors import (
     UnsupportedValueError,
 )
 from mad_prefect_json.format import JsonFormat
-from mad_prefect_local.storage import LocalStorage
+from mad_prefect_local.storage import LocalStore
 from mad_prefect_parquet.format import ParquetFormat
 
 Injected = Callable[[], Exception]
@@ -165,21 +165,21 @@ async def _prune(x: DataAsset[..., Any]) -> None:
 
 
 _PHASES = {
-    "cache": (_cached, _Fault(LocalStorage, "read", "manifest.json"), "cache"),
-    "explain": (_explain, _Fault(LocalStorage, "read", "manifest.json"), "explain"),
-    "lease": (_call, _Fault(LocalStorage, "replace", "_leases"), "lease"),
-    "begin": (_call, _Fault(LocalStorage, "publish", "metadata.json"), "begin"),
-    "collect, storage": (_call, _Fault(LocalStorage, "publish", "fragment="), "collect"),
+    "cache": (_cached, _Fault(LocalStore, "read", "manifest.json"), "cache"),
+    "explain": (_explain, _Fault(LocalStore, "read", "manifest.json"), "explain"),
+    "lease": (_call, _Fault(LocalStore, "replace", "_leases"), "lease"),
+    "begin": (_call, _Fault(LocalStore, "publish", "metadata.json"), "begin"),
+    "collect, storage": (_call, _Fault(LocalStore, "publish", "fragment="), "collect"),
     "collect, format": (_call, _Fault(JsonFormat, "writer", ""), "collect"),
-    "union, storage": (_call, _Fault(LocalStorage, "publish", ".run"), "union"),
+    "union, storage": (_call, _Fault(LocalStore, "publish", ".run"), "union"),
     "union, format": (_call, _Fault(ParquetFormat, "export", ""), "union"),
     "union, reading": (_call, _Fault(JsonFormat, "scan", ""), "union"),
-    "publish": (_call, _Fault(LocalStorage, "replace", "manifest.json", once=True), "publish"),
-    "query": (_query, _Fault(LocalStorage, "duckdb_files", "x.parquet"), "query"),
-    "history": (_history, _Fault(LocalStorage, "read", "metadata.json"), "history"),
-    "rollback": (_rollback, _Fault(LocalStorage, "link", ".run"), "rollback"),
-    "pin": (_pin, _Fault(LocalStorage, "replace", "_leases"), "pin"),
-    "prune": (_prune, _Fault(LocalStorage, "read", "metadata.json"), "prune"),
+    "publish": (_call, _Fault(LocalStore, "replace", "manifest.json", once=True), "publish"),
+    "query": (_query, _Fault(LocalStore, "duckdb_files", "x.parquet"), "query"),
+    "history": (_history, _Fault(LocalStore, "read", "metadata.json"), "history"),
+    "rollback": (_rollback, _Fault(LocalStore, "link", ".run"), "rollback"),
+    "pin": (_pin, _Fault(LocalStore, "replace", "_leases"), "pin"),
+    "prune": (_prune, _Fault(LocalStore, "read", "metadata.json"), "prune"),
 }
 
 
@@ -237,7 +237,7 @@ async def test_the_record_of_a_failed_run_has_the_phase_and_the_typed_error(
         return [{"n": 1}]
 
     with monkeypatch.context() as patched:
-        _Fault(LocalStorage, method, where, once=True)(patched, OSError(errno.ENOSPC, "No space left on device"))
+        _Fault(LocalStore, method, where, once=True)(patched, OSError(errno.ENOSPC, "No space left on device"))
         with pytest.raises(StorageError, match="No space left"):
             await x()
     failed = (await x.history())[0].run
@@ -259,7 +259,7 @@ async def test_a_failed_end_does_not_cost_the_result_that_is_published(
     for error in _some():
         n += 1
         with monkeypatch.context() as patched:
-            _Fault(LocalStorage, "stat", "x.parquet")(patched, error)  # asked for when it is wound up
+            _Fault(LocalStore, "stat", "x.parquet")(patched, error)  # asked for when it is wound up
             await x()
         assert duckdb.sql(f"FROM '{base}/x.parquet'").fetchall() == [(n,)]
 
@@ -269,7 +269,7 @@ async def test_an_error_while_a_failure_is_recorded_does_not_hide_the_failure(
 ) -> None:
     @asset("x.parquet", name="lake.x")
     def x() -> Any:
-        _Fault(LocalStorage, "publish", "metadata.json")(monkeypatch, KeyError("in the storage"))
+        _Fault(LocalStore, "publish", "metadata.json")(monkeypatch, KeyError("in the storage"))
         yield [{"n": 1}]
         raise RuntimeError("no data today")
 
@@ -287,7 +287,7 @@ async def test_artifacts_alone_tell_their_path_and_phase(
     if method == "read":
         monkeypatch.setattr(type(artifact.stored.location.mount.fs), "isfile", _raiser(KeyError("x")))
     else:
-        _Fault(LocalStorage, method, "a.json")(monkeypatch, KeyError("x"))
+        _Fault(LocalStore, method, "a.json")(monkeypatch, KeyError("x"))
     with pytest.raises(StorageError) as caught:
         await (DataArtifact("a.json", [{"n": 2}]).persist() if writes else DataArtifact("a.json").query())
     assert (caught.value.path, caught.value.phase) == ("a.json", "write" if writes else "query")
@@ -312,7 +312,7 @@ def test_the_command_line_tells_any_error_in_one_line(
     x.call_sync()
     for error in _share(len(command), 3):
         with monkeypatch.context() as patched:
-            _Fault(LocalStorage, "read", str(base))(patched, error)
+            _Fault(LocalStore, "read", str(base))(patched, error)
             assert run(command) == 1
         out, told = capsys.readouterr()
         assert out == ""
@@ -454,7 +454,7 @@ async def test_an_error_of_ours_that_a_function_passes_on_stays_that_of_the_asse
     async def outer() -> Any:
         return await inner()
 
-    _Fault(LocalStorage, "publish", "inner.parquet.run")(monkeypatch, KeyError("x"))
+    _Fault(LocalStore, "publish", "inner.parquet.run")(monkeypatch, KeyError("x"))
     with pytest.raises(StorageError) as caught:
         await outer()
     assert (caught.value.asset, caught.value.path, caught.value.phase) == ("inner", "inner.parquet", "union")

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from mad_prefect_core.stores import opened
 from mad_prefect_s3 import S3Options, S3Storage
 
 sys.path.append(str(Path(__file__).parents[1] / "servers"))
@@ -20,6 +21,9 @@ from http_proxy import Proxy, Request, proxy_to
 from s3_server import Gateway, S3Server, moto, moto_with_signatures, rgw, rgw_missing
 
 pytest.register_assert_rewrite("failed_runs", "large_results", "rivals")
+
+
+STORAGE = S3Storage()
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,7 @@ class Bucket:
         return {**self.server.options, "endpoint_url": self.proxy.url}
 
     def fs(self, **more: Any) -> Any:
-        return S3Storage().filesystem(self.url, S3Options(**{**self.options, **more}))[0]
+        return opened(STORAGE, self.url, S3Options(**{**self.options, **more})).fs
 
     def path(self, key: str) -> str:
         return f"{self.name}/{key}"

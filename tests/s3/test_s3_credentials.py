@@ -17,7 +17,7 @@ from mad_prefect_core import asset
 from mad_prefect_core.errors import OptionError, StorageError
 from mad_prefect_core.mounts import mount
 from mad_prefect_core.session import DuckSession
-from mad_prefect_s3 import S3Options, S3Storage
+from mad_prefect_s3 import S3Options, S3Storage, S3Store
 
 STORAGE = S3Storage()
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "s3.md"
@@ -56,18 +56,19 @@ def test_keys_that_the_server_stops_to_take_are_looked_up_anew_in_the_middle_of_
     old, new = user.new_key(), user.new_key()
     log_in(old)
     options = {name: value for name, value in server.options.items() if name not in ("key", "secret")}
-    fs, _ = STORAGE.filesystem(bucket.url, S3Options(**options, profile="lake"))
+    store = STORAGE.open(bucket.url, S3Options(**options, profile="lake"))
+    fs = store.fs
     bucket.put("x.csv", b"n\n" + b"1\n" * 500_000)  # more than is fetched at once
     path = bucket.path("x.csv")
 
     with DuckSession() as session:
-        relation = session.sql("FROM read_csv($1)", [STORAGE.duckdb_files(session, fs, [path])])
+        relation = session.sql("FROM read_csv($1)", [S3Store(fs).duckdb_files(session, [path])])
         user.revoke(old)
         with pytest.raises(Exception, match="does not know this access key"):
             relation.aggregate("sum(n)").fetchall()
         log_in(new)
         assert relation.aggregate("sum(n)").fetchall() == [(500_000,)]
-    assert STORAGE.stat(fs, path) is not None
+    assert S3Store(fs).stat(path) is not None
 
 
 def test_a_role_is_taken_on_with_the_other_credentials(bucket: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,7 +76,7 @@ def test_a_role_is_taken_on_with_the_other_credentials(bucket: Any, monkeypatch:
     role = "arn:aws:iam::123456789012:role/lake"
     fs = bucket.fs(role_arn=role, external_id="partner")
     bucket.put("x", b"data")
-    assert STORAGE.read(fs, bucket.path("x")).data == b"data"  # type: ignore[union-attr]
+    assert S3Store(fs).read(bucket.path("x")).data == b"data"  # type: ignore[union-attr]
 
     authorization = bucket.proxy.requests[-1].headers["authorization"]
     assert bucket.server.key not in authorization
@@ -85,16 +86,17 @@ def test_a_role_is_taken_on_with_the_other_credentials(bucket: Any, monkeypatch:
 def test_anonymous_requests_are_not_signed(bucket: Any) -> None:
     bucket.server.client().put_object(Bucket=bucket.name, Key="x", Body=b"data", ACL="public-read")
     options = {"endpoint_url": bucket.proxy.url, "anonymous": True}
-    fs, _ = STORAGE.filesystem(bucket.url, S3Options(**options))
-    assert STORAGE.read(fs, bucket.path("x")).data == b"data"  # type: ignore[union-attr]
+    store = STORAGE.open(bucket.url, S3Options(**options))
+    fs = store.fs
+    assert S3Store(fs).read(bucket.path("x")).data == b"data"  # type: ignore[union-attr]
     assert "authorization" not in bucket.proxy.requests[-1].headers
 
 
 def test_who_pays_is_said_with_each_request(bucket: Any) -> None:
     fs = bucket.fs(requester_pays=True)
     bucket.put("x", b"data")
-    STORAGE.stat(fs, bucket.path("x"))
-    STORAGE.read(fs, bucket.path("x"))
+    S3Store(fs).stat(bucket.path("x"))
+    S3Store(fs).read(bucket.path("x"))
     assert {r.headers.get("x-amz-request-payer") for r in bucket.proxy.requests} == {"requester"}
 
 
@@ -115,8 +117,9 @@ class AwsClientParameters:
 
 def test_a_prefect_block_with_credentials_says_who_asks_and_where(bucket: Any) -> None:
     block = AwsCredentials("block-key", SecretStr("block-secret"), "eu-west-1", AwsClientParameters(bucket.proxy.url))
-    fs, _ = STORAGE.filesystem(bucket.url, S3Options(credentials=block))
-    STORAGE.stat(fs, bucket.path("x"))
+    store = STORAGE.open(bucket.url, S3Options(credentials=block))
+    fs = store.fs
+    S3Store(fs).stat(bucket.path("x"))
 
     assert "block-key/" in bucket.proxy.requests[-1].headers["authorization"]
     assert "/eu-west-1/" in bucket.proxy.requests[-1].headers["authorization"]
@@ -135,13 +138,14 @@ def test_options_show_no_secret_and_refuse_what_they_do_not_know(bucket: Any) ->
 def test_a_key_that_may_not_write_is_told_what_it_needs(any_strict: Any) -> None:
     bucket = any_strict
     options = User(bucket.server, "s3:GetObject").new_key().options
-    fs, _ = STORAGE.filesystem(bucket.url, S3Options(**options))
+    store = STORAGE.open(bucket.url, S3Options(**options))
+    fs = store.fs
     path = bucket.put("x", b"old")
 
-    assert STORAGE.read(fs, path).data == b"old"  # type: ignore[union-attr]
+    assert S3Store(fs).read(path).data == b"old"  # type: ignore[union-attr]
     for act in (
-        lambda: STORAGE.replace(fs, path, b"new", None),
-        lambda: STORAGE.link(fs, path, f"{path}.copy"),
+        lambda: S3Store(fs).replace(path, b"new", None),
+        lambda: S3Store(fs).link(path, f"{path}.copy"),
         lambda: fs.rm_file(path),
         lambda: fs.ls(bucket.name),
     ):
@@ -177,12 +181,13 @@ def test_the_policies_of_the_page_are_enough_for_those_who_write_and_those_who_r
     for _ in range(3):  # the third sweeps what the first left
         x.call_sync()
     assert x.cache_first().query_sync("SELECT n, len(text)").fetchall() == [(1, size)]
-    fs, _ = STORAGE.filesystem(bucket.url, S3Options(**writer.options))
+    store = STORAGE.open(bucket.url, S3Options(**writer.options))
+    fs = store.fs
     outside = bucket.put("elsewhere", b"old")
     for act in (
-        lambda: STORAGE.replace(fs, outside, b"new", None),
-        lambda: STORAGE.read(fs, outside),
-        lambda: STORAGE.link(fs, bucket.path("lake/x.csv"), outside),
+        lambda: S3Store(fs).replace(outside, b"new", None),
+        lambda: S3Store(fs).read(outside),
+        lambda: S3Store(fs).link(bucket.path("lake/x.csv"), outside),
         lambda: fs.rm_file(outside),
         lambda: fs.ls(another.name),
     ):
@@ -196,9 +201,10 @@ def test_the_policies_of_the_page_are_enough_for_those_who_write_and_those_who_r
     reading = json.dumps({"Version": "2012-10-17", "Statement": [may_read, json.loads(denied)]})
     reader = User(server, policy=reading.replace("my-bucket", bucket.name)).new_key()
     asks_as(reader, bucket, monkeypatch)
-    fs, _ = STORAGE.filesystem(bucket.url, S3Options(**reader.options))
+    store = STORAGE.open(bucket.url, S3Options(**reader.options))
+    fs = store.fs
     with pytest.raises(PermissionError):
-        STORAGE.read(fs, bucket.path("lake/_asset_metadata/_secret_key"))
+        S3Store(fs).read(bucket.path("lake/_asset_metadata/_secret_key"))
     assert x.cache_first().query_sync("SELECT n, len(text)").fetchall() == [(1, size)]
     with pytest.raises(StorageError, match="The credentials need"):
         x.call_sync()

@@ -11,21 +11,22 @@ from http_proxy import Fault, Request
 from mad_prefect_core import asset
 from mad_prefect_core.errors import OutcomeUnknownError, StorageConflictError, StorageError
 from mad_prefect_core.session import DuckSession
-from mad_prefect_s3 import S3Options, S3Storage
+from mad_prefect_core.stores import staged_file
+from mad_prefect_s3 import S3Options, S3Storage, S3Store
 
 STORAGE = S3Storage()
 FAULTS = [Fault(), Fault(reply_lost=True), Fault(half_reply=True), *(Fault(status=s) for s in (429, 500, 503))]
 
 
 def publish(fs: Any, path: str, data: bytes) -> None:
-    staged = STORAGE.stage(fs, path)
+    staged = staged_file(path)
     staged.write_bytes(data)
-    STORAGE.publish(fs, staged, path)
+    S3Store(fs).publish(staged, path)
 
 
 def content(fs: Any, path: str) -> bytes:
     with DuckSession() as session:
-        files = STORAGE.duckdb_files(session, fs, [path])
+        files = S3Store(fs).duckdb_files(session, [path])
         return bytes(session.sql("SELECT content FROM read_blob($1)", [files]).fetchall()[0][0])
 
 
@@ -38,11 +39,11 @@ def test_a_request_that_fails_once_is_sent_again_and_nobody_notices(bucket: Any,
     bucket.put("x", b"old")
     acts: dict[str, Any] = {
         "publish": lambda: publish(fs, path, b"1234"),
-        "stat": lambda: STORAGE.stat(fs, path).size,  # type: ignore[union-attr]
-        "read": lambda: STORAGE.read(fs, path).data,  # type: ignore[union-attr]
-        "link": lambda: STORAGE.link(fs, path, bucket.path("y")),
-        "replace": lambda: STORAGE.replace(fs, path, b"5678", STORAGE.stat(fs, path).token),  # type: ignore[union-attr]
-        "create": lambda: STORAGE.replace(fs, bucket.path("new"), b"first", None),
+        "stat": lambda: S3Store(fs).stat(path).size,  # type: ignore[union-attr]
+        "read": lambda: S3Store(fs).read(path).data,  # type: ignore[union-attr]
+        "link": lambda: S3Store(fs).link(path, bucket.path("y")),
+        "replace": lambda: S3Store(fs).replace(path, b"5678", S3Store(fs).stat(path).token),  # type: ignore[union-attr]
+        "create": lambda: S3Store(fs).replace(bucket.path("new"), b"first", None),
         "query": lambda: content(fs, path),
         "list": lambda: fs.ls(bucket.name, detail=False),
         "delete": lambda: fs.rm_file(bucket.path("y")),
@@ -81,7 +82,7 @@ def test_attempts_are_bounded_and_the_error_says_what_was_tried(bucket: Any, pau
     fs = bucket.fs(attempts=3)
     bucket.proxy.fail(Fault(status=503), times=None)
     with pytest.raises(StorageError, match=r"answered head_object with 503") as raised:
-        STORAGE.stat(fs, bucket.path("x"))
+        S3Store(fs).stat(bucket.path("x"))
 
     assert bucket.proxy.count() == 3
     assert pauses == [0.25, 0.5]
@@ -92,7 +93,7 @@ def test_a_server_that_is_started_again_meanwhile_is_asked_again(bucket: Any) ->
     fs, path = bucket.fs(), bucket.put("x", b"data")
     fs.run(fs.set_session)
     with bucket.proxy.away(seconds=0.3):
-        assert STORAGE.read(fs, path).data == b"data"  # type: ignore[union-attr]
+        assert S3Store(fs).read(path).data == b"data"  # type: ignore[union-attr]
 
 
 # -- what is not known -------------------------------------------------------------------------------------------------
@@ -101,32 +102,32 @@ def test_a_server_that_is_started_again_meanwhile_is_asked_again(bucket: Any) ->
 def test_a_conditional_write_whose_answer_was_lost_is_known_for_ours(any_bucket: Any) -> None:
     fs, path = any_bucket.fs(conditional_writes="trust"), any_bucket.path("manifest")
     any_bucket.proxy.fail(Fault(reply_lost=True), method="PUT")
-    token = STORAGE.replace(fs, path, b"1", None)
-    assert STORAGE.read(fs, path).token == token  # type: ignore[union-attr]
+    token = S3Store(fs).replace(path, b"1", None)
+    assert S3Store(fs).read(path).token == token  # type: ignore[union-attr]
     any_bucket.proxy.fail(Fault(reply_lost=True), method="PUT")
-    token = STORAGE.replace(fs, path, b"2", token)
-    assert STORAGE.read(fs, path).token == token  # type: ignore[union-attr]
+    token = S3Store(fs).replace(path, b"2", token)
+    assert S3Store(fs).read(path).token == token  # type: ignore[union-attr]
 
 
 def test_a_lost_race_is_a_conflict_also_where_the_first_answer_was_lost(any_bucket: Any) -> None:
     fs, path = any_bucket.fs(conditional_writes="trust"), any_bucket.path("manifest")
-    token = STORAGE.replace(fs, path, b"1", None)
+    token = S3Store(fs).replace(path, b"1", None)
 
     def rival(request: Request) -> Fault | None:
         any_bucket.proxy.heal()
-        other = S3Storage().filesystem(any_bucket.url, S3Options(**any_bucket.server.options))[0]
-        STORAGE.replace(other, path, b"rival", token)
+        other = S3Storage().open(any_bucket.url, S3Options(**any_bucket.server.options)).fs
+        S3Store(other).replace(path, b"rival", token)
         return Fault()
 
     any_bucket.proxy.faults = lambda request: rival(request) if request.method == "PUT" else None
     with pytest.raises(StorageConflictError):
-        STORAGE.replace(fs, path, b"2", token)
+        S3Store(fs).replace(path, b"2", token)
     assert any_bucket.get("manifest") == b"rival"
 
 
 def test_a_write_of_unknown_outcome_says_so_and_is_no_conflict(bucket: Any) -> None:
     fs, path = bucket.fs(conditional_writes="trust", attempts=2), bucket.path("manifest")
-    token = STORAGE.replace(fs, path, b"1", None)
+    token = S3Store(fs).replace(path, b"1", None)
 
     def gone_after(request: Request) -> Fault | None:
         if request.method == "PUT":
@@ -136,7 +137,7 @@ def test_a_write_of_unknown_outcome_says_so_and_is_no_conflict(bucket: Any) -> N
 
     bucket.proxy.faults = gone_after
     with pytest.raises(OutcomeUnknownError, match="Nothing was deleted"):
-        STORAGE.replace(fs, path, b"2", token)
+        S3Store(fs).replace(path, b"2", token)
     assert bucket.get("manifest") == b"2"
 
 
@@ -190,12 +191,12 @@ def test_a_server_that_ignores_conditions_is_found_out_once_and_said_plainly(
 ) -> None:
     Deaf(bucket)
     fs, path = bucket.fs(), bucket.path("d/manifest")
-    token = STORAGE.replace(fs, path, b"1", None)
+    token = S3Store(fs).replace(path, b"1", None)
     with pytest.raises(StorageConflictError):
-        STORAGE.replace(fs, path, b"2", None)
-    token = STORAGE.replace(fs, path, b"2", token)
+        S3Store(fs).replace(path, b"2", None)
+    token = S3Store(fs).replace(path, b"2", token)
     with pytest.raises(StorageConflictError):
-        STORAGE.replace(fs, path, b"3", "stale")
+        S3Store(fs).replace(path, b"3", "stale")
 
     said = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     assert len(said) == 1
@@ -208,15 +209,15 @@ def test_a_server_that_ignores_conditions_is_refused_where_that_is_asked_for(buc
     Deaf(bucket)
     fs = bucket.fs(conditional_writes="require")
     with pytest.raises(StorageError, match="ignores the conditions of writes"):
-        STORAGE.replace(fs, bucket.path("manifest"), b"1", None)
+        S3Store(fs).replace(bucket.path("manifest"), b"1", None)
     assert bucket.listed() == []
 
 
 def test_a_server_that_keeps_conditions_is_asked_once(bucket: Any, caplog: pytest.LogCaptureFixture) -> None:
     fs = bucket.fs()
-    STORAGE.replace(fs, bucket.path("a"), b"1", None)
+    S3Store(fs).replace(bucket.path("a"), b"1", None)
     bucket.proxy.count()
-    STORAGE.replace(fs, bucket.path("b"), b"1", None)
+    S3Store(fs).replace(bucket.path("b"), b"1", None)
 
     assert bucket.proxy.count() == 1
     assert not caplog.records
@@ -227,9 +228,10 @@ def test_a_server_that_keeps_conditions_is_asked_once(bucket: Any, caplog: pytes
 
 
 def failing(url: str, options: dict[str, Any]) -> StorageError:
-    fs, root = STORAGE.filesystem(url, S3Options(**{"attempts": 2, **options}))
+    store = STORAGE.open(url, S3Options(**{"attempts": 2, **options}))
+    fs, root = store.fs, store.path(url)
     with pytest.raises(StorageError) as raised:
-        STORAGE.read(fs, f"{root}/x")
+        S3Store(fs).read(f"{root}/x")
     with pytest.raises(StorageError):
         publish(fs, f"{root}/x", b"data")
     assert raised.value.path == f"{url}/x"
@@ -270,9 +272,9 @@ def test_a_server_that_is_no_s3_is_an_error(bucket: Any) -> None:
     fs, path = bucket.fs(conditional_writes="trust"), bucket.path("x")
     bucket.proxy.fail(Fault(status=200), times=None)
     for act in (
-        lambda: STORAGE.stat(fs, path),
-        lambda: STORAGE.read(fs, path),
-        lambda: STORAGE.replace(fs, path, b"1", None),
+        lambda: S3Store(fs).stat(path),
+        lambda: S3Store(fs).read(path),
+        lambda: S3Store(fs).replace(path, b"1", None),
         lambda: content(fs, path),
     ):
         with pytest.raises(StorageError, match="does not answer as S3 does"):
@@ -291,8 +293,9 @@ def test_the_authorities_of_the_environment_vouch_for_a_server(
     bucket.put("x", b"data")
     for name, value in strict_server.environment.items():
         monkeypatch.setenv(name, value)
-    fs, _ = STORAGE.filesystem(bucket.url, S3Options())
-    assert STORAGE.read(fs, bucket.path("x")).data == b"data"  # type: ignore[union-attr]
+    store = STORAGE.open(bucket.url, S3Options())
+    fs = store.fs
+    assert S3Store(fs).read(bucket.path("x")).data == b"data"  # type: ignore[union-attr]
 
 
 def test_no_credentials_at_all_is_an_error_that_says_where_to_put_them(
@@ -347,21 +350,21 @@ class InIreland:
 def test_the_region_of_a_bucket_is_found_out_where_the_server_tells_it(bucket: Any) -> None:
     bucket.put("x", b"data")
     InIreland(bucket, tells=True)
-    assert STORAGE.read(bucket.fs(), bucket.path("x")).data == b"data"  # type: ignore[union-attr]
+    assert S3Store(bucket.fs()).read(bucket.path("x")).data == b"data"  # type: ignore[union-attr]
 
 
 def test_a_wrong_region_is_an_error_that_says_what_to_set(bucket: Any) -> None:
     InIreland(bucket, tells=False)
     error = failing(bucket.url, bucket.options)
     assert "Name the bucket's region" in str(error)
-    assert STORAGE.stat(bucket.fs(region="eu-west-1"), bucket.path("x")) is None
+    assert S3Store(bucket.fs(region="eu-west-1")).stat(bucket.path("x")) is None
 
 
 def test_a_server_that_says_nothing_is_given_up_after_the_read_timeout(bucket: Any) -> None:
     fs = bucket.fs(attempts=2, read_timeout=0.2)
     bucket.proxy.fail(Fault(wait=60), times=None)  # and then an answer, which would be no error
     with pytest.raises(StorageError, match="did not answer head_object in 2 attempts"):
-        STORAGE.stat(fs, bucket.path("x"))
+        S3Store(fs).stat(bucket.path("x"))
 
 
 @pytest.mark.parametrize("wrong", ["bucket", "key", "endpoint", "server gone"])

@@ -16,14 +16,15 @@ import pytest
 from mad_prefect_core import asset
 from mad_prefect_core.errors import OptionError
 from mad_prefect_core.session import DuckSession
-from mad_prefect_s3 import S3Storage
+from mad_prefect_core.stores import staged_file
+from mad_prefect_s3 import S3Storage, S3Store
 
 STORAGE = S3Storage()
 
 
 def stored(bucket: Any, fs: Any, query: str) -> str:
     """The path of a query's Parquet file that somebody else wrote: what a client wrote itself, it has not to read."""
-    staged = STORAGE.stage(fs, bucket.path("x.parquet"))
+    staged = staged_file(bucket.path("x.parquet"))
     with DuckSession() as session:
         session.execute(f"COPY ({query}) TO $path (FORMAT parquet)", {"path": str(staged)})
     return str(bucket.put("x.parquet", staged.read_bytes()))
@@ -40,7 +41,7 @@ def test_a_small_object_is_read_by_one_request_and_again_by_one_without_a_body(b
     path = stored(bucket, fs, "SELECT range AS n FROM range(1000)")
     for _ in range(2):
         with DuckSession() as session:
-            files = STORAGE.duckdb_files(session, fs, [path])
+            files = S3Store(fs).duckdb_files(session, [path])
             assert session.sql("SELECT sum(n) FROM read_parquet($1)", [files]).fetchall() == [(499500,)]
             assert asked(bucket) == {"GET": 1}
 
@@ -49,7 +50,7 @@ def test_a_point_query_of_a_large_object_reads_its_end_and_little_more(bucket: A
     fs = bucket.fs()
     path = stored(bucket, fs, "SELECT range AS n, hash(range) AS h FROM range(1000000)")
     with DuckSession() as session:
-        files = STORAGE.duckdb_files(session, fs, [path])
+        files = S3Store(fs).duckdb_files(session, [path])
         found = session.sql("SELECT h FROM read_parquet($1) WHERE n = 654321", [files]).fetchall()
     assert found == [(duckdb.sql("SELECT hash(654321::BIGINT)").fetchall()[0][0],)]
     seen = asked(bucket)
@@ -101,7 +102,7 @@ def test_many_files_are_looked_up_beside_each_other(bucket: Any) -> None:
 
     bucket.proxy.ask = counting
     with DuckSession() as session:
-        files = STORAGE.duckdb_files(session, fs, paths)
+        files = S3Store(fs).duckdb_files(session, paths)
         assert session.sql("SELECT sum(id) FROM read_json($1)", [files]).fetchall() == [(40,)]
     assert most[0] > 1
 
@@ -129,7 +130,7 @@ def test_httpfs_reads_with_a_secret_for_the_bucket_that_nobody_else_sees_in_clea
     fs = bucket.fs(duckdb="httpfs")
     path = stored(bucket, fs, "SELECT range AS n FROM range(1000)")
     with DuckSession() as session:
-        files = STORAGE.duckdb_files(session, fs, [path])
+        files = S3Store(fs).duckdb_files(session, [path])
         assert files == [f"s3://{path}"]
         assert session.sql("SELECT sum(n) FROM read_parquet($1)", [files]).fetchall() == [(499500,)]
         secrets = str(session.sql("SELECT secret_string FROM duckdb_secrets()").fetchall())
@@ -145,4 +146,4 @@ def test_httpfs_that_is_not_installed_is_an_error_that_says_what_to_do(
             pytest.skip("httpfs is loaded in this process")
         monkeypatch.setenv("HOME", str(tmp_path))
         with pytest.raises(OptionError, match="INSTALL httpfs"):
-            STORAGE.duckdb_files(session, bucket.fs(duckdb="httpfs"), [bucket.path("x")])
+            S3Store(bucket.fs(duckdb="httpfs")).duckdb_files(session, [bucket.path("x")])

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from mad_prefect_core import asset
 from mad_prefect_core.errors import ResultGoneError, StorageError
-from mad_prefect_s3 import S3Options, S3Storage, transfers
+from mad_prefect_core.stores import staged_file
+from mad_prefect_s3 import S3Options, S3Storage, S3Store, transfers
 
 STORAGE = S3Storage()
 OPTIONS = {"key": "key", "secret": "secret", "region": "us-east-1", "conditional_writes": "trust"}
@@ -47,20 +48,20 @@ def server(speak: Callable[[socket.socket], None]) -> Iterator[str]:
 
 
 def client(url: str, **more: Any) -> Any:
-    return STORAGE.filesystem("s3://bucket", S3Options(endpoint_url=url, **{**OPTIONS, **more}))[0]
+    return STORAGE.open("s3://bucket", S3Options(endpoint_url=url, **{**OPTIONS, **more})).fs
 
 
 def publish(fs: Any, path: str, data: bytes) -> None:
-    staged = STORAGE.stage(fs, path)
+    staged = staged_file(path)
     staged.write_bytes(data)
-    STORAGE.publish(fs, staged, path)
+    S3Store(fs).publish(staged, path)
 
 
 ACTS: dict[str, Callable[[Any], Any]] = {
-    "read": lambda fs: STORAGE.read(fs, "bucket/x"),
-    "stat": lambda fs: STORAGE.stat(fs, "bucket/x"),
+    "read": lambda fs: S3Store(fs).read("bucket/x"),
+    "stat": lambda fs: S3Store(fs).stat("bucket/x"),
     "list": lambda fs: fs.ls("bucket/x"),
-    "replace": lambda fs: STORAGE.replace(fs, "bucket/x", b"data", None),
+    "replace": lambda fs: S3Store(fs).replace("bucket/x", b"data", None),
     "publish": lambda fs: publish(fs, "bucket/x", b"data"),
     "publish parts": lambda fs: publish(fs, "bucket/x", bytes(20 * 2**20)),
 }

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from mad_prefect_core.contracts import Storage
 from mad_prefect_core.errors import OutcomeUnknownError, StorageConflictError
 from mad_prefect_core.session import DuckSession
-from mad_prefect_s3 import S3Storage
+from mad_prefect_core.stores import staged_file
+from mad_prefect_s3 import S3Storage, S3Store
 
 STORAGE = S3Storage()
 MEGABYTE = 2**20
@@ -23,15 +24,15 @@ MEGABYTE = 2**20
 
 def publish(bucket: Any, fs: Any, key: str, data: bytes) -> str:
     path: str = bucket.path(key)
-    staged = STORAGE.stage(fs, path)
+    staged = staged_file(path)
     staged.write_bytes(data)
-    STORAGE.publish(fs, staged, path)
+    S3Store(fs).publish(staged, path)
     assert not staged.exists()
     return path
 
 
 def content(session: DuckSession, fs: Any, path: str) -> bytes:
-    files = STORAGE.duckdb_files(session, fs, [path])
+    files = S3Store(fs).duckdb_files(session, [path])
     return bytes(session.sql("SELECT content FROM read_blob($1)", [files]).fetchall()[0][0])
 
 
@@ -61,7 +62,7 @@ def test_a_published_object_is_there_whole_replaces_the_old_one_and_is_listed(an
 
     assert any_bucket.get("a/x.json") == b"new"
     assert fs.ls(any_bucket.path("a"), detail=False) == [path]
-    assert STORAGE.stat(fs, path).size == 3  # type: ignore[union-attr]
+    assert S3Store(fs).stat(path).size == 3  # type: ignore[union-attr]
 
 
 def test_an_object_of_many_megabytes_goes_up_in_parts_and_comes_back_the_same(any_bucket: Any) -> None:
@@ -95,8 +96,8 @@ def test_an_empty_object_is_an_object(any_bucket: Any) -> None:
     fs = any_bucket.fs()
     path = publish(any_bucket, fs, "empty", b"")
 
-    assert STORAGE.stat(fs, path).size == 0  # type: ignore[union-attr]
-    assert STORAGE.read(fs, path).data == b""  # type: ignore[union-attr]
+    assert S3Store(fs).stat(path).size == 0  # type: ignore[union-attr]
+    assert S3Store(fs).read(path).data == b""  # type: ignore[union-attr]
     with DuckSession() as session:
         assert content(session, fs, path) == b""
 
@@ -104,12 +105,12 @@ def test_an_empty_object_is_an_object(any_bucket: Any) -> None:
 def test_what_is_not_there_is_none_to_stat_and_read_and_an_error_to_link_and_query(any_bucket: Any) -> None:
     fs, path = any_bucket.fs(), any_bucket.path("nothing")
 
-    assert STORAGE.stat(fs, path) is None
-    assert STORAGE.read(fs, path) is None
+    assert S3Store(fs).stat(path) is None
+    assert S3Store(fs).read(path) is None
     with pytest.raises(FileNotFoundError):
-        STORAGE.link(fs, path, any_bucket.path("copy"))
+        S3Store(fs).link(path, any_bucket.path("copy"))
     with DuckSession() as session, pytest.raises(FileNotFoundError):
-        STORAGE.duckdb_files(session, fs, [path])
+        S3Store(fs).duckdb_files(session, [path])
     with pytest.raises(FileNotFoundError):
         fs.ls(path)
     assert any_bucket.listed() == []
@@ -120,7 +121,7 @@ def test_a_link_is_a_copy_that_the_server_makes_and_that_outlives_its_source(any
     path, copy = publish(any_bucket, fs, "a", b"data"), any_bucket.path("deep/b")
     any_bucket.put("deep/b", b"old")
     any_bucket.proxy.count()
-    STORAGE.link(fs, path, copy)
+    S3Store(fs).link(path, copy)
     assert any_bucket.proxy.count() == 1
     fs.rm_file(path)
 
@@ -132,31 +133,31 @@ def test_a_link_is_a_copy_that_the_server_makes_and_that_outlives_its_source(any
 
 def test_the_token_changes_with_the_bytes_also_where_versions_are_kept(any_bucket: Any) -> None:
     fs, path = any_bucket.fs(), any_bucket.put("x", b"1")
-    before = STORAGE.stat(fs, path)
+    before = S3Store(fs).stat(path)
     any_bucket.put("x", b"2")
-    assert STORAGE.stat(fs, path) != before
+    assert S3Store(fs).stat(path) != before
 
     enabled = {"Status": "Enabled"}
     any_bucket.server.client().put_bucket_versioning(Bucket=any_bucket.name, VersioningConfiguration=enabled)
-    token = STORAGE.replace(fs, path, b"3", STORAGE.read(fs, path).token)  # type: ignore[union-attr]
-    assert token == STORAGE.stat(fs, path).token  # type: ignore[union-attr]
-    assert STORAGE.replace(fs, path, b"4", token) != token
+    token = S3Store(fs).replace(path, b"3", S3Store(fs).read(path).token)  # type: ignore[union-attr]
+    assert token == S3Store(fs).stat(path).token  # type: ignore[union-attr]
+    assert S3Store(fs).replace(path, b"4", token) != token
 
 
 def test_compare_and_swap_has_one_winner_and_tells_the_others(any_bucket: Any) -> None:
     fs, path = any_bucket.fs(), any_bucket.path("manifest.json")
-    created = STORAGE.replace(fs, path, b"1", None)
+    created = S3Store(fs).replace(path, b"1", None)
     with pytest.raises(StorageConflictError, match="Another writer was faster") as raised:
-        STORAGE.replace(fs, path, b"other", None)
+        S3Store(fs).replace(path, b"other", None)
     assert raised.value.path == f"s3://{path}"
-    replaced = STORAGE.replace(fs, path, b"2", created)
+    replaced = S3Store(fs).replace(path, b"2", created)
     with pytest.raises(StorageConflictError):
-        STORAGE.replace(fs, path, b"3", created)
-    assert STORAGE.read(fs, path).data == b"2"  # type: ignore[union-attr]
+        S3Store(fs).replace(path, b"3", created)
+    assert S3Store(fs).read(path).data == b"2"  # type: ignore[union-attr]
     fs.rm_file(path)
     with pytest.raises(StorageConflictError, match="is gone"):
-        STORAGE.replace(fs, path, b"4", replaced)
-    assert STORAGE.read(fs, path) is None
+        S3Store(fs).replace(path, b"4", replaced)
+    assert S3Store(fs).read(path) is None
 
 
 def test_of_many_threads_that_create_one_object_one_wins_and_none_loses_a_count(
@@ -168,7 +169,7 @@ def test_of_many_threads_that_create_one_object_one_wins_and_none_loses_a_count(
     def create(number: int) -> bool:
         together.wait()
         try:
-            STORAGE.replace(fs, path, str(number).encode(), None)
+            S3Store(fs).replace(path, str(number).encode(), None)
         except StorageConflictError:
             return False
         return True
@@ -176,10 +177,10 @@ def test_of_many_threads_that_create_one_object_one_wins_and_none_loses_a_count(
     def count(number: int) -> None:
         for _ in range(3):
             while True:
-                found = STORAGE.read(fs, counter)
+                found = S3Store(fs).read(counter)
                 try:
                     value = str(int(found.data) + 1 if found else 1).encode()
-                    STORAGE.replace(fs, counter, value, found.token if found else None)
+                    S3Store(fs).replace(counter, value, found.token if found else None)
                     break
                 except StorageConflictError:
                     continue
@@ -224,30 +225,30 @@ def test_a_name_with_special_characters_is_that_object_and_no_other(any_bucket: 
     for number, key in enumerate((place, "d [x]*'/k=v w/x.parquet", "d [x]*'/k=v w/ab.parquet")):
         with DuckSession() as session:
             path = any_bucket.path(key)
-            staged = STORAGE.stage(fs, path)
+            staged = staged_file(path)
             session.execute(f"COPY (SELECT {number} AS n) TO $path (FORMAT parquet)", {"path": str(staged)})
-            STORAGE.publish(fs, staged, path)
+            S3Store(fs).publish(staged, path)
     path = any_bucket.path(place)
     with DuckSession() as session:
-        files = STORAGE.duckdb_files(session, fs, [path])
+        files = S3Store(fs).duckdb_files(session, [path])
         assert session.sql("SELECT n, k FROM read_parquet($1, hive_partitioning = true)", [files]).fetchall() == [
             (0, "v w")
         ]
     assert place in any_bucket.listed()
-    STORAGE.link(fs, path, f"{path}.copy")
+    S3Store(fs).link(path, f"{path}.copy")
     fs.rm_file(path)
-    assert STORAGE.stat(fs, path) is None
-    assert STORAGE.stat(fs, f"{path}.copy") is not None
+    assert S3Store(fs).stat(path) is None
+    assert S3Store(fs).stat(f"{path}.copy") is not None
 
 
 @given(st.text(st.characters(exclude_characters="/", exclude_categories=["Cs", "Cc"]), min_size=1, max_size=40))
 def test_any_name_comes_back_as_it_was(moto_server: Any, name: str) -> None:
-    client, fs = moto_server.client(), S3Storage().filesystem("s3://names", _options(moto_server))[0]
+    client, fs = moto_server.client(), S3Storage().open("s3://names", _options(moto_server)).fs
     client.create_bucket(Bucket="names")
     path = f"names/f/{name}"
-    STORAGE.replace(fs, path, name.encode(), getattr(STORAGE.stat(fs, path), "token", None))
+    S3Store(fs).replace(path, name.encode(), getattr(S3Store(fs).stat(path), "token", None))
 
-    assert STORAGE.read(fs, path).data == name.encode()  # type: ignore[union-attr]
+    assert S3Store(fs).read(path).data == name.encode()  # type: ignore[union-attr]
     with DuckSession() as session:
         assert content(session, fs, path) == name.encode()
 
@@ -278,7 +279,7 @@ def test_a_long_lived_process_sees_at_once_what_others_write_and_delete(bucket: 
         with fs.open(path) as file:
             assert file.read() == b"second one"
     bucket.server.client().delete_object(Bucket=bucket.name, Key="d/x")
-    assert STORAGE.stat(fs, path) is None
+    assert S3Store(fs).stat(path) is None
     assert not fs.isfile(path)
     assert not fs.isdir(bucket.path("d"))
 
@@ -288,17 +289,17 @@ def test_a_query_sees_the_bytes_that_it_was_made_on_or_fails_never_a_mix(bucket:
 
     def write(number: int, rows: int) -> str:
         with DuckSession() as session:
-            staged = STORAGE.stage(fs, bucket.path("x"))
+            staged = staged_file(bucket.path("x"))
             query = f"SELECT {number} AS n, hash(range) AS h FROM range({rows})"
             session.execute(f"COPY ({query}) TO $path (FORMAT parquet)", {"path": str(staged)})
-            STORAGE.publish(fs, staged, bucket.path("x"))
+            S3Store(fs).publish(staged, bucket.path("x"))
             return str(bucket.path("x"))
 
     hashes = duckdb.sql("SELECT hash(range) FROM range(300000)").fetchall()
     expected = [(sum(value for (value,) in hashes),)]
     with DuckSession() as session:
         path = write(1, 300_000)  # 2.4 MB: not kept whole
-        large = session.sql("FROM read_parquet($1)", [STORAGE.duckdb_files(session, fs, [path])])
+        large = session.sql("FROM read_parquet($1)", [S3Store(fs).duckdb_files(session, [path])])
         write(2, 10)
         try:
             seen: Any = large.aggregate("sum(h)").fetchall()
@@ -306,7 +307,7 @@ def test_a_query_sees_the_bytes_that_it_was_made_on_or_fails_never_a_mix(bucket:
             seen = str(error)
         # DuckDB 1.5 has read it all already, 2.0 has not.
         assert seen == expected or "replaced or deleted while it was read" in seen
-        small = session.sql("SELECT n FROM read_parquet($1)", [STORAGE.duckdb_files(session, fs, [path])])
+        small = session.sql("SELECT n FROM read_parquet($1)", [S3Store(fs).duckdb_files(session, [path])])
         assert set(small.fetchall()) == {(2,)}
 
 

@@ -10,6 +10,7 @@ from pydantic import Secret, SecretStr
 
 from mad_prefect_core.contracts import Options
 from mad_prefect_core.prefect_support import saved_block_account
+from mad_prefect_core.stores import opened
 from mad_prefect_gcs import GCSOptions, GCSStorage
 from mad_prefect_s3 import S3Options, S3Storage
 
@@ -18,12 +19,15 @@ class Block:
     """What is known by its identity."""
 
 
+S3, GCS = S3Storage(), GCSStorage()
+
+
 def _s3(**options: Any) -> tuple[S3Storage, S3Options]:
-    return S3Storage(), S3Options(**{"key": "k", "secret": "s", "endpoint_url": "http://127.0.0.1:1", **options})
+    return S3, S3Options(**{"key": "k", "secret": "s", "endpoint_url": "http://127.0.0.1:1", **options})
 
 
 def _gcs(**options: Any) -> tuple[GCSStorage, GCSOptions]:
-    return GCSStorage(), GCSOptions(**{"endpoint_url": "http://127.0.0.1:1", **options})
+    return GCS, GCSOptions(**{"endpoint_url": "http://127.0.0.1:1", **options})
 
 
 A, B = SecretStr("a"), SecretStr("b")
@@ -39,7 +43,7 @@ DIFFERENT = [
 
 @pytest.mark.parametrize(("one", "other"), DIFFERENT)
 def test_tenants_with_different_secrets_never_share_a_client(one: Any, other: Any) -> None:
-    mine, theirs, again = (storage.filesystem("s3://b/x", options)[0] for storage, options in (one, other, one))
+    mine, theirs, again = (opened(storage, "s3://b/x", options).fs for storage, options in (one, other, one))
     assert mine is again
     assert mine is not theirs
     assert mine != theirs
@@ -59,7 +63,7 @@ def test_a_secret_that_is_rotated_in_the_environment_makes_a_new_client(
     clients = set()
     for secret in ("first", "second"):
         monkeypatch.setenv(variable, secret)
-        clients.add(storage.filesystem("s3://b/x", option)[0])
+        clients.add(opened(storage, "s3://b/x", option).fs)
     assert len(clients) == 2
 
 

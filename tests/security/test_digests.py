@@ -130,7 +130,7 @@ def test_a_key_that_is_a_folder_or_unreadable_is_an_error_that_names_it(
         raise PermissionError(13, "Permission denied")
 
     with monkeypatch.context() as patch:
-        patch.setattr("mad_prefect_local.storage.LocalStorage.read", refuse)
+        patch.setattr("mad_prefect_local.storage.LocalStore.read", refuse)
         with pytest.raises(StorageError, match=r"can't be read: Permission denied.*group") as caught:
             digest(password=PIN)
     assert caught.value.path == "_asset_metadata/_secret_key"

@@ -6,11 +6,10 @@ import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from mad_prefect_local import LocalOptions, LocalStorage
+from mad_prefect_local import LocalOptions, LocalStorage, LocalStore
 
 # Prefect reads these when it is first imported, which a test module's imports may do.
 os.environ["PREFECT_HOME"] = tempfile.mkdtemp(prefix="mad_prefect_tests_")
@@ -20,10 +19,9 @@ os.environ["PREFECT_SERVER_ANALYTICS_ENABLED"] = "false"
 
 @dataclass(frozen=True)
 class Folder:
-    """The local storage, its filesystem, and paths in a folder that exists."""
+    """A local store, and paths in a folder that exists."""
 
-    storage: LocalStorage
-    fs: Any
+    store: LocalStore
     root: Path
 
     def path(self, name: str) -> str:
@@ -31,9 +29,9 @@ class Folder:
 
     def publish(self, name: str, data: bytes) -> str:
         path = self.path(name)
-        staged = self.storage.stage(self.fs, path)
+        staged = self.store.stage(path)
         staged.write_bytes(data)
-        self.storage.publish(self.fs, staged, path)
+        self.store.publish(staged, path)
         return path
 
     def names(self) -> set[str]:
@@ -42,6 +40,4 @@ class Folder:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Folder:
-    storage = LocalStorage()
-    fs, root = storage.filesystem(f"file://{tmp_path}", LocalOptions())
-    return Folder(storage, fs, Path(root))
+    return Folder(LocalStorage().open("file:///", LocalOptions()), tmp_path)

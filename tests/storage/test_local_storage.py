@@ -28,14 +28,14 @@ def test_a_relative_base_is_relative_to_the_working_folder_of_the_moment(
         (tmp_path / name).mkdir()
         monkeypatch.chdir(tmp_path / name)
         for url in ("file://./.tmp/storage", "local://./.tmp/storage", ".tmp/storage"):
-            assert LocalStorage().filesystem(url, LocalOptions())[1] == f"{tmp_path}/{name}/.tmp/storage"
+            assert LocalStorage().open(url, LocalOptions()).path(url) == f"{tmp_path}/{name}/.tmp/storage"
 
 
 def test_a_staged_file_is_not_seen_by_readers_of_its_suffix(folder: Any) -> None:
-    staged = folder.storage.stage(folder.fs, folder.path("x.parquet"))
+    staged = folder.store.stage(folder.path("x.parquet"))
     staged.write_bytes(b"half")
     assert staged.parent == folder.root
-    assert not folder.fs.glob(f"{folder.root}/*.parquet")
+    assert not folder.store.fs.glob(f"{folder.root}/*.parquet")
     with DuckSession() as session:
         found = session.sql("FROM glob($1)", [f"{folder.root}/*.parquet"]).fetchall()
     assert found == []
@@ -44,9 +44,7 @@ def test_a_staged_file_is_not_seen_by_readers_of_its_suffix(folder: Any) -> None
 def test_a_long_name_can_be_published(folder: Any) -> None:
     name = "x" * 232 + ".parquet"
     folder.publish(name, b"data")
-    folder.storage.replace(
-        folder.fs, folder.path(name), b"new", folder.storage.read(folder.fs, folder.path(name)).token
-    )
+    folder.store.replace(folder.path(name), b"new", folder.store.read(folder.path(name)).token)
     assert Path(folder.path(name)).read_bytes() == b"new"
 
 
@@ -54,7 +52,7 @@ def test_duckdb_gets_absolute_native_paths(folder: Any, monkeypatch: pytest.Monk
     monkeypatch.chdir(folder.root)
     with DuckSession() as session:
         for path in (folder.path("x.csv"), "x.csv"):
-            assert folder.storage.duckdb_files(session, folder.fs, [path]) == [folder.path("x.csv")]
+            assert folder.store.duckdb_files(session, [path]) == [folder.path("x.csv")]
 
 
 @pytest.mark.parametrize("act", ["stage", "replace", "link"])
@@ -62,9 +60,9 @@ def test_a_base_that_can_not_be_written_is_an_error_that_says_what_to_do(folder:
     source = folder.publish("file", b"")  # its name is taken, so it can't be a folder: also for root
     path = folder.path("file/x.json")
     acts = {
-        "stage": lambda: folder.storage.stage(folder.fs, path),
-        "replace": lambda: folder.storage.replace(folder.fs, path, b"", None),
-        "link": lambda: folder.storage.link(folder.fs, source, path),
+        "stage": lambda: folder.store.stage(path),
+        "replace": lambda: folder.store.replace(path, b"", None),
+        "link": lambda: folder.store.link(source, path),
     }
     with pytest.raises(StorageError, match=r"can't be written: .*name another base in FILESYSTEM_URL") as raised:
         acts[act]()
@@ -78,7 +76,7 @@ def test_a_read_only_folder_is_an_error_before_anything_is_written(folder: Any) 
     folder.root.chmod(0o500)
     try:
         with pytest.raises(StorageError, match="Permission denied"):
-            folder.storage.stage(folder.fs, folder.path("x.json"))
+            folder.store.stage(folder.path("x.json"))
     finally:
         folder.root.chmod(0o700)
 
@@ -90,15 +88,15 @@ def test_a_path_that_is_or_would_be_a_folder_is_refused_before_anything_is_writt
     folder.root.joinpath("there").mkdir()
     monkeypatch.chdir(folder.root)
     with pytest.raises(StorageError, match="is a folder"):
-        folder.storage.stage(folder.fs, path)
+        folder.store.stage(path)
     assert [entry.name for entry in folder.root.iterdir()] == ["there"]
 
 
 def test_a_bare_name_is_in_the_working_folder(folder: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder.root)
-    staged = folder.storage.stage(folder.fs, "x.json")
+    staged = folder.store.stage("x.json")
     staged.write_bytes(b"data")
-    folder.storage.publish(folder.fs, staged, "x.json")
+    folder.store.publish(staged, "x.json")
     assert folder.root.joinpath("x.json").read_bytes() == b"data"
 
 
@@ -107,7 +105,7 @@ def test_a_bare_name_is_in_the_working_folder(folder: Any, monkeypatch: pytest.M
 
 def test_a_link_has_the_bytes_without_a_copy(folder: Any) -> None:
     source = folder.publish("a.parquet", b"data")
-    folder.storage.link(folder.fs, source, folder.path("deep/b.parquet"))
+    folder.store.link(source, folder.path("deep/b.parquet"))
     assert os.path.samefile(source, folder.path("deep/b.parquet"))
 
 
@@ -120,7 +118,7 @@ def test_where_hard_links_can_not_be_made_the_bytes_are_copied(
 
     source = folder.publish("a.parquet", b"data")
     monkeypatch.setattr(os, "link", refuse)
-    folder.storage.link(folder.fs, source, folder.path("b.parquet"))
+    folder.store.link(source, folder.path("b.parquet"))
     assert Path(folder.path("b.parquet")).read_bytes() == b"data"
     assert folder.names() == {"a.parquet", "b.parquet"}
 
@@ -128,7 +126,7 @@ def test_where_hard_links_can_not_be_made_the_bytes_are_copied(
 def test_a_link_of_a_symbolic_link_holds_the_bytes(folder: Any) -> None:
     real = folder.publish("real.parquet", b"data")
     os.symlink(real, folder.path("symbolic.parquet"))
-    folder.storage.link(folder.fs, folder.path("symbolic.parquet"), folder.path("b.parquet"))
+    folder.store.link(folder.path("symbolic.parquet"), folder.path("b.parquet"))
     os.unlink(real)
     assert Path(folder.path("b.parquet")).read_bytes() == b"data"
 
@@ -139,16 +137,16 @@ def test_a_link_of_a_symbolic_link_holds_the_bytes(folder: Any) -> None:
 def test_bytes_changed_in_place_are_noticed_though_the_time_was_set_back(folder: Any) -> None:
     path = folder.publish("x.parquet", b"data")
     for _ in range(50):
-        before, times = folder.storage.stat(folder.fs, path), os.stat(path)
+        before, times = folder.store.stat(path), os.stat(path)
         with open(path, "r+b") as file:
             file.write(b"dat?")
         os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
-        assert folder.storage.stat(folder.fs, path).token != before.token
+        assert folder.store.stat(path).token != before.token
 
 
 def test_a_token_is_given_only_when_the_clock_has_moved_on(folder: Any) -> None:
     path = folder.publish("x.parquet", b"data")
-    folder.storage.stat(folder.fs, path)
+    folder.store.stat(path)
     assert time.time_ns() - os.stat(path).st_ctime_ns >= 10_000_000
 
 
@@ -156,13 +154,13 @@ def test_a_token_is_given_only_when_the_clock_has_moved_on(folder: Any) -> None:
 
 
 def test_a_stale_or_missing_version_is_a_conflict_and_nothing_is_written(folder: Any) -> None:
-    storage, path = folder.storage, folder.path("m.json")
-    first = storage.replace(folder.fs, path, b"1", None)
-    storage.replace(folder.fs, path, b"2", first)
+    store, path = folder.store, folder.path("m.json")
+    first = store.replace(path, b"1", None)
+    store.replace(path, b"2", first)
     for expected in (None, first):
         with pytest.raises(StorageConflictError, match="Another writer was faster"):
-            storage.replace(folder.fs, path, b"3", expected)
+            store.replace(path, b"3", expected)
     with pytest.raises(StorageConflictError, match="is gone"):
-        storage.replace(folder.fs, folder.path("none.json"), b"3", first)
-    assert storage.read(folder.fs, path).data == b"2"
+        store.replace(folder.path("none.json"), b"3", first)
+    assert store.read(path).data == b"2"
     assert folder.names() == {"m.json", ".m.json.lock", ".none.json.lock"}

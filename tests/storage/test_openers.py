@@ -12,14 +12,14 @@ from fsspec.implementations.memory import MemoryFileSystem
 from mad_prefect_core.mounts import Mount, locate
 from mad_prefect_core.paths import escape_glob
 from mad_prefect_core.session import DuckSession
-from mad_prefect_local.storage import LocalStorage
+from mad_prefect_local.storage import LocalStorage, LocalStore
 
 
-class Elsewhere(LocalStorage):
-    """A storage that DuckDB reaches by names which nobody else could make sense of."""
+class Elsewhere(LocalStore):
+    """A store that DuckDB reaches by names which nobody else could make sense of."""
 
-    def duckdb_files(self, session, fs, paths):
-        return [f"private+{id(fs)}://{path}" for path in paths]
+    def duckdb_files(self, session, paths):
+        return [f"private+{id(self)}://{path}" for path in paths]
 
 
 @pytest.mark.parametrize("name", ["plain.bin", "a b.bin", "[ab].bin", "*?.bin", "[*].bin", "k=v;'q'.bin"])
@@ -42,7 +42,7 @@ def test_a_file_that_only_duckdb_has_a_name_for_is_opened_on_its_own_filesystem(
     fs = MemoryFileSystem()
     fs.pipe_file("/openers/x.bin", b"elsewhere")
     with DuckSession() as session:
-        [file] = session.files([Mount(Elsewhere(), fs, "/openers").at("x.bin")])
+        [file] = session.files([Mount(LocalStorage(), Elsewhere(fs), "/openers").at("x.bin")])
         assert file.startswith("private+")
         with session.opener(file)() as opened:
             assert opened.read() == b"elsewhere"

@@ -12,32 +12,35 @@ from typing import Any
 import pytest
 from fsspec.implementations.local import LocalFileSystem
 
-from mad_prefect_core.contracts import Storage, StorageCapabilities
+from mad_prefect_core.contracts import StorageCapabilities
 from mad_prefect_core.errors import StorageError
+from mad_prefect_core.mounts import Mount
 from mad_prefect_core.probe import CHECKS, Probe, probe
-from mad_prefect_local import LocalStorage
+from mad_prefect_local import LocalStorage, LocalStore
 
 
-def probed(storage: Storage, folder: Path, fs: Any = None, **options: Any) -> Probe:
-    return probe(storage, fs or LocalFileSystem(), str(folder), **options)
+def probed(
+    store: type[LocalStore], folder: Path, fs: Any = None, storage: LocalStorage | None = None, **options: Any
+) -> Probe:
+    return probe(Mount(storage or LocalStorage(), store(fs or LocalFileSystem()), str(folder)), **options)
 
 
-class IgnoresExpected(LocalStorage):
+class IgnoresExpected(LocalStore):
     """As some S3 servers: conditions are taken and not looked at."""
 
-    def replace(self, fs: Any, path: str, data: bytes, expected: str | None) -> str:
-        found = self.read(fs, path)
-        return super().replace(fs, path, data, found.token if found else None)
+    def replace(self, path: str, data: bytes, expected: str | None) -> str:
+        found = self.read(path)
+        return super().replace(path, data, found.token if found else None)
 
 
-class LooksOnlyWhetherItIsThere(LocalStorage):
-    def replace(self, fs: Any, path: str, data: bytes, expected: str | None) -> str:
-        found = self.read(fs, path)
-        return super().replace(fs, path, data, found.token if found and expected else expected)
+class LooksOnlyWhetherItIsThere(LocalStore):
+    def replace(self, path: str, data: bytes, expected: str | None) -> str:
+        found = self.read(path)
+        return super().replace(path, data, found.token if found and expected else expected)
 
 
-class WritesInPlace(LocalStorage):
-    def publish(self, fs: Any, staged: Path, path: str, *, durable: bool = True) -> None:
+class WritesInPlace(LocalStore):
+    def publish(self, staged: Path, path: str, *, durable: bool = True) -> None:
         data = staged.read_bytes()
         with open(path, "wb") as file:
             for part in (data[: len(data) // 2], data[len(data) // 2 :]):
@@ -46,8 +49,8 @@ class WritesInPlace(LocalStorage):
                 time.sleep(0.01)  # longer than a reader needs
 
 
-class ReadsOthers(LocalStorage):
-    def duckdb_files(self, session: Any, fs: Any, paths: Any) -> list[str]:
+class ReadsOthers(LocalStore):
+    def duckdb_files(self, session: Any, paths: Any) -> list[str]:
         return [__file__ for _ in paths]
 
 
@@ -69,7 +72,7 @@ class KeepsAll(LocalFileSystem):
 
 
 def test_a_storage_that_does_what_it_says_is_found_to(tmp_path: Path) -> None:
-    found = probed(LocalStorage(), tmp_path)
+    found = probed(LocalStore, tmp_path)
 
     assert [finding.check for finding in found.findings] == list(CHECKS)
     assert all(finding.found and finding.declared and not finding.detail for finding in found.findings)
@@ -82,32 +85,32 @@ def test_everything_that_capabilities_promise_is_tried() -> None:
 
 
 @pytest.mark.parametrize(
-    ("make", "fs", "broken"),
+    ("store", "fs", "broken"),
     [
         (IgnoresExpected, LocalFileSystem, ["conditional_create", "conditional_replace"]),
         (LooksOnlyWhetherItIsThere, LocalFileSystem, ["conditional_replace"]),
         (WritesInPlace, LocalFileSystem, ["atomic_replace"]),
-        (ReadsOthers, LocalFileSystem, ["duckdb_reads", "native_duckdb"]),
-        (LocalStorage, CachesListings, ["strong_listing"]),
-        (LocalStorage, KeepsAll, ["strong_listing", "delete"]),
+        (ReadsOthers, LocalFileSystem, ["duckdb_reads"]),
+        (LocalStore, CachesListings, ["strong_listing"]),
+        (LocalStore, KeepsAll, ["strong_listing", "delete"]),
     ],
 )
 def test_a_storage_that_does_less_than_it_says_is_found_out(
-    tmp_path: Path, make: Callable[[], Storage], fs: Callable[[], Any], broken: list[str]
+    tmp_path: Path, store: type[LocalStore], fs: Callable[[], Any], broken: list[str]
 ) -> None:
-    found = probed(make(), tmp_path, fs())
+    found = probed(store, tmp_path, fs())
 
     assert [finding.check for finding in found.broken] == broken
     assert all(finding.detail for finding in found.broken)
 
 
 def test_what_is_not_promised_is_not_broken(tmp_path: Path) -> None:
-    class Modest(IgnoresExpected):
+    class Modest(LocalStorage):
         capabilities = dataclasses.replace(
             LocalStorage.capabilities, conditional_create=False, conditional_replace=False
         )
 
-    found = probed(Modest(), tmp_path)
+    found = probed(IgnoresExpected, tmp_path, storage=Modest())
 
     assert [finding.check for finding in found.findings if not finding.found] == [
         "conditional_create",
@@ -117,33 +120,33 @@ def test_what_is_not_promised_is_not_broken(tmp_path: Path) -> None:
 
 
 def test_a_check_that_raises_is_a_finding_and_the_others_are_made(tmp_path: Path) -> None:
-    class NoReplace(LocalStorage):
-        def replace(self, fs: Any, path: str, data: bytes, expected: str | None) -> str:
+    class NoReplace(LocalStore):
+        def replace(self, path: str, data: bytes, expected: str | None) -> str:
             raise OSError(22, "Invalid argument")
 
-    found = probed(NoReplace(), tmp_path)
+    found = probed(NoReplace, tmp_path)
 
     assert [finding.check for finding in found.broken] == ["conditional_create", "conditional_replace"]
     assert "Invalid argument" in found.broken[0].detail
 
 
 def test_some_checks_alone_can_be_made(tmp_path: Path) -> None:
-    found = probed(LocalStorage(), tmp_path, checks=["delete", "conditional_create"])
+    found = probed(LocalStore, tmp_path, checks=["delete", "conditional_create"])
 
     assert [finding.check for finding in found.findings] == ["conditional_create", "delete"]
 
 
-@pytest.mark.parametrize("make", [LocalStorage, IgnoresExpected, WritesInPlace])
-def test_nothing_is_left_and_what_was_there_stays(tmp_path: Path, make: Callable[[], Storage]) -> None:
+@pytest.mark.parametrize("store", [LocalStore, IgnoresExpected, WritesInPlace])
+def test_nothing_is_left_and_what_was_there_stays(tmp_path: Path, store: type[LocalStore]) -> None:
     (tmp_path / "own").write_bytes(b"mine")
-    probed(make(), tmp_path)
+    probed(store, tmp_path)
 
     assert [path.name for path in tmp_path.rglob("*")] == ["own"]
     assert (tmp_path / "own").read_bytes() == b"mine"
 
 
 def test_a_folder_that_was_not_there_is_not_there_afterwards(tmp_path: Path) -> None:
-    probed(LocalStorage(), tmp_path / "lake" / "bronze")
+    probed(LocalStore, tmp_path / "lake" / "bronze")
 
     assert list(tmp_path.iterdir()) == []
 
@@ -151,7 +154,7 @@ def test_a_folder_that_was_not_there_is_not_there_afterwards(tmp_path: Path) -> 
 def test_a_folder_that_can_not_be_written_is_one_error_that_says_so(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StorageError, match="'local' can't be read and written") as caught:
-        probed(LocalStorage(), tmp_path / "file" / "lake")
+        probed(LocalStore, tmp_path / "file" / "lake")
 
     assert caught.value.path == str(tmp_path / "file" / "lake")
     assert caught.value.hint
@@ -159,9 +162,9 @@ def test_a_folder_that_can_not_be_written_is_one_error_that_says_so(tmp_path: Pa
 
 
 def test_a_storage_that_forgets_what_is_written_is_an_error(tmp_path: Path) -> None:
-    class Forgets(LocalStorage):
-        def publish(self, fs: Any, staged: Path, path: str, *, durable: bool = True) -> None:
+    class Forgets(LocalStore):
+        def publish(self, staged: Path, path: str, *, durable: bool = True) -> None:
             staged.unlink()
 
     with pytest.raises(StorageError, match="does not keep what is written"):
-        probed(Forgets(), tmp_path)
+        probed(Forgets, tmp_path)

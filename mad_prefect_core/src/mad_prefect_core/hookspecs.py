@@ -26,7 +26,7 @@ from typing import Any
 
 import pluggy
 
-from mad_prefect_core.contracts import Format, Storage
+from mad_prefect_core.contracts import Format, StorageLike
 
 __all__ = ["ENTRY_POINT_GROUP", "PLUGIN_API", "PROJECT", "HookSpecs", "hookimpl"]
 
@@ -52,10 +52,10 @@ class HookSpecs:
         yield from ()
 
     @hookspec
-    def mad_prefect_storages(self) -> Iterable[Storage]:
+    def mad_prefect_storages(self) -> Iterable[StorageLike[Any]]:
         """Storages that this plugin brings.
 
-        A storage is one object that satisfies `mad_prefect_core.contracts.Storage`. Its protocols must not be
+        A storage is one object as `mad_prefect_core.contracts.Storage` says. Its protocols must not be
         claimed by another installed plugin. Import a cloud SDK inside its methods, not with the module: listing
         plugins must cost nothing.
         """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -13,28 +14,45 @@ from typing import Any, BinaryIO, TypeAlias, cast
 
 from pydantic import ValidationError
 
-from mad_prefect_core.contracts import FileStat, PrivateFiles, Session, Storage, SyncingStorage, Versioned
+from mad_prefect_core.contracts import (
+    FileStat,
+    LinkingStore,
+    PrivateFiles,
+    Session,
+    StorageLike,
+    StoreLike,
+    SyncingStore,
+    Versioned,
+)
 from mad_prefect_core.errors import ManifestError, OptionError, OptionWarning, PathError, StorageConflictError
 from mad_prefect_core.paths import check_base, check_url, is_url, relative_key, split_url
 from mad_prefect_core.plugins import get_host
 from mad_prefect_core.redaction import remember_secrets, secrets_in
 from mad_prefect_core.settings import get_settings, use_settings
+from mad_prefect_core.stores import duckdb_files, opened, stage
 from mad_prefect_core.translation import StorageCall
 
 __all__ = ["BaseKey", "Location", "Mount", "default_mount", "locate", "mount", "on_one_base", "sync"]
 
 BaseKey: TypeAlias = tuple[int, str]
 
+_COPIED_AT_ONCE = 2**20  # bytes
+
 _base: ContextVar[Mount | None] = ContextVar("mad_prefect_base", default=None)
 
 
 @dataclass(frozen=True)
 class Mount:
-    """A storage, its filesystem, and the path on it that keys are relative to."""
+    """A storage, the store that it opened, and the path on it that keys are relative to."""
 
-    storage: Storage
-    fs: Any
+    storage: StorageLike[Any]
+    store: StoreLike
     root: str
+
+    @property
+    def fs(self) -> Any:
+        """The store's filesystem."""
+        return self.store.fs
 
     @property
     def key(self) -> BaseKey:
@@ -79,7 +97,7 @@ class Location:
     def duckdb_files(self, session: Session) -> list[str]:
         """What DuckDB on `session` reads it by."""
         with self.mount.call:
-            return self.mount.storage.duckdb_files(session, self.mount.fs, [self.path])
+            return duckdb_files(self.mount.store, session, [self.path])
 
     def open(self) -> BinaryIO:
         """Its bytes, for reading in Python."""
@@ -94,29 +112,42 @@ class Location:
     def stat(self) -> FileStat | None:
         """Size and version token; None where there is no file."""
         with self.mount.call:
-            return self.mount.storage.stat(self.mount.fs, self.path)
+            return self.mount.store.stat(self.path)
 
     def stage(self) -> Path:
         """A local path to write to before `publish`."""
         with self.mount.call:
-            return self.mount.storage.stage(self.mount.fs, self.path)
+            return stage(self.mount.store, self.path)
 
     def publish(self, staged: Path, *, durable: bool = True) -> None:
         """Bring a staged file here, whole or not at all. If not `durable`, a power cut may take it until `sync`."""
-        durable = durable or not isinstance(self.mount.storage, SyncingStorage)
+        durable = durable or not isinstance(self.mount.store, SyncingStore)
         with self.mount.call:
-            self.mount.storage.publish(self.mount.fs, staged, self.path, durable=durable)
+            self.mount.store.publish(staged, self.path, durable=durable)
 
     def link_to(self, target: Location) -> str | None:
         """Make `target`, on the same mount, have these bytes, whole or not at all. Returns its token if known."""
+        store = self.mount.store
+        if not isinstance(store, LinkingStore):
+            self._copy_to(target)
+            return None
         with self.mount.call:
-            return self.mount.storage.link(self.mount.fs, self.path, target.path)
+            return store.link(self.path, target.path)
+
+    def _copy_to(self, target: Location) -> None:
+        staged = target.stage()
+        try:
+            with self.open() as source, staged.open("xb") as copy:
+                shutil.copyfileobj(source, copy, _COPIED_AT_ONCE)
+            target.publish(staged)
+        finally:
+            staged.unlink(missing_ok=True)
 
     def read(self) -> Versioned | None:
         """A small object and its version. Raises `ManifestError` where there is a folder in its place."""
         try:
             with self.mount.call:
-                return self.mount.storage.read(self.mount.fs, self.path)
+                return self.mount.store.read(self.path)
         except IsADirectoryError as error:
             raise ManifestError(
                 "There is a folder in the place of a file of ours", path=self.key, hint="Move it away, or delete it."
@@ -127,7 +158,7 @@ class Location:
         that a write came through whose answer was lost."""
         try:
             with self.mount.call:
-                return self.mount.storage.replace(self.mount.fs, self.path, data, expected)
+                return self.mount.store.replace(self.path, data, expected)
         except StorageConflictError:
             raise  # the storage knows
         except OSError:
@@ -140,9 +171,9 @@ class Location:
     def create_private(self, data: bytes) -> None:
         """Make a small object that is not there yet, for its user alone where the storage can have such. Raises
         `StorageConflictError` if it is there."""
-        storage = self.mount.storage
-        if isinstance(storage, PrivateFiles):
-            storage.create_private(self.mount.fs, self.path, data)
+        store = self.mount.store
+        if isinstance(store, PrivateFiles):
+            store.create_private(self.path, data)
         else:
             self.replace(data, None)
 
@@ -165,8 +196,8 @@ class Location:
 def mount(url: str, options: Mapping[str, Any] | None = None) -> Mount:
     """The mount of a base URL. Raises `PathError` for a misspelt one, `UnknownStorageError`, `OptionError`."""
     check_base(url)
-    storage, (fs, path) = _open(url, options)
-    return Mount(storage, fs, path.rstrip("/") or ("/" if path.startswith("/") else ""))
+    storage, store, path = _open(url, options)
+    return Mount(storage, store, path.rstrip("/") or ("/" if path.startswith("/") else ""))
 
 
 @contextmanager
@@ -228,11 +259,11 @@ def locate(path: str) -> Location:
         return default_mount().at(relative_key(rest if protocol == "mad" else path))
     relative_key(rest)  # refuses what climbs
     _refuse_passing(f"The path {path}", path, "Change it to")
-    storage, (fs, full) = _open(path, None)
-    return Location(Mount(storage, fs, ""), full)
+    storage, store, full = _open(path, None)
+    return Location(Mount(storage, store, ""), full)
 
 
-def _open(url: str, options: Mapping[str, Any] | None) -> tuple[Storage, tuple[Any, str]]:
+def _open(url: str, options: Mapping[str, Any] | None) -> tuple[StorageLike[Any], StoreLike, str]:
     protocol, _ = split_url(url)
     storage = get_host().storage_for(protocol)
     try:
@@ -245,7 +276,8 @@ def _open(url: str, options: Mapping[str, Any] | None) -> tuple[Storage, tuple[A
     if options:
         remember_secrets(secrets_in(validated))  # a server's or a client library's error may show them
     with StorageCall(storage.name):
-        return storage, storage.filesystem(url, validated)
+        store = opened(storage, url, validated)
+        return storage, store, store.path(url)
 
 
 _OF_FSSPEC = frozenset({
@@ -258,7 +290,7 @@ _OF_FSSPEC = frozenset({
 _told: set[tuple[str, ...]] = set()
 
 
-def _of_storage(storage: Storage, options: Mapping[str, Any]) -> dict[str, Any]:
+def _of_storage(storage: StorageLike[Any], options: Mapping[str, Any]) -> dict[str, Any]:
     """The options without those that mean nothing to the storage, which are told once for the process."""
     if not options:
         return {}
@@ -284,9 +316,9 @@ def sync(locations: Iterable[Location]) -> None:
         found.setdefault((id(location.mount.fs), location.mount.storage.name), []).append(location)
     for together in found.values():
         mount = together[0].mount
-        if isinstance(mount.storage, SyncingStorage):
+        if isinstance(mount.store, SyncingStore):
             with mount.call:
-                mount.storage.sync(mount.fs, [location.path for location in together])
+                mount.store.sync([location.path for location in together])
 
 
 def paths_of(locations: Sequence[Location], session: Session) -> list[str]:

@@ -22,11 +22,11 @@ from fsspec import AbstractFileSystem
 
 from mad_prefect_core.addresses import address, listed, opened
 from mad_prefect_core.contracts import Session
-from mad_prefect_core.paths import is_written_once, temporary_name
+from mad_prefect_core.paths import is_written_once
 from mad_prefect_core.shared_files import SharedFile
-from mad_prefect_core.temporary_folders import process_folder
+from mad_prefect_core.stores import staged_file
 
-__all__ = ["ObjectReader", "PinnedFiles", "StagedUpload", "Tail", "staged_file"]
+__all__ = ["ObjectReader", "PinnedFiles", "StagedUpload", "Tail"]
 
 _TAIL = 512 * 2**10  # bytes; small objects whole, and the footers of large ones, in the request that looks them up
 _AHEAD = 8 * 2**20
@@ -37,11 +37,6 @@ _KNOWN = 4096  # objects
 _PARALLEL = 8
 _registering = threading.Lock()
 _numbers = itertools.count(1)
-
-
-def staged_file(path: str) -> Path:
-    """A local path for what is to be uploaded to `path`, in a folder of this process that goes when it ends."""
-    return process_folder() / temporary_name(path.rpartition("/")[2])
 
 
 class StagedUpload(io.BufferedWriter):

@@ -9,10 +9,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from mad_prefect_core.contracts import Storage
 from mad_prefect_core.errors import MadPrefectError, StorageConflictError, StorageError
-from mad_prefect_core.paths import split_url
+from mad_prefect_core.mounts import Mount
 from mad_prefect_core.session import DuckSession
+from mad_prefect_core.stores import duckdb_files, stage
 
 __all__ = ["CHECKS", "Finding", "Probe", "probe"]
 
@@ -51,27 +51,25 @@ class Probe:
         return tuple(finding for finding in self.findings if finding.broken)
 
 
-def probe(storage: Storage, fs: Any, folder: str, checks: Collection[str] | None = None) -> Probe:
-    """Try what a storage can do, in a folder with a random name inside `folder`, which is removed afterwards.
+def probe(base: Mount, checks: Collection[str] | None = None) -> Probe:
+    """Try what a storage can do, in a folder with a random name inside a base, which is removed afterwards.
 
     A check that fails, also with an exception, is a finding. That nothing was seen to be torn is no proof that it
     never is; that something was torn is.
 
     Args:
-        storage: The storage to try.
-        fs: What its `filesystem` returned.
-        folder: A path on `fs`. It is made if it is not there, and then removed again.
+        base: Where. Its folder is made if it is not there, and then removed again.
         checks: Some of `CHECKS`; all if None.
 
-    Raises `StorageError` where `folder` can't be reached or written at all. It takes as long as the storage's own
+    Raises `StorageError` where the folder can't be reached or written at all. It takes as long as the storage's own
     timeouts let it.
     """
-    missing = _missing(fs, folder)
-    within = folder if folder.endswith("/") or not folder else f"{folder}/"
-    scratch = _Scratch(storage, fs, f"{within}_mad_prefect_probe_{uuid.uuid4().hex}")
+    fs = base.fs
+    missing = _missing(fs, base.root)
+    scratch = _Scratch(base, base.path(f"_mad_prefect_probe_{uuid.uuid4().hex}"))
     left_behind = None
     try:
-        scratch.first_write(folder)
+        scratch.first_write()
         wanted = CHECKS if checks is None else [name for name in CHECKS if name in checks]
         findings = tuple(_finding(name, scratch) for name in wanted)
     finally:
@@ -99,47 +97,47 @@ def _missing(fs: Any, folder: str) -> list[str]:
 
 
 class _Scratch:
-    def __init__(self, storage: Storage, fs: Any, folder: str) -> None:
-        self.storage = storage
-        self.fs = fs
+    def __init__(self, base: Mount, folder: str) -> None:
+        self.base = base
+        self.storage, self.store, self.fs = base.storage, base.store, base.fs
         self.folder = folder
 
     def path(self, name: str) -> str:
         return f"{self.folder}/{name}"
 
-    def first_write(self, folder: str) -> None:
+    def first_write(self) -> None:
         path = self.path("first")
         try:
-            if self.storage.stat(self.fs, path) is not None:
+            if self.store.stat(path) is not None:
                 raise StorageError("It says that a file is there that is not")
             self.publish(path, _DATA)
-            found = self.storage.stat(self.fs, path)
+            found = self.store.stat(path)
         except Exception as error:
             raise StorageError(
                 f"The storage '{self.storage.name}' can't be read and written: {_said(error)}",
-                path=folder,
+                path=self.base.root,
                 hint=error.hint if isinstance(error, MadPrefectError) else None,
             ) from error
         if found is None or found.size != len(_DATA):
-            raise StorageError(f"The storage '{self.storage.name}' does not keep what is written", path=folder)
+            raise StorageError(f"The storage '{self.storage.name}' does not keep what is written", path=self.base.root)
 
     def publish(self, path: str, data: bytes) -> None:
-        staged = self.storage.stage(self.fs, path)
+        staged = stage(self.store, path)
         try:
             staged.write_bytes(data)
-            self.storage.publish(self.fs, staged, path, durable=False)
+            self.store.publish(staged, path, durable=False)
         finally:
             staged.unlink(missing_ok=True)
 
     def replace(self, path: str, data: bytes, expected: str | None) -> str:
-        return self.storage.replace(self.fs, path, data, expected)
+        return self.store.replace(path, data, expected)
 
     def token(self, path: str) -> str | None:
-        found = self.storage.read(self.fs, path)
+        found = self.store.read(path)
         return found.token if found else None
 
     def holds(self, path: str, data: bytes) -> bool:
-        found = self.storage.read(self.fs, path)
+        found = self.store.read(path)
         return found is not None and found.data == data
 
     def lists(self, folder: str, name: str) -> bool:
@@ -219,30 +217,19 @@ def _strong_listing(scratch: _Scratch) -> str:
 
 
 def _duckdb_reads(scratch: _Scratch) -> str:
-    return _read_by_duckdb(scratch)[1]
-
-
-def _native_duckdb(scratch: _Scratch) -> str:
-    through_python, wrong = _read_by_duckdb(scratch)
-    return wrong or ("DuckDB reads through a Python filesystem" if through_python else "")
-
-
-def _read_by_duckdb(scratch: _Scratch) -> tuple[bool, str]:
-    """Whether DuckDB reads through a Python filesystem, and what is wrong with what it reads."""
     path = scratch.path("duckdb")
     scratch.publish(path, _DATA)
     with DuckSession() as session:
-        files = scratch.storage.duckdb_files(session, scratch.fs, [path])
+        files = duckdb_files(scratch.store, session, [path])
         rows = session.sql("SELECT content FROM read_blob($1)", [files]).fetchall()
-        through_python = split_url(files[0])[0] in session.connection.list_filesystems()
-    return through_python, "" if rows == [(_DATA,)] else "DuckDB reads other bytes than were written"
+    return "" if rows == [(_DATA,)] else "DuckDB reads other bytes than were written"
 
 
 def _delete(scratch: _Scratch) -> str:
     path = scratch.path("delete")
     scratch.publish(path, _DATA)
     scratch.fs.rm_file(path)
-    return "" if scratch.storage.stat(scratch.fs, path) is None else "a file just deleted is still there"
+    return "" if scratch.store.stat(path) is None else "a file just deleted is still there"
 
 
 _TRIED: dict[str, Callable[[_Scratch], str]] = {
@@ -251,7 +238,6 @@ _TRIED: dict[str, Callable[[_Scratch], str]] = {
     "atomic_replace": _atomic_replace,
     "strong_listing": _strong_listing,
     "duckdb_reads": _duckdb_reads,
-    "native_duckdb": _native_duckdb,
     "delete": _delete,
 }
 

@@ -25,6 +25,7 @@ from mad_prefect_core.contracts.session import Parameters, Session
 from mad_prefect_core.mounts import BaseKey, Location, Mount, locate
 from mad_prefect_core.paths import is_url, unescape_glob
 from mad_prefect_core.settings import get_settings
+from mad_prefect_core.stores import duckdb_files
 from mad_prefect_core.temporary_folders import process_folder
 
 __all__ = [
@@ -151,7 +152,7 @@ class DuckSession:
             alike = list(group)  # a storage that has to look each up can do so for all of them at once
             mount = alike[0].mount
             with mount.call:
-                found = mount.storage.duckdb_files(self, mount.fs, [location.path for location in alike])
+                found = duckdb_files(mount.store, self, [location.path for location in alike])
             self._locations.update(zip(found, alike, strict=True))
             files += found
         return files

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from mad_prefect_core.contracts import FormatCapabilities, Options, ReadOptions, StorageCapabilities
+from mad_prefect_core.contracts import FormatCapabilities, Options, ReadOptions, StorageCapabilities, Store
 
 
 class FakeFormat:
@@ -32,23 +32,35 @@ class FakeFormat:
         raise AssertionError("a fake")
 
 
+class FakeStore(Store):
+    """Which nobody opens."""
+
+    def stat(self, path: str) -> Any:
+        raise AssertionError("a fake")
+
+    def read(self, path: str) -> Any:
+        raise AssertionError("a fake")
+
+    def replace(self, path: str, data: bytes, expected: str | None) -> str:
+        raise AssertionError("a fake")
+
+    def publish(self, staged: Path, path: str, *, durable: bool = True) -> None:
+        raise AssertionError("a fake")
+
+
 class FakeStorage:
     """A storage with a name and protocols, where nothing can be put."""
 
-    capabilities = StorageCapabilities(
-        atomic_replace=False,
-        conditional_create=False,
-        conditional_replace=False,
-        strong_listing=False,
-        native_duckdb=False,
-    )
+    capabilities = StorageCapabilities()
     options = Options
+    store = FakeStore
 
     def __init__(self, name: str, *protocols: str) -> None:
         self.name = name
         self.protocols = protocols
 
-    def _fail(self, *arguments: Any, **options: Any) -> Any:
-        raise AssertionError("a fake")
+    def account(self, url: str, options: Any) -> str:
+        return url
 
-    filesystem = duckdb_files = stage = publish = link = stat = read = replace = _fail
+    def open(self, url: str, options: Any) -> Any:
+        raise AssertionError("a fake")

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import tempfile
 import threading
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from fsspec.implementations.memory import MemoryFileSystem
 
-from mad_prefect_core.contracts import FileStat, Options, Session, StorageCapabilities, Versioned
+from mad_prefect_core.contracts import FileStat, Options, Storage, StorageCapabilities, Store, Versioned
 from mad_prefect_core.errors import StorageConflictError
-from mad_prefect_core.paths import temporary_name
-from mad_prefect_core.shared_files import serve
 
 
 class MemoryFiles(MemoryFileSystem):
@@ -40,59 +36,52 @@ class MemoryFiles(MemoryFileSystem):
             return bytes(self.store[self._strip_protocol(path)].getbuffer()[start:end])
 
 
-class MemoryStorage:
-    """See `mad_prefect_core.contracts.Storage`."""
+class MemoryStore(Store):
+    """See `mad_prefect_core.contracts.Store`."""
 
-    name = "memory"
-    protocols: tuple[str, ...] = ("memory",)
-    capabilities = StorageCapabilities(
-        atomic_replace=True,
-        conditional_create=True,
-        conditional_replace=True,
-        strong_listing=True,
-        native_duckdb=False,
-    )
-    options: type[Options] = Options
+    def path(self, url: str) -> str:
+        return str(self.fs._strip_protocol(url))
 
-    def filesystem(self, url: str, options: Options) -> tuple[Any, str]:
-        fs = MemoryFiles()
-        return fs, fs._strip_protocol(url)
-
-    def duckdb_files(self, session: Session, fs: Any, paths: Sequence[str]) -> list[str]:
-        return serve(session, fs, paths)
-
-    def stage(self, fs: Any, path: str) -> Path:
-        return Path(tempfile.gettempdir()) / temporary_name(path.rpartition("/")[2])
-
-    def publish(self, fs: Any, staged: Path, path: str, *, durable: bool = True) -> None:
-        fs.write_whole(path, staged.read_bytes())
+    def publish(self, staged: Path, path: str, *, durable: bool = True) -> None:
+        self.fs.write_whole(path, staged.read_bytes())
         staged.unlink()
 
-    def link(self, fs: Any, source: str, path: str) -> None:
-        fs.write_whole(path, fs.cat_file(source))
-
-    def stat(self, fs: Any, path: str) -> FileStat | None:
-        with fs.lock:
+    def stat(self, path: str) -> FileStat | None:
+        with self.fs.lock:
             try:
-                found = fs.info(path)
+                found = self.fs.info(path)
             except FileNotFoundError:
                 return None
-            return FileStat(found["size"], f"v{fs.versions[path]}") if found["type"] == "file" else None
+            return FileStat(found["size"], f"v{self.fs.versions[path]}") if found["type"] == "file" else None
 
-    def read(self, fs: Any, path: str) -> Versioned | None:
+    def read(self, path: str) -> Versioned | None:
         try:
-            data = fs.cat_file(path)
+            data = self.fs.cat_file(path)
         except FileNotFoundError:
             return None
         return Versioned(data, _digest(data))
 
-    def replace(self, fs: Any, path: str, data: bytes, expected: str | None) -> str:
-        with fs.lock:
-            current = self.read(fs, path)
+    def replace(self, path: str, data: bytes, expected: str | None) -> str:
+        with self.fs.lock:
+            current = self.read(path)
             if (current.token if current else None) != expected:
                 raise StorageConflictError("Another writer was faster", path=path, hint="Read it again.")
-            fs.write_whole(path, data)
+            self.fs.write_whole(path, data)
         return _digest(data)
+
+
+class MemoryStorage(Storage[Options]):
+    """Opens stores in memory."""
+
+    name = "memory"
+    protocols = ("memory",)
+    capabilities = StorageCapabilities(
+        atomic_replace=True, conditional_create=True, conditional_replace=True, strong_listing=True
+    )
+    store = MemoryStore
+
+    def open(self, url: str, options: Options) -> MemoryStore:
+        return MemoryStore(MemoryFiles())
 
 
 def _digest(data: bytes) -> str:

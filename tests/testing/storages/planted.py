@@ -1,11 +1,10 @@
-"""Storages that are wrong in one way each, by the contract test that is to notice it.
+"""Storages, and stores, that are wrong in one way each, by the contract test that is to notice it.
 
 Each is the memory storage or the local one with one promise broken, as a real plugin might break it.
 """
 
 from __future__ import annotations
 
-import contextlib
 import io
 import itertools
 import logging
@@ -22,70 +21,70 @@ from typing import Any
 from urllib.parse import unquote
 
 from fsspec.implementations.local import LocalFileSystem
-from memory_storage import MemoryFiles, MemoryStorage
+from memory_storage import MemoryFiles, MemoryStorage, MemoryStore
 from pydantic import SecretStr
 
 from mad_prefect_core.contracts import FileStat, Options, Session, Versioned
 from mad_prefect_core.errors import StorageConflictError
 from mad_prefect_core.shared_files import SharedFile, serve
-from mad_prefect_local import LocalStorage
+from mad_prefect_local import LocalOptions, LocalStorage, LocalStore
 
 
-class TruncatesLargeFiles(MemoryStorage):
-    def publish(self, fs: Any, staged: Path, path: str, *, durable: bool = True) -> None:
+class TruncatesLargeFiles(MemoryStore):
+    def publish(self, staged: Path, path: str, *, durable: bool = True) -> None:
         staged.write_bytes(staged.read_bytes()[:8_000_000])
-        super().publish(fs, staged, path)
+        super().publish(staged, path)
 
 
-class TakesEmptyForMissing(MemoryStorage):
-    def stat(self, fs: Any, path: str) -> FileStat | None:
-        found = super().stat(fs, path)
+class TakesEmptyForMissing(MemoryStore):
+    def stat(self, path: str) -> FileStat | None:
+        found = super().stat(path)
         return found if found and found.size else None
 
 
-class StagesUnderTheSuffix(LocalStorage):
-    def stage(self, fs: Any, path: str) -> Path:
-        return super().stage(fs, path).with_name(f"{uuid.uuid4()}{Path(path).suffix}")
+class StagesUnderTheSuffix(LocalStore):
+    def stage(self, path: str) -> Path:
+        return super().stage(path).with_name(f"{uuid.uuid4()}{Path(path).suffix}")
 
 
-class LeavesStagedFiles(MemoryStorage):
-    def publish(self, fs: Any, staged: Path, path: str, *, durable: bool = True) -> None:
-        fs.write_whole(path, staged.read_bytes())
+class LeavesStagedFiles(MemoryStore):
+    def publish(self, staged: Path, path: str, *, durable: bool = True) -> None:
+        self.fs.write_whole(path, staged.read_bytes())
 
 
-class PublishesNothingSilently(MemoryStorage):
-    def publish(self, fs: Any, staged: Path, path: str, *, durable: bool = True) -> None:
+class PublishesNothingSilently(MemoryStore):
+    def publish(self, staged: Path, path: str, *, durable: bool = True) -> None:
         if staged.exists():
-            super().publish(fs, staged, path)
+            super().publish(staged, path)
 
 
-class LinksSymbolically(LocalStorage):
-    def link(self, fs: Any, source: str, path: str) -> None:
-        staged = self.stage(fs, path)
+class LinksSymbolically(LocalStore):
+    def link(self, source: str, path: str) -> None:
+        staged = self.stage(path)
         os.symlink(source, staged)
         os.replace(staged, path)
 
 
-class WritesInPlace(LocalStorage):
-    def publish(self, fs: Any, staged: Path, path: str, *, durable: bool = True) -> None:
+class WritesInPlace(LocalStore):
+    def publish(self, staged: Path, path: str, *, durable: bool = True) -> None:
         if os.path.exists(path):
             shutil.copyfile(staged, path)
             staged.unlink()
         else:
-            super().publish(fs, staged, path, durable=durable)
+            super().publish(staged, path, durable=durable)
 
 
-class LinksNothingSilently(MemoryStorage):
-    def link(self, fs: Any, source: str, path: str) -> None:
-        with contextlib.suppress(FileNotFoundError):
-            super().link(fs, source, path)
+class LinksNothingSilently(MemoryStore):
+    def link(self, source: str, path: str) -> None:
+        if self.fs.isfile(source):
+            self.fs.write_whole(path, self.fs.cat_file(source))
 
 
-class DeletesBeforeLinking(MemoryStorage):
-    def link(self, fs: Any, source: str, path: str) -> None:
-        if fs.isfile(path):
-            fs.rm_file(path)
-        super().link(fs, source, path)
+class DeletesBeforeLinking(MemoryStore):
+    def link(self, source: str, path: str) -> None:
+        if self.fs.isfile(path):
+            self.fs.rm_file(path)
+        self.fs.write_whole(path, self.fs.cat_file(source))
 
 
 class _RemovesAll(LocalFileSystem):
@@ -95,60 +94,59 @@ class _RemovesAll(LocalFileSystem):
         shutil.rmtree(path)
 
 
-class RemovesFullFolders(LocalStorage):
-    def filesystem(self, url: str, options: Options) -> tuple[LocalFileSystem, str]:
-        return _RemovesAll(), super().filesystem(url, options)[1]
+class RemovesFullFolders(LocalStore):
+    def __init__(self, fs: Any) -> None:
+        super().__init__(_RemovesAll())
 
 
-class TakesFoldersForFiles(MemoryStorage):
-    def stat(self, fs: Any, path: str) -> FileStat | None:
-        return super().stat(fs, path) or (FileStat(0, "") if fs.isdir(path) else None)
+class TakesFoldersForFiles(MemoryStore):
+    def stat(self, path: str) -> FileStat | None:
+        return super().stat(path) or (FileStat(0, "") if self.fs.isdir(path) else None)
 
 
-class TokenOfTheSize(MemoryStorage):
-    def stat(self, fs: Any, path: str) -> FileStat | None:
-        found = super().stat(fs, path)
+class TokenOfTheSize(MemoryStore):
+    def stat(self, path: str) -> FileStat | None:
+        found = super().stat(path)
         return FileStat(found.size, str(found.size)) if found else None
 
 
-class TokenOfTheMoment(MemoryStorage):
+class TokenOfTheMoment(MemoryStore):
     numbers = itertools.count()
 
-    def stat(self, fs: Any, path: str) -> FileStat | None:
-        found = super().stat(fs, path)
+    def stat(self, path: str) -> FileStat | None:
+        found = super().stat(path)
         return FileStat(found.size, str(next(self.numbers))) if found else None
 
 
-class CreatesAgain(MemoryStorage):
-    def replace(self, fs: Any, path: str, data: bytes, expected: str | None) -> str:
-        current = self.read(fs, path)
-        return super().replace(fs, path, data, expected or (current.token if current else None))
+class CreatesAgain(MemoryStore):
+    def replace(self, path: str, data: bytes, expected: str | None) -> str:
+        current = self.read(path)
+        return super().replace(path, data, expected or (current.token if current else None))
 
 
-class ReturnsTheOldToken(MemoryStorage):
-    def replace(self, fs: Any, path: str, data: bytes, expected: str | None) -> str:
-        token = super().replace(fs, path, data, expected)
+class ReturnsTheOldToken(MemoryStore):
+    def replace(self, path: str, data: bytes, expected: str | None) -> str:
+        token = super().replace(path, data, expected)
         return expected or token
 
 
-class ReplacesWhatIsGone(MemoryStorage):
-    def replace(self, fs: Any, path: str, data: bytes, expected: str | None) -> str:
-        return super().replace(fs, path, data, expected if fs.isfile(path) else None)
+class ReplacesWhatIsGone(MemoryStore):
+    def replace(self, path: str, data: bytes, expected: str | None) -> str:
+        return super().replace(path, data, expected if self.fs.isfile(path) else None)
 
 
-class DecodesNames(MemoryStorage):
-    def publish(self, fs: Any, staged: Path, path: str, *, durable: bool = True) -> None:
-        super().publish(fs, staged, unquote(path))
+class DecodesNames(MemoryStore):
+    def publish(self, staged: Path, path: str, *, durable: bool = True) -> None:
+        super().publish(staged, unquote(path))
 
 
-class OnOtherFiles(MemoryStorage):
+class OnOtherFiles(MemoryStore):
     """On a filesystem that is wrong."""
 
     files: type[MemoryFiles]
 
-    def filesystem(self, url: str, options: Options) -> tuple[Any, str]:
-        fs = self.files()
-        return fs, fs._strip_protocol(url)
+    def __init__(self, fs: Any) -> None:
+        super().__init__(self.files())
 
 
 class NormalisingFiles(MemoryFiles):
@@ -227,43 +225,40 @@ class CachesListings(OnOtherFiles):
     files = CachingFiles
 
 
-class LocksNobodyOut(MemoryStorage):
-    def replace(self, fs: Any, path: str, data: bytes, expected: str | None) -> str:
-        current = self.read(fs, path)
+class LocksNobodyOut(MemoryStore):
+    def replace(self, path: str, data: bytes, expected: str | None) -> str:
+        current = self.read(path)
         time.sleep(0.005)
         if (current.token if current else None) != expected:
             raise StorageConflictError("Another writer was faster", path=path)
-        fs.write_whole(path, data)
-        found = self.read(fs, path)
+        self.fs.write_whole(path, data)
+        found = self.read(path)
         assert found is not None
         return found.token
 
 
-class LocksThreadsOnly(LocalStorage):
+class LocksThreadsOnly(LocalStore):
     lock = threading.Lock()
 
-    def replace(self, fs: Any, path: str, data: bytes, expected: str | None) -> str:
+    def replace(self, path: str, data: bytes, expected: str | None) -> str:
         with self.lock:
-            current = self.read(fs, path)
+            current = self.read(path)
             time.sleep(0.005)
             if (current.token if current else None) != expected:
                 raise StorageConflictError("Another writer was faster", path=path)
-            staged = self.stage(fs, path)
+            staged = self.stage(path)
             staged.write_bytes(data)
-            self.publish(fs, staged, path, durable=False)
-            found = self.read(fs, path)
+            self.publish(staged, path, durable=False)
+            found = self.read(path)
             assert found is not None
             return found.token
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), ()
 
-
-class PublishesInTwoSteps(MemoryStorage):
-    def publish(self, fs: Any, staged: Path, path: str, *, durable: bool = True) -> None:
-        fs.write_whole(path, staged.read_bytes()[: staged.stat().st_size // 2])
+class PublishesInTwoSteps(MemoryStore):
+    def publish(self, staged: Path, path: str, *, durable: bool = True) -> None:
+        self.fs.write_whole(path, staged.read_bytes()[: staged.stat().st_size // 2])
         time.sleep(0.001)
-        super().publish(fs, staged, path)
+        super().publish(staged, path)
 
 
 class LiveFiles(MemoryFiles):
@@ -277,125 +272,129 @@ class MixesVersions(OnOtherFiles):
     files = LiveFiles
 
 
-class CopiesInPlace(LocalStorage):
-    def publish(self, fs: Any, staged: Path, path: str, *, durable: bool = True) -> None:
+class CopiesInPlace(LocalStore):
+    def publish(self, staged: Path, path: str, *, durable: bool = True) -> None:
         shutil.copyfile(staged, path)
         staged.unlink()
 
 
-class DeletesBeforePublishing(LocalStorage):
-    def publish(self, fs: Any, staged: Path, path: str, *, durable: bool = True) -> None:
+class DeletesBeforePublishing(LocalStore):
+    def publish(self, staged: Path, path: str, *, durable: bool = True) -> None:
         if os.path.exists(path):
             os.remove(path)
-        super().publish(fs, staged, path, durable=durable)
+        super().publish(staged, path, durable=durable)
 
 
-class IgnoresFailedWrites(MemoryStorage):
-    def replace(self, fs: Any, path: str, data: bytes, expected: str | None) -> str:
+class IgnoresFailedWrites(MemoryStore):
+    def replace(self, path: str, data: bytes, expected: str | None) -> str:
         try:
-            return super().replace(fs, path, data, expected)
+            return super().replace(path, data, expected)
         except StorageConflictError:
             raise
         except OSError:
             return "written, surely"
 
 
-class TakesALostReplyForALostRace(MemoryStorage):
-    def replace(self, fs: Any, path: str, data: bytes, expected: str | None) -> str:
+class TakesALostReplyForALostRace(MemoryStore):
+    def replace(self, path: str, data: bytes, expected: str | None) -> str:
         try:
-            return super().replace(fs, path, data, expected)
+            return super().replace(path, data, expected)
         except StorageConflictError:
             raise
         except OSError:
-            return super().replace(fs, path, data, expected)
+            return super().replace(path, data, expected)
 
 
-class ReplacesWithoutAVersion(MemoryStorage):
-    def replace(self, fs: Any, path: str, data: bytes, expected: str | None) -> str:
-        current = self.read(fs, path)
-        return super().replace(fs, path, data, current.token if current and expected else expected)
+class ReplacesWithoutAVersion(MemoryStore):
+    def replace(self, path: str, data: bytes, expected: str | None) -> str:
+        current = self.read(path)
+        return super().replace(path, data, current.token if current and expected else expected)
 
 
-class TakesUnreadableForMissing(MemoryStorage):
-    def read(self, fs: Any, path: str) -> Versioned | None:
+class TakesUnreadableForMissing(MemoryStore):
+    def read(self, path: str) -> Versioned | None:
         try:
-            return super().read(fs, path)
+            return super().read(path)
         except OSError:
             return None
 
 
-class ClearsTheWay(LocalStorage):
-    def stage(self, fs: Any, path: str) -> Path:
+class ClearsTheWay(LocalStore):
+    def stage(self, path: str) -> Path:
         parent = Path(path).parent
         if parent.is_file():
             parent.unlink()
-        return super().stage(fs, path)
+        return super().stage(path)
 
 
 class PlainPassword(MemoryStorage):
     class PlainOptions(Options):
         password: str = ""
 
-    options: type[Options] = PlainOptions
+    options = PlainOptions
 
 
 class LogsItsPassword(MemoryStorage):
     class SecretOptions(Options):
         password: SecretStr = SecretStr("")
 
-    options: type[Options] = SecretOptions
+    options = SecretOptions
     given = {"password": "v3ry-s3cret"}
 
-    def filesystem(self, url: str, options: Options) -> tuple[Any, str]:
+    def open(self, url: str, options: Options) -> MemoryStore:
         assert isinstance(options, self.SecretOptions)
         logging.getLogger(__name__).debug("connecting with %s", options.password.get_secret_value())
-        return super().filesystem(url, options)
+        return super().open(url, options)
+
+
+class _SaysIt(MemoryStore):
+    said = ""
+
+    def link(self, source: str, path: str) -> None:
+        if not self.fs.isfile(source):
+            raise FileNotFoundError(f"{source} as user:{self.said}")
+        self.fs.write_whole(path, self.fs.cat_file(source))
 
 
 class SaysItsPasswordInErrors(LogsItsPassword):
-    def filesystem(self, url: str, options: Options) -> tuple[Any, str]:
-        fs, path = MemoryStorage.filesystem(self, url, options)
+    def open(self, url: str, options: Options) -> MemoryStore:
         assert isinstance(options, self.SecretOptions)
-        fs.said = options.password.get_secret_value()
-        return fs, path
-
-    def link(self, fs: Any, source: str, path: str) -> None:
-        if not fs.isfile(source):
-            raise FileNotFoundError(f"{source} as user:{fs.said}")
-        super().link(fs, source, path)
+        store = _SaysIt(MemoryFiles())
+        store.said = options.password.get_secret_value()
+        return store
 
 
-class ReadsTheWholeFolder(LocalStorage):
-    def duckdb_files(self, session: Session, fs: Any, paths: Sequence[str]) -> list[str]:
+class ReadsTheWholeFolder(LocalStore):
+    def duckdb_files(self, session: Session, paths: Sequence[str]) -> list[str]:
         return [f"{Path(path).parent}/*{Path(path).suffix}" for path in paths]
 
 
-class GivesNamesAsPatterns(LocalStorage):
-    def duckdb_files(self, session: Session, fs: Any, paths: Sequence[str]) -> list[str]:
+class GivesNamesAsPatterns(LocalStore):
+    def duckdb_files(self, session: Session, paths: Sequence[str]) -> list[str]:
         return list(paths)
 
 
-class CopiesOnce(MemoryStorage):
+class CopiesOnce(MemoryStore):
     copies: dict[str, str] = {}
 
-    def duckdb_files(self, session: Session, fs: Any, paths: Sequence[str]) -> list[str]:
+    def duckdb_files(self, session: Session, paths: Sequence[str]) -> list[str]:
         for path in paths:
             if path not in self.copies:
                 handle, self.copies[path] = tempfile.mkstemp()
-                os.write(handle, fs.cat_file(path))
+                os.write(handle, self.fs.cat_file(path))
                 os.close(handle)
         return [self.copies[path] for path in paths]
 
 
-class ReadsForOneOnly(MemoryStorage):
+class ReadsForOneOnly(MemoryStore):
     lock = threading.Lock()
 
-    def duckdb_files(self, session: Session, fs: Any, paths: Sequence[str]) -> list[str]:
+    def duckdb_files(self, session: Session, paths: Sequence[str]) -> list[str]:
         if not self.lock.acquire(blocking=False):
             raise OSError("busy")
         try:
             time.sleep(0.01)
-            return serve(session, fs, paths)
+            return serve(session, self.fs, paths)
         finally:
             self.lock.release()
 
@@ -427,12 +426,12 @@ class OpensForReadingOnly(OnOtherFiles):
     files = ReadOnlyFiles
 
 
-class ForgetsSmallObjects(MemoryStorage):
-    def read(self, fs: Any, path: str) -> Versioned | None:
+class ForgetsSmallObjects(MemoryStore):
+    def read(self, path: str) -> Versioned | None:
         return None
 
-    def replace(self, fs: Any, path: str, data: bytes, expected: str | None) -> str:
-        fs.write_whole(path, data)
+    def replace(self, path: str, data: bytes, expected: str | None) -> str:
+        self.fs.write_whole(path, data)
         return "token"
 
 
@@ -447,10 +446,37 @@ class DeletesEverything(OnOtherFiles):
     files = SweepingFiles
 
 
-class KnowsBucketsOnly(MemoryStorage):
-    def filesystem(self, url: str, options: Options) -> tuple[Any, str]:
-        fs, path = super().filesystem(url, options)
-        return fs, "/".join(path.split("/")[:2])
+class KnowsBucketsOnly(MemoryStore):
+    def path(self, url: str) -> str:
+        return "/".join(super().path(url).split("/")[:2])
+
+
+class _OnDisk(LocalStorage):
+    def __init__(self, store: type[LocalStore]) -> None:
+        self.store = store
+
+    def open(self, url: str, options: LocalOptions) -> LocalStore:
+        return self.store(super().open(url, options).fs)
+
+
+class _InMemory(MemoryStorage):
+    def __init__(self, store: type[MemoryStore]) -> None:
+        self.store = store
+
+    def open(self, url: str, options: Options) -> MemoryStore:
+        return self.store(MemoryFiles())
+
+
+def is_on_disk(wrong: type[Any]) -> bool:
+    """Whether a storage, or a store, that is wrong is one on the local disk."""
+    return issubclass(wrong, LocalStorage | LocalStore)
+
+
+def storage_of(wrong: type[Any]) -> Any:
+    """The storage that is wrong, or that opens a store which is."""
+    if issubclass(wrong, LocalStorage | MemoryStorage):
+        return wrong()
+    return _OnDisk(wrong) if is_on_disk(wrong) else _InMemory(wrong)
 
 
 PLANTED: dict[str, tuple[type[Any], ...]] = {

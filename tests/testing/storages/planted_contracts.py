@@ -9,10 +9,9 @@ from typing import Any
 
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
-from planted import PLANTED
+from planted import PLANTED, is_on_disk, storage_of
 
 from mad_prefect_core.testing import StorageContract
-from mad_prefect_local import LocalStorage
 
 
 class Planted(StorageContract):
@@ -21,11 +20,11 @@ class Planted(StorageContract):
 
     @pytest.fixture
     def storage(self) -> Any:
-        return self.planted()
+        return storage_of(self.planted)
 
     @pytest.fixture
     def url(self, tmp_path: Path) -> Iterator[str]:
-        if issubclass(self.planted, LocalStorage):
+        if is_on_disk(self.planted):
             yield f"file://{tmp_path}/lake"
         else:
             folder = uuid.uuid4().hex
@@ -43,7 +42,7 @@ class PlantedWithOptions(Planted):
 for _test, _wrong in PLANTED.items():
     for _planted in _wrong:
         _name = f"{_planted.__name__}_{_test}"
-        _shared = issubclass(_planted, LocalStorage)
+        _shared = is_on_disk(_planted)
         globals()[f"Test{_name}"] = type(
             f"Test{_name}",
             (PlantedWithOptions if hasattr(_planted, "given") else Planted,),

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from mad_prefect_core import hookimpl
-from mad_prefect_core.contracts import Storage
+from mad_prefect_core.contracts import StorageLike
 from mad_prefect_sftp.storage import SFTPStorage
 
 __all__ = ["mad_prefect_storages", "requires_plugin_api"]
@@ -14,6 +15,6 @@ requires_plugin_api = (1, 1)
 
 
 @hookimpl
-def mad_prefect_storages() -> Iterable[Storage]:
+def mad_prefect_storages() -> Iterable[StorageLike[Any]]:
     """The storage of this plugin."""
     return [SFTPStorage()]

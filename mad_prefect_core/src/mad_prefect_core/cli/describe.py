@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic.fields import FieldInfo
 
-from mad_prefect_core.contracts import Format, Options, Storage
+from mad_prefect_core.contracts import Format, Options, StorageLike
 from mad_prefect_core.errors import MadPrefectError
 from mad_prefect_core.plugins import Conflict, PluginHost, PluginRecord
 from mad_prefect_core.redaction import is_secret_name
@@ -58,7 +58,7 @@ def format_data(format: Format) -> dict[str, Any]:
     }
 
 
-def storage_data(storage: Storage) -> dict[str, Any]:
+def storage_data(storage: StorageLike[Any]) -> dict[str, Any]:
     """A storage whole: what it promises and which options it takes."""
     return {
         "name": storage.name,

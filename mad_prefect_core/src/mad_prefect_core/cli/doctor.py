@@ -119,7 +119,7 @@ def _storage(role: str, place: _Place, metadata: str, seconds: float) -> dict[st
         entry.update(storage=there.storage.name, path=redacted(there.root, secrets))
         if role == "base":
             entry["metadata"] = redacted(there.path(metadata), secrets)
-        return probe(there.storage, there.fs, there.root)
+        return probe(there)
 
     try:
         found = run_within(work, seconds)

@@ -17,11 +17,17 @@ from mad_prefect_core.contracts.formats import (
 from mad_prefect_core.contracts.options import ISO, Options, ReadOptions
 from mad_prefect_core.contracts.session import PortableRelation, Session
 from mad_prefect_core.contracts.storages import (
+    DuckDBStore,
     FileStat,
+    LinkingStore,
     PrivateFiles,
+    StagingStore,
     Storage,
     StorageCapabilities,
-    SyncingStorage,
+    StorageLike,
+    Store,
+    StoreLike,
+    SyncingStore,
     Versioned,
 )
 
@@ -33,12 +39,14 @@ __all__ = [
     "BlankFormat",
     "Collector",
     "ComparingFormat",
+    "DuckDBStore",
     "FileStat",
     "Format",
     "FormatCapabilities",
     "FormatJoiner",
     "FormatWriter",
     "JoiningFormat",
+    "LinkingStore",
     "NumberingFormat",
     "Options",
     "PortableRelation",
@@ -47,9 +55,13 @@ __all__ = [
     "ReadOptions",
     "Schema",
     "Session",
+    "StagingStore",
     "StandaloneFormat",
     "Storage",
     "StorageCapabilities",
-    "SyncingStorage",
+    "StorageLike",
+    "Store",
+    "StoreLike",
+    "SyncingStore",
     "Versioned",
 ]

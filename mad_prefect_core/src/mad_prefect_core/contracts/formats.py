@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,12 +94,15 @@ class Batch(Protocol):
 class FormatWriter(Protocol):
     """Writes batches to one file, one after the other, in memory bounded by a batch."""
 
+    @abstractmethod
     def write(self, batch: Batch) -> None:
         """Add a batch. A batch may bring new columns, lack some, or need wider types than those before it."""
 
+    @abstractmethod
     def close(self) -> None:
         """Finish the file. Without it the file is not there, or is not to be trusted."""
 
+    @abstractmethod
     def abort(self) -> None:
         """Give up; leaves nothing behind that takes room."""
 
@@ -124,6 +128,7 @@ class Format(Protocol):
     read_options: type[ReadOptions]
     write_options: type[Options]
 
+    @abstractmethod
     def scan(
         self, session: Session, files: Sequence[str], options: Any, *, suffix: str, schema: Schema | None = None
     ) -> duckdb.DuckDBPyRelation:
@@ -135,6 +140,7 @@ class Format(Protocol):
         and path.
         """
 
+    @abstractmethod
     def read_back(self, options: Any) -> Any:
         """The read options by which a file written under these write options reads back.
 
@@ -142,9 +148,11 @@ class Format(Protocol):
         others. What they leave unset, such as limits, stays the user's.
         """
 
+    @abstractmethod
     def writer(self, session: Session, path: Path, options: Any, *, suffix: str) -> FormatWriter:
         """A writer of a new file at `path`. `mad_prefect_core.writing.ExportWriter` makes one of `export`."""
 
+    @abstractmethod
     def export(self, session: Session, relation: str, schema: Schema, path: Path, options: Any, *, suffix: str) -> None:
         """Write all rows of `relation` (a name as SQL, readable on this session, its columns as in `schema`) to a
         new file at `path`, in order, as fast as DuckDB can.
@@ -156,13 +164,16 @@ class Format(Protocol):
 class FormatJoiner(Protocol):
     """Makes one file of several by their bytes, without a look at their rows."""
 
+    @abstractmethod
     def add(self, opened: Callable[[], BinaryIO]) -> bool:
         """Add all rows of a file, which a call opens. False where it can't follow those before it, or where the whole
         would be worse to read than a file that is written anew: the joiner is to be aborted then."""
 
+    @abstractmethod
     def close(self) -> None:
         """Finish the file."""
 
+    @abstractmethod
     def abort(self) -> None:
         """Give up; leaves nothing behind that takes room."""
 

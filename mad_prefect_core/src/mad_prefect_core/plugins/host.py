@@ -17,7 +17,7 @@ from typing import Any, Literal, cast
 
 import pluggy
 
-from mad_prefect_core.contracts import Format, Storage
+from mad_prefect_core.contracts import Format, StorageLike
 from mad_prefect_core.errors import (
     MadPrefectError,
     PluginApiError,
@@ -81,11 +81,11 @@ class PluginHost:
         """Protocols of all storages that are installed, and of those of our own that are not."""
         return self._loaded_registry().known_protocols()
 
-    def storages(self) -> list[Storage]:
+    def storages(self) -> list[StorageLike[Any]]:
         """Every storage with a protocol that one plugin alone claims, sorted by name."""
         return self._loaded_registry().storages()
 
-    def brought(self, record: PluginRecord) -> tuple[list[Format], list[Storage]]:
+    def brought(self, record: PluginRecord) -> tuple[list[Format], list[StorageLike[Any]]]:
         """The formats and storages of one plugin, also those whose names another plugin claims too."""
         return self._loaded_registry().brought(record)
 
@@ -115,7 +115,7 @@ class PluginHost:
         """
         return self._loaded_registry().format_for(kind)
 
-    def storage_for(self, protocol: str) -> Storage:
+    def storage_for(self, protocol: str) -> StorageLike[Any]:
         """The storage that serves this URL scheme.
 
         Raises `UnknownStorageError` with what is known and what to install; `PluginConflictError` if two claim it.

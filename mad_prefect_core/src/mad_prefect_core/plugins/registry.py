@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any, Literal, TypeAlias, cast
 
-from mad_prefect_core.contracts import Format, Storage
+from mad_prefect_core.contracts import Format, StorageLike
 from mad_prefect_core.errors import PluginConflictError, PluginLoadError, UnknownFormatError, UnknownStorageError
 from mad_prefect_core.plugins.records import PluginRecord, canonical, state
 
@@ -55,7 +55,7 @@ class Registry:
         self._suffixes: dict[str, list[_Claim]] = {}
         self._protocols: dict[str, list[_Claim]] = {}
 
-    def add(self, record: PluginRecord, formats: Sequence[Format], storages: Sequence[Storage]) -> None:
+    def add(self, record: PluginRecord, formats: Sequence[Format], storages: Sequence[StorageLike[Any]]) -> None:
         """Take over what a plugin brings. Raises `PluginLoadError`, and takes nothing, where it claims a name twice."""
         claims: list[tuple[dict[str, list[_Claim]], str, _Claim]] = []
         for format in formats:
@@ -73,7 +73,7 @@ class Registry:
         record.formats = [format.name for format in formats]
         record.storages = [storage.name for storage in storages]
 
-    def brought(self, record: PluginRecord) -> tuple[list[Format], list[Storage]]:
+    def brought(self, record: PluginRecord) -> tuple[list[Format], list[StorageLike[Any]]]:
         """As `PluginHost.brought`."""
 
         def of(table: dict[str, list[_Claim]]) -> list[Any]:
@@ -89,7 +89,7 @@ class Registry:
         """As `PluginHost.formats`."""
         return [claims[0].value for name in sorted(self._formats) if len(claims := self._named(name)) == 1]
 
-    def storages(self) -> list[Storage]:
+    def storages(self) -> list[StorageLike[Any]]:
         """As `PluginHost.storages`."""
         found = {id(c.value): c.value for claims in self._protocols.values() for c in claims if len(claims) == 1}
         return sorted(found.values(), key=lambda storage: str(storage.name))
@@ -165,11 +165,11 @@ class Registry:
             "No format plugin is installed", hint=f"{install_hint('mad_prefect_formats/*')} It brings the usual four."
         )
 
-    def storage_for(self, protocol: str) -> Storage:
+    def storage_for(self, protocol: str) -> StorageLike[Any]:
         """As `PluginHost.storage_for`."""
         wanted = protocol.lower()
         if claims := self._protocols.get(wanted):
-            return cast(Storage, _only(claims, "protocol", wanted))
+            return cast(StorageLike[Any], _only(claims, "protocol", wanted))
         raise UnknownStorageError(
             f"No installed plugin brings the protocol '{protocol}://'",
             hint=self._advice("protocols", [wanted], sorted(self._protocols)),

@@ -2,8 +2,8 @@
 
 ::
 
-    with faults(fs, fail_at=3) as injected:          # an fsspec filesystem, its class, or a local folder
-        storage.publish(fs, staged, path)
+    with faults(store.fs, fail_at=3) as injected:          # an fsspec filesystem, its class, or a local folder
+        store.publish(staged, path)
     injected.operations                              # what was done, in order; injected.failed: which of it failed
 
 To try every N, go on until there was no N-th operation any more: `for injected in every_fault(fs): with injected: …`.

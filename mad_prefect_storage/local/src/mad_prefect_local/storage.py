@@ -12,60 +12,47 @@ import hashlib
 import os
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
 from typing import Any
 
 from fsspec.implementations.local import LocalFileSystem
 
-from mad_prefect_core.contracts import FileStat, Options, Session, StorageCapabilities, Versioned
+from mad_prefect_core.contracts import FileStat, Session, Storage, StorageCapabilities, Store, Versioned
 from mad_prefect_core.errors import StorageConflictError, StorageError
 from mad_prefect_core.paths import escape_glob, temporary_name
 from mad_prefect_local.disk import force_to_disk, make_folders
 from mad_prefect_local.lock import locked, temporary_file
 from mad_prefect_local.options import LocalOptions
 
-__all__ = ["LocalStorage"]
+__all__ = ["LocalStorage", "LocalStore"]
 
 _SYNCED_AT_ONCE = 16
 _BUFFER = 2**20
 _TICK = 10_000_000  # ns; kernels before 6.13 stamp files with a clock that ticks every 1 to 10 ms
 
 
-class LocalStorage:
-    """`mad_prefect_core.contracts.Storage` for local disks. Beside what each method there says:
+class LocalStore(Store):
+    """`mad_prefect_core.contracts.Store` for local disks. Beside what each method there says:
 
     - An I/O failure is the `OSError` that the system raised. A folder that can't be made or written is a
       `StorageError` that names it.
     - Other writers that do not go through `replace` are not held off by its lock.
     """
 
-    name = "local"
-    protocols: tuple[str, ...] = ("file", "local")
-    capabilities = StorageCapabilities(
-        atomic_replace=True,
-        conditional_create=True,
-        conditional_replace=True,
-        strong_listing=True,
-        native_duckdb=True,
-    )
-    options: type[Options] = LocalOptions
-
-    def filesystem(self, url: str, options: Options) -> tuple[LocalFileSystem, str]:
+    def path(self, url: str) -> str:
         """As the contract says. A relative path is relative to the working folder of this moment."""
-        fs = _filesystem(**options.model_dump())
-        return fs, fs._strip_protocol(url)
+        return str(self.fs._strip_protocol(url))
 
-    def duckdb_files(self, session: Session, fs: Any, paths: Sequence[str]) -> list[str]:
+    def duckdb_files(self, session: Session, paths: Sequence[str]) -> list[str]:
         """As the contract says. Raises `StorageError` for what is no file."""
         for path in paths:
             _refuse_special(path)
         return [escape_glob(os.path.abspath(path)) for path in paths]
 
-    def stage(self, fs: Any, path: str) -> Path:
+    def stage(self, path: str) -> Path:
         """As the contract says. Raises `StorageError` for a folder that can't be made or written, and where there is
         one, or a pipe or device, at the path itself."""
         # Not by pathlib's methods: this is done for each of perhaps thousands of fragments.
@@ -83,7 +70,7 @@ class LocalStorage:
                     raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), folder)
         return Path(folder, temporary_name(name))
 
-    def publish(self, fs: Any, staged: Path, path: str, *, durable: bool = True) -> None:
+    def publish(self, staged: Path, path: str, *, durable: bool = True) -> None:
         folder = os.path.dirname(path) or os.curdir
         with _writing_into(folder):
             if durable:
@@ -92,17 +79,17 @@ class LocalStorage:
             if durable:
                 force_to_disk([folder])
 
-    def sync(self, fs: Any, paths: Sequence[str]) -> None:
-        """As `SyncingStorage` says. Several files at a time, so that the disk writes its journal for many at once."""
+    def sync(self, paths: Sequence[str]) -> None:
+        """As `SyncingStore` says. Several files at a time, so that the disk writes its journal for many at once."""
         with ThreadPoolExecutor(min(_SYNCED_AT_ONCE, len(paths)) or 1) as threads:
             list(threads.map(lambda path: force_to_disk([path]), paths))
         force_to_disk(sorted({os.path.dirname(path) or os.curdir for path in paths}))
 
-    def link(self, fs: Any, source: str, path: str) -> None:
+    def link(self, source: str, path: str) -> None:
         """As the contract says: a hard link, or a copy where none can be made (another device, a file system
         without them). With a hard link the two names share their bytes until either is published again."""
         origin = os.path.realpath(source)  # a link to a symbolic link would not hold the bytes
-        staged = self.stage(fs, path)
+        staged = self.stage(path)
         try:
             try:
                 os.link(origin, staged)
@@ -110,12 +97,12 @@ class LocalStorage:
                 # Why systems refuse varies; a copy works, or raises what is really wrong.
                 with open(origin, "rb") as whole, staged.open("xb") as copy:
                     shutil.copyfileobj(whole, copy, _BUFFER)
-            self.publish(fs, staged, path)
+            self.publish(staged, path)
         finally:
             # Beside failures: replacing one link of a file by another link of it does nothing, and leaves both.
             staged.unlink(missing_ok=True)
 
-    def stat(self, fs: Any, path: str) -> FileStat | None:
+    def stat(self, path: str) -> FileStat | None:
         """As the contract says.
 
         The token holds the inode's change time, which no program can set: bytes changed in place are noticed even
@@ -136,7 +123,7 @@ class LocalStorage:
         token = f"{found.st_ino:x}-{found.st_size:x}-{found.st_mtime_ns:x}-{found.st_ctime_ns:x}"
         return FileStat(found.st_size, token)
 
-    def read(self, fs: Any, path: str) -> Versioned | None:
+    def read(self, path: str) -> Versioned | None:
         if not os.path.isdir(path):  # which the system itself refuses
             _refuse_special(path)
         try:
@@ -145,13 +132,13 @@ class LocalStorage:
             return None
         return Versioned(data, _digest(data))
 
-    def replace(self, fs: Any, path: str, data: bytes, expected: str | None) -> str:
+    def replace(self, path: str, data: bytes, expected: str | None) -> str:
         """As the contract says, for threads and processes alike, on network disks as far as these support `flock`.
         The lock is a hidden file beside `path`, and stays there: removing it would break it."""
-        self.stage(fs, path)  # makes the folder, and raises where there can't be a file
+        self.stage(path)  # makes the folder, and raises where there can't be a file
         target = Path(path)
         with _writing_into(str(target.parent)), locked(target) as lock:
-            current = self.read(fs, path)
+            current = self.read(path)
             if (current.token if current else None) != expected:
                 raise StorageConflictError(
                     "Another writer was faster" if current else "The object to replace is gone",
@@ -161,12 +148,12 @@ class LocalStorage:
             with temporary_file(lock, target) as staged:
                 with staged.open("xb") as file:  # never a file or a link that somebody has put there
                     file.write(data)
-                self.publish(fs, staged, path)
+                self.publish(staged, path)
         return _digest(data)
 
-    def create_private(self, fs: Any, path: str, data: bytes) -> None:
+    def create_private(self, path: str, data: bytes) -> None:
         """As `PrivateFiles` says: with mode 0600, whatever the umask is."""
-        staged = self.stage(fs, path)
+        staged = self.stage(path)
         with _writing_into(str(staged.parent)):
             try:
                 with open(staged, "xb", opener=_for_owner) as file:
@@ -180,13 +167,26 @@ class LocalStorage:
                 staged.unlink(missing_ok=True)
 
 
+class LocalStorage(Storage[LocalOptions]):
+    """Local disks."""
+
+    name = "local"
+    protocols = ("file", "local")
+    capabilities = StorageCapabilities(
+        atomic_replace=True, conditional_create=True, conditional_replace=True, strong_listing=True
+    )
+    options = LocalOptions
+    store = LocalStore
+
+    def account(self, url: str, options: LocalOptions) -> Hashable:
+        return options.auto_mkdir
+
+    def open(self, url: str, options: LocalOptions) -> LocalStore:
+        return LocalStore(_LocalFiles(auto_mkdir=options.auto_mkdir))
+
+
 def _for_owner(path: str, flags: int) -> int:
     return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o600)
-
-
-@cache  # fsspec looks for the same one by a digest of the arguments, for each file that is located
-def _filesystem(auto_mkdir: bool) -> LocalFileSystem:
-    return _LocalFiles(auto_mkdir=auto_mkdir)
 
 
 class _LocalFiles(LocalFileSystem):  # type: ignore[misc]  # fsspec is not typed

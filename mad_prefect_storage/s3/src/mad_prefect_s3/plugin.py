@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from mad_prefect_core import hookimpl
-from mad_prefect_core.contracts import Storage
+from mad_prefect_core.contracts import StorageLike
 from mad_prefect_s3.storage import S3Storage
 
 requires_plugin_api = (1, 1)
 
 
 @hookimpl
-def mad_prefect_storages() -> Iterable[Storage]:
+def mad_prefect_storages() -> Iterable[StorageLike[Any]]:
     return [S3Storage()]

@@ -13,7 +13,7 @@ import duckdb
 import pytest
 
 from mad_prefect_core import asset, hookimpl
-from mad_prefect_core.contracts import Storage
+from mad_prefect_core.contracts import StorageLike
 from mad_prefect_core.duckdb_files import register_mad
 from mad_prefect_core.hookspecs import ENTRY_POINT_GROUP, PLUGIN_API
 from mad_prefect_core.plugins import PluginHost, get_host, use_host
@@ -30,11 +30,11 @@ class AssetContract(StorageBase, contract=True):
     """End to end. Formats are those that are installed."""
 
     @pytest.fixture
-    def host(self, storage: Storage, place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[PluginHost]:
+    def host(self, storage: StorageLike[Any], place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[PluginHost]:
         """A plugin host with this storage and what is installed; relative paths are at the author's place."""
 
         @hookimpl
-        def mad_prefect_storages() -> list[Storage]:
+        def mad_prefect_storages() -> list[StorageLike[Any]]:
             return [storage]
 
         @hookimpl(tryfirst=True)
@@ -55,7 +55,7 @@ class AssetContract(StorageBase, contract=True):
         with use_host(PluginHost(entry_points)) as host:
             yield host
 
-    def test_the_plugin_host_takes_it(self, storage: Storage, host: PluginHost) -> None:
+    def test_the_plugin_host_takes_it(self, storage: StorageLike[Any], host: PluginHost) -> None:
         """The plugin host takes the storage, and finds it by each protocol, in any case of letters."""
         [record] = [record for record in host.plugins() if record.name == "it"]
         assert record.error is None

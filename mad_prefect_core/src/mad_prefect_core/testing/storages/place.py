@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import pytest
 from fsspec.implementations.local import LocalFileSystem
 
-from mad_prefect_core.contracts import Storage
+from mad_prefect_core.contracts import StorageLike
 from mad_prefect_core.mounts import Location, Mount
 from mad_prefect_core.testing.base import Contract
 from mad_prefect_core.testing.faults import Target
@@ -33,9 +33,10 @@ class Place(Mount):
     """The options as the author gives them."""
 
     @classmethod
-    def of(cls, storage: Storage, url: str, given: Mapping[str, Any]) -> Place:
-        fs, root = storage.filesystem(url, storage.options.model_validate(dict(given)))
-        return cls(storage, fs, root.rstrip("/") or ("/" if root.startswith("/") else ""), url, dict(given))
+    def of(cls, storage: StorageLike[Any], url: str, given: Mapping[str, Any]) -> Place:
+        store = storage.open(url, storage.options.model_validate(dict(given)))
+        root = store.path(url)
+        return cls(storage, store, root.rstrip("/") or ("/" if root.startswith("/") else ""), url, dict(given))
 
     def another_client(self) -> Place:
         """The same place as one sees it who starts anew."""
@@ -57,7 +58,7 @@ class Place(Mount):
 
     def replace(self, key: str, data: bytes, expected: str | None) -> str:
         """The storage's own compare-and-swap: `Location` sees to it that a lost answer is no lost race."""
-        return self.storage.replace(self.fs, self.path(key), data, expected)
+        return self.store.replace(self.path(key), data, expected)
 
     def bytes_at(self, key: str) -> bytes | None:
         """What a reader sees; None where there is no file."""
@@ -107,11 +108,11 @@ class StorageBase(Contract):
         return {}
 
     @pytest.fixture(autouse=True)
-    def _under_test(self, request: pytest.FixtureRequest, storage: Storage) -> None:
+    def _under_test(self, request: pytest.FixtureRequest, storage: StorageLike[Any]) -> None:
         self.begin(request, storage)
 
     @pytest.fixture
-    def place(self, storage: Storage, url: str, options: Mapping[str, Any], _under_test: None) -> Place:
+    def place(self, storage: StorageLike[Any], url: str, options: Mapping[str, Any], _under_test: None) -> Place:
         """The author's place, with nothing in it."""
         return Place.of(storage, url, options)
 

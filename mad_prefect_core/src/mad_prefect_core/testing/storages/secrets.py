@@ -13,7 +13,7 @@ import duckdb
 import pytest
 from pydantic import Secret, SecretBytes, SecretStr, ValidationError
 
-from mad_prefect_core.contracts import Storage
+from mad_prefect_core.contracts import StorageLike
 from mad_prefect_core.errors import MadPrefectError
 from mad_prefect_core.redaction import is_secret_name
 from mad_prefect_core.session import DuckSession
@@ -33,7 +33,7 @@ class SecretContract(StorageBase, contract=True):
     not_secret: ClassVar[tuple[str, ...]] = ()
     """Options that are named or kept like secrets and may be shown, such as the name of a user or a key."""
 
-    def test_options_do_not_show_their_secrets(self, storage: Storage) -> None:
+    def test_options_do_not_show_their_secrets(self, storage: StorageLike[Any]) -> None:
         """Options do not show a secret when they are printed, dumped or refused; what is named like one is one."""
         for name, field in storage.options.model_fields.items():
             if not _is_secret(field.annotation):
@@ -56,7 +56,7 @@ class SecretContract(StorageBase, contract=True):
         assert set(plain) <= set(self.not_secret), "Named like secrets: make them SecretStr, or say not_secret"
 
     def test_nothing_shows_a_secret(
-        self, storage: Storage, url: str, options: Mapping[str, Any], caplog: pytest.LogCaptureFixture
+        self, storage: StorageLike[Any], url: str, options: Mapping[str, Any], caplog: pytest.LogCaptureFixture
     ) -> None:
         """No secret of the options or the URL is in a log at DEBUG, a repr, an error, or what DuckDB is given."""
         said: list[str] = []
@@ -84,7 +84,7 @@ class SecretContract(StorageBase, contract=True):
             for form in {secret, quote(secret, safe="")}:
                 assert form not in text, _around(text, form)
 
-    def _secrets(self, storage: Storage, url: str, options: Mapping[str, Any]) -> set[str]:
+    def _secrets(self, storage: StorageLike[Any], url: str, options: Mapping[str, Any]) -> set[str]:
         found = set(self.secrets)
         for name, field in storage.options.model_fields.items():
             if options.get(name) and _is_secret(field.annotation) and name not in self.not_secret:
