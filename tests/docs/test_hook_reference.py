@@ -8,6 +8,7 @@ import re
 import sys
 import types
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from xml.etree.ElementTree import fromstring
@@ -17,11 +18,12 @@ import pytest
 
 from mad_prefect_core.batch.batches import ColumnBatch
 from mad_prefect_core.batch.sources import iter_batches
+from mad_prefect_core.contracts import ReadContext, WriteContext
 from mad_prefect_core.errors import UnsupportedDataError
 from mad_prefect_core.hookspecs import PLUGIN_API, HookSpecs
 from mad_prefect_core.plugins import PluginHost, use_host
 from mad_prefect_core.session import DuckSession, schema_of
-from mad_prefect_core.writing import ExportWriter
+from mad_prefect_core.writing import writer_of
 
 REFERENCE = (Path(__file__).resolve().parents[2] / "docs" / "reference" / "hooks.md").read_text("utf-8")
 HEADING = re.compile(r"^## (?P<name>mad_prefect_\w+)\((?P<arguments>[^)\n]*)\)\n\n(?P<summary>.+?)\n\n", re.M | re.S)
@@ -92,14 +94,15 @@ def test_the_example_of_a_format_writes_and_reads_files(
     found, suffix = host_of(example).format_of("x.LOG")
     path = tmp_path / "x"
     with DuckSession() as session:
-        writer = found.writer(session, path, found.write_options(), suffix=suffix.lower())
-        assert isinstance(writer, ExportWriter)
+        writing = WriteContext(session=session, options=found.write_options(), suffix=suffix.lower())
+        writer = writer_of(found, path, writing)
         for number in range(batches):
             writer.write(ColumnBatch(pa.table({"n": [number]})))
         writer.close()
-        relation = found.scan(session, [str(path)], found.read_options(), suffix=".log")
+        reading = ReadContext(session=session, options=found.read_options(), suffix=".log")
+        relation = found.read(str(path), reading)
         lines = relation.fetchall()
-        typed = found.scan(session, [str(path)], found.read_options(), suffix=".log", schema={"n": "BIGINT"})
+        typed = found.read(str(path), replace(reading, schema={"n": "BIGINT"}))
         assert schema_of(typed) == {"n": "BIGINT"}
 
     assert lines == [(str(number),) for number in range(batches)]

@@ -8,14 +8,15 @@ import duckdb
 import pytest
 
 from mad_prefect_avro import AvroFormat
-from mad_prefect_core.contracts import Format
+from mad_prefect_core.contracts import FormatLike, ReadContext, WriteContext
 from mad_prefect_core.paths import escape_glob
+from mad_prefect_core.reading import read_files
 from mad_prefect_core.session import DuckSession, schema_of
 from mad_prefect_csv import CsvFormat
 from mad_prefect_json import JsonFormat
 from mad_prefect_parquet import ParquetFormat
 
-FORMATS: dict[str, Format] = {
+FORMATS: dict[str, FormatLike] = {
     "json": JsonFormat(),
     "parquet": ParquetFormat(),
     "csv": CsvFormat(),
@@ -24,12 +25,12 @@ FORMATS: dict[str, Format] = {
 
 
 @pytest.fixture(scope="session")
-def formats() -> dict[str, Format]:
+def formats() -> dict[str, FormatLike]:
     return FORMATS
 
 
 @pytest.fixture(params=FORMATS)
-def format(request: pytest.FixtureRequest) -> Format:
+def format(request: pytest.FixtureRequest) -> FormatLike:
     return FORMATS[request.param]
 
 
@@ -51,11 +52,16 @@ def scan(session: DuckSession) -> Callable[..., duckdb.DuckDBPyRelation]:
     """Reads one file, or several, with the read options given as keywords."""
 
     def scan(
-        format: Format, *paths: Path, schema: dict[str, str] | None = None, suffix: str | None = None, **options: Any
+        format: FormatLike,
+        *paths: Path,
+        schema: dict[str, str] | None = None,
+        suffix: str | None = None,
+        **options: Any,
     ) -> duckdb.DuckDBPyRelation:
         files = [escape_glob(str(path)) for path in paths]
         suffix = suffix or format.suffixes[0]
-        return format.scan(session, files, format.read_options(**options), suffix=suffix, schema=schema)
+        read = format.read_options(**options)
+        return read_files(format, files, ReadContext(session=session, options=read, suffix=suffix, schema=schema))
 
     return scan
 
@@ -64,12 +70,15 @@ def scan(session: DuckSession) -> Callable[..., duckdb.DuckDBPyRelation]:
 def export(session: DuckSession) -> Callable[..., dict[str, str]]:
     """Exports the rows of a query, or of anything that speaks Arrow; returns their schema."""
 
-    def export(format: Format, source: Any, path: Path, suffix: str | None = None, **options: Any) -> dict[str, str]:
+    def export(
+        format: FormatLike, source: Any, path: Path, suffix: str | None = None, **options: Any
+    ) -> dict[str, str]:
         view = session.view(session.sql(source) if isinstance(source, str) else source)
         try:
             schema = schema_of(session.sql(f"FROM {view}"))
             suffix = suffix or format.suffixes[0]
-            format.export(session, view, schema, path, format.write_options(**options), suffix=suffix)
+            write = WriteContext(session=session, options=format.write_options(**options), suffix=suffix)
+            format.write(view, schema, path, write)
         finally:
             session.forget(view)
         return schema

@@ -24,6 +24,7 @@ from mad_prefect_avro.container import read_blocks
 from mad_prefect_avro.encode import encode, join
 from mad_prefect_avro.schema import parse
 from mad_prefect_core.batch import RowBatch
+from mad_prefect_core.contracts import WriteContext
 from mad_prefect_core.errors import (
     ConfigurationError,
     CorruptFileError,
@@ -375,7 +376,8 @@ def decimals(draw):
 def test_rows_of_decimals_are_written_exactly_wherever_they_stand(values, exponent, session, scan, folder):
     round_one = Decimal((0, (7,), exponent))
     rows = [{"v": value, "s": {"v": value, "l": [value, None]}, "r": round_one} for value in values]
-    writer = FORMAT.writer(session, folder / "d.avro", FORMAT.write_options(), suffix=".avro")
+    context = WriteContext(session=session, options=FORMAT.write_options(), suffix=".avro")
+    writer = FORMAT.writer(folder / "d.avro", context)
     writer.write(RowBatch(rows))
     writer.write(RowBatch(rows))
     writer.close()

@@ -6,6 +6,7 @@ import datetime as dt
 
 import pytest
 
+from mad_prefect_core.contracts import ReadContext
 from mad_prefect_core.paths import escape_glob
 from mad_prefect_core.session import DuckSession, schema_of
 
@@ -145,6 +146,7 @@ def test_only_the_footer_of_a_file_that_nobody_writes_again_is_kept(name, kept, 
     format, path = formats["parquet"], text(tmp_path / name, b"")
     with DuckSession() as session:
         session.execute("COPY (SELECT 1 AS a) TO $path (FORMAT parquet)", {"path": str(path)})
-        found = format.scan(session, [escape_glob(str(path))], format.read_options(), suffix=".parquet")
+        context = ReadContext(session=session, options=format.read_options(), suffix=".parquet")
+        found = format.read(escape_glob(str(path)), context)
         assert found.project("a").fetchall() == [(1,)]
         assert session.sql("SELECT current_setting('parquet_metadata_cache')").fetchall() == [(kept,)]

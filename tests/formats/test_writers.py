@@ -13,12 +13,16 @@ import pyarrow as pa
 import pytest
 
 from mad_prefect_core.batch import ColumnBatch, RowBatch
+from mad_prefect_core.contracts import WriteContext
 from mad_prefect_core.errors import UnsupportedValueError
+from mad_prefect_core.writing import writer_of
 from mad_prefect_csv import CsvFormat
 
 
 def write(format, session, path, *batches, suffix=None, **options):
-    writer = format.writer(session, path, format.write_options(**options), suffix=suffix or format.suffixes[0])
+    suffix = suffix or format.suffixes[0]
+    context = WriteContext(session=session, options=format.write_options(**options), suffix=suffix)
+    writer = writer_of(format, path, context)
     for batch in batches:
         writer.write(batch)
     writer.close()

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from mad_prefect_core.contracts import Format, StorageLike, StoreLike
+from mad_prefect_core.contracts import FormatLike, StorageLike, StoreLike
 from mad_prefect_core.plugins import PluginHost
 
 Host = Callable[..., PluginHost]
@@ -21,7 +21,7 @@ class Odd:
         vars(self).update(given, read_options=ReadOptions, write_options=Options)
         vars(self).pop(LEFT_OUT, None)
 
-METHODS = ("scan", "read_back", "writer", "export")
+METHODS = ("read", "write", "read_back")
 for name in METHODS:
     if name != LEFT_OUT:
         setattr(Odd, name, WRONG if name == SPOILT else vars(FakeFormat)[name])
@@ -81,7 +81,7 @@ def test_what_has_all_members_without_inheriting_is_taken(host_with: Host, sourc
     assert told(host_with, source) == "None"
 
 
-@pytest.mark.parametrize("member", members(Format))
+@pytest.mark.parametrize("member", members(FormatLike))
 def test_a_format_that_lacks_a_member_is_refused_by_name(host_with: Host, member: str) -> None:
     assert f"Odd, lacks {member}" in told(host_with, FORMAT, left_out=member)
 
@@ -92,7 +92,7 @@ def test_a_storage_that_lacks_a_member_is_refused_by_name(host_with: Host, membe
 
 
 @pytest.mark.parametrize("wrong", WRONG)
-@pytest.mark.parametrize("method", methods(Format))
+@pytest.mark.parametrize("method", methods(FormatLike))
 def test_a_format_whose_method_can_not_be_called_is_refused_by_name(host_with: Host, method: str, wrong: str) -> None:
     text = told(host_with, FORMAT, spoilt=method, wrong=WRONG[wrong])
     assert f"its {method} {WRONG_TOLD[wrong]}" in text
@@ -110,7 +110,7 @@ def test_a_storage_whose_method_can_not_be_called_is_refused_by_name(host_with: 
 @pytest.mark.parametrize(
     ("kind", "hook", "members_"),
     [
-        ("Format", "mad_prefect_formats", ("scan", "read_back", "writer", "export")),
+        ("Format", "mad_prefect_formats", ("read", "write")),
         ("Storage", "mad_prefect_storages", ("open",)),
     ],
 )

@@ -24,21 +24,21 @@ from mad_prefect_core import asset
 from mad_prefect_core.plugins import get_host
 from mad_prefect_core.runs import lifecycle
 
-storage = get_host().storage_for("file")
-link = storage.link
+store = get_host().storage_for("file").store
+link = store.link
 
-def stops(fs, source, path):
+def stops(self, source, path):
     if path.endswith("/x.csv"):
-        storage.link = link
+        store.link = link
         os.kill(os.getpid(), signal.SIGSTOP)
         while not os.path.exists(sys.argv[2]):  # other threads may be stopped first
             time.sleep(0.001)
-    return link(fs, source, path)
+    return link(self, source, path)
 
 def dies(*args):
     os.kill(os.getpid(), signal.SIGKILL)
 
-storage.link = stops
+store.link = stops
 if "dies" in sys.argv:
     lifecycle.settle = dies
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 from pydantic import ConfigDict
 
 from mad_prefect_core.batch import ColumnBatch, RowBatch
-from mad_prefect_core.contracts import Batch, Format, FormatJoiner, FormatWriter
+from mad_prefect_core.contracts import Batch, FormatJoiner, FormatLike, FormatWriter
 from mad_prefect_core.errors import UnsupportedValueError
 from mad_prefect_core.paths import unescape_glob
 from mad_prefect_core.session import DuckSession, quote, schema_of
@@ -22,7 +22,7 @@ from mad_prefect_parquet import ParquetFormat
 
 __all__ = ["FAULTS"]
 
-FAULTS: dict[str, tuple[type[Format], str]] = {}
+FAULTS: dict[str, tuple[type[FormatLike], str]] = {}
 """By the contract test that finds it: the wrong format, and what the failure says."""
 
 
@@ -76,7 +76,7 @@ def sizes(files: Sequence[str]) -> list[int]:
 # -- what the core is told -------------------------------------------------------------------------------------------
 
 
-@found_by("test_it_has_what_the_contract_asks_for", "suffix.lower()")
+@found_by("test_it_has_what_the_contract_asks_for", "has suffixes")
 class ShoutedSuffix(JsonFormat):
     suffixes = (".JSON",)
 
@@ -121,8 +121,8 @@ class DeclaresACodecThatItHasNot(ParquetFormat):
 
 @found_by("test_a_value_of_any_type_comes_back_exactly_or_is_refused_by_column", "'': [(1, '', False)")
 class EmptyTextIsNull(JsonFormat):
-    def scan(self, *args: Any, **kwargs: Any) -> Any:
-        found = super().scan(*args, **kwargs)
+    def read_many(self, *args: Any, **kwargs: Any) -> Any:
+        found = super().read_many(*args, **kwargs)
         return columns(found, lambda name, kind: f"nullif({name}, '')" if kind == "VARCHAR" else name)
 
 
@@ -133,11 +133,11 @@ class ReadsWhatEarlierReleasesWroteInAnotherWay(EmptyTextIsNull):
 
 @found_by("test_it_refuses_no_type_but_those_it_names", "(UUID)")
 class RefusesInSilence(JsonFormat):
-    def export(self, session: Any, relation: Any, schema: Any, path: Any, options: Any, *, suffix: str) -> None:
+    def write(self, relation: Any, schema: Any, path: Any, context: Any) -> None:
         for name, kind in schema.items():
             if kind == "UUID":
                 raise UnsupportedValueError("No", column=name)
-        super().export(session, relation, schema, path, options, suffix=suffix)
+        super().write(relation, schema, path, context)
 
 
 @found_by("test_python_rows_come_back_exactly", "'text': ")
@@ -164,16 +164,16 @@ class EndsColumnsWithARowOfNull(JsonFormat):
 
 @found_by("test_instants_are_the_same_in_every_time_zone", "America/New_York")
 class ReadsInstantsInTheZoneOfTheSession(JsonFormat):
-    def scan(self, session: Any, files: Any, options: Any, *, suffix: str, schema: Any = None) -> Any:
-        local = {name: kind.removesuffix(" WITH TIME ZONE") for name, kind in schema.items()}
-        found = super().scan(session, files, options, suffix=suffix, schema=local)
+    def read_many(self, files: Any, context: Any) -> Any:
+        local = {name: kind.removesuffix(" WITH TIME ZONE") for name, kind in context.schema.items()}
+        found = super().read_many(files, replace(context, schema=local))
         return columns(found, lambda name, kind: f"{name}::{kind} WITH TIME ZONE")
 
 
 @found_by("test_text_stays_text_where_its_type_is_recorded", "'NULL'")
 class TextNullIsNull(JsonFormat):
-    def scan(self, *args: Any, **kwargs: Any) -> Any:
-        return columns(super().scan(*args, **kwargs), lambda name, kind: f"nullif({name}, 'NULL')")
+    def read_many(self, *args: Any, **kwargs: Any) -> Any:
+        return columns(super().read_many(*args, **kwargs), lambda name, kind: f"nullif({name}, 'NULL')")
 
 
 @found_by("test_lists_and_structs_have_their_shape_in_the_file", "[{'a': 1, 'b': [x, NULL]}]")
@@ -188,8 +188,8 @@ class SaysThatTextHasTypes(JsonFormat):
 
 @found_by("test_text_can_be_read_as_what_it_looks_like", "UUID")
 class TakesTextForWhatItCantRead(JsonFormat):
-    def scan(self, *args: Any, **kwargs: Any) -> Any:
-        found = super().scan(*args, **kwargs)
+    def read_many(self, *args: Any, **kwargs: Any) -> Any:
+        found = super().read_many(*args, **kwargs)
         return columns(found, lambda name, kind: f"NULL::{kind}" if kind == "UUID" else name)
 
 
@@ -226,24 +226,24 @@ class EndsAtAnEmptyBatch(JsonFormat):
 
 @found_by("test_no_rows_keep_their_columns", "'nothing'")
 class LosesTheColumnsOfNoRows(JsonFormat):
-    def scan(self, session: Any, files: Any, *args: Any, **kwargs: Any) -> Any:
+    def read_many(self, files: Any, context: Any) -> Any:
         if not any(sizes(files)):
-            return session.sql("SELECT 1 AS nothing WHERE false")
-        return super().scan(session, files, *args, **kwargs)
+            return context.session.sql("SELECT 1 AS nothing WHERE false")
+        return super().read_many(files, context)
 
 
 @found_by("test_a_column_without_values_comes_back", "[(1, None), (2, 'x')]")
 class LosesColumnsWithoutValues(JsonFormat):
-    def scan(self, *args: Any, **kwargs: Any) -> Any:
-        found = super().scan(*args, **kwargs)
+    def read_many(self, *args: Any, **kwargs: Any) -> Any:
+        found = super().read_many(*args, **kwargs)
         return found.project(", ".join(quote(name) for name, kind in schema_of(found).items() if kind != "JSON"))
 
 
 @found_by("test_rows_keep_their_order", "(150000, 0)")
 class WritesInAnotherOrder(JsonFormat):
-    def export(self, session: Any, relation: Any, schema: Any, path: Any, options: Any, *, suffix: str) -> None:
-        turned = session.view(session.sql(f"FROM {relation} ORDER BY 1 DESC"))
-        super().export(session, turned, schema, path, options, suffix=suffix)
+    def write(self, relation: Any, schema: Any, path: Any, context: Any) -> None:
+        turned = context.session.view(context.session.sql(f"FROM {relation} ORDER BY 1 DESC"))
+        super().write(turned, schema, path, context)
 
 
 @found_by("test_batches_keep_their_order", "(390,)")
@@ -299,14 +299,16 @@ class KeepsAllBatchesInMemory(JsonFormat):
 
 @found_by("test_long_values_fit", "max_line_size")
 class LimitsItsRows(CsvFormat):
-    def scan(self, session: Any, files: Any, options: Any, **kwargs: Any) -> Any:
-        return super().scan(session, files, options.model_copy(update={"max_line_size": 1 << 20}), **kwargs)
+    def read_many(self, files: Any, context: Any) -> Any:
+        return super().read_many(
+            files, replace(context, options=context.options.model_copy(update={"max_line_size": 1 << 20}))
+        )
 
 
 @found_by("test_every_suffix_is_written_in_its_compression_and_read", ".json.gz")
 class DoesNotCompress(JsonFormat):
-    def writer(self, session: Any, path: Any, options: Any, *, suffix: str) -> FormatWriter:
-        return super().writer(session, path, options, suffix=".json")
+    def writer(self, path: Any, context: Any) -> FormatWriter:
+        return super().writer(path, replace(context, suffix=".json"))
 
 
 @found_by("test_an_aborted_writer_leaves_no_file", "PosixPath")
@@ -321,9 +323,9 @@ class LeavesAFileWhenItGivesUp(JsonFormat):
 
 @found_by("test_a_finished_file_is_one_file", "one.index")
 class LeavesAFileBesideItsOwn(JsonFormat):
-    def writer(self, session: Any, path: Any, options: Any, *, suffix: str) -> FormatWriter:
+    def writer(self, path: Any, context: Any) -> FormatWriter:
         path.with_name(f"{path.name}.index").touch()
-        return super().writer(session, path, options, suffix=suffix)
+        return super().writer(path, context)
 
 
 # -- files as they are read --------------------------------------------------------------------------------------------
@@ -331,20 +333,22 @@ class LeavesAFileBesideItsOwn(JsonFormat):
 
 @found_by("test_files_are_united_by_column_name", "['a', 'b'] == ")
 class UnitesByPosition(ParquetFormat):
-    def scan(self, session: Any, files: Any, options: Any, **kwargs: Any) -> Any:
-        return super().scan(session, files, options.model_copy(update={"union_by_name": False}), **kwargs)
+    def read_many(self, files: Any, context: Any) -> Any:
+        return super().read_many(
+            files, replace(context, options=context.options.model_copy(update={"union_by_name": False}))
+        )
 
 
 @found_by("test_files_are_read_in_the_order_given", "[(0,), (1,), (2,)]")
 class SortsFiles(JsonFormat):
-    def scan(self, session: Any, files: Any, *args: Any, **kwargs: Any) -> Any:
-        return super().scan(session, sorted(files), *args, **kwargs)
+    def read_many(self, files: Any, context: Any) -> Any:
+        return super().read_many(sorted(files), context)
 
 
 @found_by("test_hundreds_of_files_are_read", "(100, ")
 class ReadsAHundredFiles(JsonFormat):
-    def scan(self, session: Any, files: Any, *args: Any, **kwargs: Any) -> Any:
-        return super().scan(session, files[:100], *args, **kwargs)
+    def read_many(self, files: Any, context: Any) -> Any:
+        return super().read_many(files[:100], context)
 
 
 @found_by("test_a_schema_fills_columns_that_files_lack_with_null", "CSV Error")
@@ -354,45 +358,45 @@ class SaysThatItFillsColumns(CsvFormat):
 
 @found_by("test_a_recorded_schema_says_which_columns_there_are", "'a': 'BIGINT'")
 class ForgetsTheRecordedSchema(JsonFormat):
-    def scan(self, session: Any, files: Any, options: Any, *, suffix: str, schema: Any = None) -> Any:
-        return super().scan(session, files, options, suffix=suffix)
+    def read_many(self, files: Any, context: Any) -> Any:
+        return super().read_many(files, replace(context, schema=None))
 
 
 @found_by("test_folders_make_no_columns", "(1, 2024)")
 class MakesColumnsOfFolders(ParquetFormat):
-    def scan(self, session: Any, files: Any, *args: Any, **kwargs: Any) -> Any:
-        return session.sql("FROM read_parquet($files, hive_partitioning = true)", {"files": files})
+    def read_many(self, files: Any, context: Any) -> Any:
+        return context.session.sql("FROM read_parquet($files, hive_partitioning = true)", {"files": files})
 
 
 @found_by("test_a_folder_does_not_replace_a_column_of_its_name", "(2024,)")
 class PrefersFolders(ParquetFormat):
-    def scan(self, session: Any, files: Any, *args: Any, **kwargs: Any) -> Any:
-        return session.sql("FROM read_parquet($files, hive_partitioning = true)", {"files": files})
+    def read_many(self, files: Any, context: Any) -> Any:
+        return context.session.sql("FROM read_parquet($files, hive_partitioning = true)", {"files": files})
 
 
 @found_by("test_columns_of_any_name_come_back", "'lead'")
 class StripsNames(JsonFormat):
-    def scan(self, *args: Any, **kwargs: Any) -> Any:
-        return stripped(super().scan(*args, **kwargs), "INTEGER")
+    def read_many(self, *args: Any, **kwargs: Any) -> Any:
+        return stripped(super().read_many(*args, **kwargs), "INTEGER")
 
 
 @found_by("test_columns_of_any_name_come_back_where_their_values_need_another_form", "'lead'")
 class StripsNamesOfBytes(JsonFormat):
-    def scan(self, *args: Any, **kwargs: Any) -> Any:
-        return stripped(super().scan(*args, **kwargs), "BLOB")
+    def read_many(self, *args: Any, **kwargs: Any) -> Any:
+        return stripped(super().read_many(*args, **kwargs), "BLOB")
 
 
 @found_by("test_a_file_of_any_name_is_read_alone", "[ab]")
 class TakesPathsForPatterns(JsonFormat):
-    def scan(self, session: Any, files: Any, *args: Any, **kwargs: Any) -> Any:
-        return super().scan(session, [unescape_glob(file) for file in files], *args, **kwargs)
+    def read_many(self, files: Any, context: Any) -> Any:
+        return super().read_many([unescape_glob(file) for file in files], context)
 
 
 @found_by("test_a_relation_can_be_read_again", "")
 class CanBeReadOnce(JsonFormat):
-    def scan(self, session: Any, *args: Any, **kwargs: Any) -> Any:
-        found = super().scan(session, *args, **kwargs)
-        return session.sql(f"FROM {session.view(found.to_arrow_table().to_reader())}")
+    def read_many(self, files: Any, context: Any) -> Any:
+        found = super().read_many(files, context)
+        return context.session.sql(f"FROM {context.session.view(found.to_arrow_table().to_reader())}")
 
 
 @found_by("test_readers_at_once_see_what_each_sees_alone", "")
@@ -400,8 +404,8 @@ class SharesOneConnection(JsonFormat):
     def __init__(self) -> None:
         self.session = DuckSession()
 
-    def scan(self, session: Any, *args: Any, **kwargs: Any) -> Any:
-        return super().scan(self.session, *args, **kwargs)
+    def read_many(self, files: Any, context: Any) -> Any:
+        return super().read_many(files, replace(context, session=self.session))
 
 
 class Lenient(JsonFormat):
@@ -409,12 +413,12 @@ class Lenient(JsonFormat):
 
     rows = 0
 
-    def scan(self, session: Any, files: Any, options: Any, *, suffix: str, schema: Any = None) -> Any:
-        found = super().scan(session, files, options, suffix=suffix, schema=schema)
+    def read_many(self, files: Any, context: Any) -> Any:
+        found = super().read_many(files, context)
         try:
             found.fetchall()
         except duckdb.Error:
-            return nothing(session, schema, self.rows)
+            return nothing(context.session, context.schema, self.rows)
         return found
 
 
@@ -430,24 +434,24 @@ class MakesUpRows(Lenient):
 
 @found_by("test_a_missing_file_is_an_error", "DID NOT RAISE")
 class ReadsMissingFilesAsNoRows(JsonFormat):
-    def scan(self, session: Any, files: Any, *args: Any, schema: Any = None, **kwargs: Any) -> Any:
+    def read_many(self, files: Any, context: Any) -> Any:
         if not all(os.path.exists(unescape_glob(file)) for file in files):
-            return nothing(session, schema)
-        return super().scan(session, files, *args, schema=schema, **kwargs)
+            return nothing(context.session, context.schema)
+        return super().read_many(files, context)
 
 
 @found_by("test_a_file_without_a_byte_has_no_rows_or_is_an_error", "(None, None)")
 class ReadsNothingAsARow(JsonFormat):
-    def scan(self, session: Any, files: Any, *args: Any, schema: Any = None, **kwargs: Any) -> Any:
+    def read_many(self, files: Any, context: Any) -> Any:
         if not any(sizes(files)):
-            return nothing(session, schema, 1)
-        return super().scan(session, files, *args, schema=schema, **kwargs)
+            return nothing(context.session, context.schema, 1)
+        return super().read_many(files, context)
 
 
 @found_by("test_a_damaged_file_is_an_error_or_rows_and_never_a_crash", "ZeroDivisionError")
 class CrashesOnDamage(JsonFormat):
-    def scan(self, *args: Any, **kwargs: Any) -> Any:
-        found = super().scan(*args, **kwargs)
+    def read_many(self, *args: Any, **kwargs: Any) -> Any:
+        found = super().read_many(*args, **kwargs)
         try:
             found.fetchall()
         except duckdb.Error as error:
@@ -465,13 +469,13 @@ class HasASuffixThatNoPathHas(JsonFormat):
 
 @found_by("test_an_asset_is_stored_cached_and_queried", "rows when they were written, and now have")
 class LosesRows(JsonFormat):
-    def scan(self, *args: Any, **kwargs: Any) -> Any:
-        return super().scan(*args, **kwargs).limit(1)
+    def read_many(self, *args: Any, **kwargs: Any) -> Any:
+        return super().read_many(*args, **kwargs).limit(1)
 
 
 @found_by("test_an_empty_run_is_a_result", "no rows")
 class CantReadNoRows(JsonFormat):
-    def scan(self, session: Any, files: Any, *args: Any, **kwargs: Any) -> Any:
+    def read_many(self, files: Any, context: Any) -> Any:
         if not any(sizes(files)):
             raise duckdb.InvalidInputException("no rows")
-        return super().scan(session, files, *args, **kwargs)
+        return super().read_many(files, context)

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from mad_prefect_core import DataArtifact, DataArtifactQuery, asset
 from mad_prefect_core.batch.text import text_kind
+from mad_prefect_core.contracts import ReadContext
 from mad_prefect_core.errors import CorruptFileError, SchemaError
 from mad_prefect_core.session import DuckSession
 from mad_prefect_json import JsonFormat, ReadJsonOptions
@@ -93,7 +94,7 @@ _SOME = st.sampled_from([*STAYS_TEXT, "2020-01-31", "2020-01-31T12:00:00", "2020
 def test_a_file_takes_text_for_what_rows_take_it_for(texts: list[str], folder: Path, session: DuckSession) -> None:
     path = folder / "texts.json"
     path.write_text("\n".join(json.dumps({"v": text}) for text in texts))
-    relation = JsonFormat().scan(session, [str(path)], ReadJsonOptions(), suffix=".json")
+    relation = JsonFormat().read(str(path), ReadContext(session=session, options=ReadJsonOptions(), suffix=".json"))
     kind = text_kind(texts)
     assert relation.types == [kind if kind in JsonFormat.capabilities.infers_text else "VARCHAR"]
     assert relation.project("count(v)").fetchall() == [(len(texts),)]
@@ -188,7 +189,7 @@ async def test_values_of_several_types_keep_their_digits(read: Any) -> None:
 def test_no_digit_of_a_decimal_is_lost(numbers: list[Decimal], folder: Path, session: DuckSession) -> None:
     path = folder / "decimals.json"
     path.write_text("\n".join(f'{{"v":{number}}}' for number in [Decimal("0.5"), *numbers]))
-    relation = JsonFormat().scan(session, [str(path)], ReadJsonOptions(), suffix=".json")
+    relation = JsonFormat().read(str(path), ReadContext(session=session, options=ReadJsonOptions(), suffix=".json"))
     found = [row[0] for row in relation.fetchall()][1:]
     assert [Decimal(repr(n)) if isinstance(n, float) else n for n in found] == numbers
 
@@ -199,7 +200,7 @@ def test_every_float_that_python_writes_is_read_as_it_was(
 ) -> None:
     path = folder / "floats.json"
     path.write_text("\n".join(json.dumps({"v": number}) for number in [0.5, *floats]))
-    relation = JsonFormat().scan(session, [str(path)], ReadJsonOptions(), suffix=".json")
+    relation = JsonFormat().read(str(path), ReadContext(session=session, options=ReadJsonOptions(), suffix=".json"))
     assert relation.types == ["DOUBLE"]
     assert [row[0] for row in relation.fetchall()][1:] == floats
 

@@ -26,7 +26,7 @@ from typing import Any
 
 import pluggy
 
-from mad_prefect_core.contracts import Format, StorageLike
+from mad_prefect_core.contracts import FormatLike, StorageLike
 
 __all__ = ["ENTRY_POINT_GROUP", "PLUGIN_API", "PROJECT", "HookSpecs", "hookimpl"]
 
@@ -43,7 +43,7 @@ class HookSpecs:
     """All hooks that there are."""
 
     @hookspec
-    def mad_prefect_formats(self) -> Iterable[Format]:
+    def mad_prefect_formats(self) -> Iterable[FormatLike]:
         """File formats that this plugin brings.
 
         A format is one object that satisfies `mad_prefect_core.contracts.Format`. Its name and suffixes must not be

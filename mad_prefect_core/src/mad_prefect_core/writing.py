@@ -1,4 +1,5 @@
-"""A writer for formats that can export a relation: each batch is exported to a part, and the parts are made one."""
+"""Writing batches by a format, also by one that writes relations alone: each batch is a part, and the parts are made
+one."""
 
 from __future__ import annotations
 
@@ -10,33 +11,44 @@ import pyarrow as pa
 
 from mad_prefect_core.batch.growth import SchemaGrowth, settled
 from mad_prefect_core.batch.lossless import refuse_inexact
-from mad_prefect_core.contracts import Batch, Format, FormatWriter, Schema, Session
+from mad_prefect_core.contracts import (
+    Batch,
+    BatchFormat,
+    FormatLike,
+    FormatWriter,
+    ReadContext,
+    Schema,
+    Session,
+    WriteContext,
+)
 from mad_prefect_core.paths import another_name, escape_glob
+from mad_prefect_core.reading import read_files
 from mad_prefect_core.session import cast_to, schema_of, union_all
 
-__all__ = ["ExportWriter", "duckdb_schema"]
+__all__ = ["PartsWriter", "duckdb_schema", "writer_of"]
 
 
-class ExportWriter(FormatWriter):
-    """Writes batches by `Format.export`.
+def writer_of(format: FormatLike, path: Path, context: WriteContext[Any]) -> FormatWriter:
+    """A writer of batches to a new file."""
+    return format.writer(path, context) if isinstance(format, BatchFormat) else PartsWriter(format, path, context)
+
+
+class PartsWriter(FormatWriter):
+    """Writes batches by `Format.write`.
 
     One batch, the usual case, is written once. Several are read back and written together at the end, with a schema
     that has the columns of all of them: memory is bounded by a batch, also where the schema grows.
 
     Args:
-        format: Whose `scan` and `export` to use.
-        session: A session for writing that nobody else uses until `close` or `abort`.
+        format: Whose `read` and `write` to use.
         path: The file to be made. Parts are beside it, and gone at the end.
-        options: The format's write options.
-        suffix: As in `Format.writer`.
+        context: Whose session nobody else uses until `close` or `abort`.
     """
 
-    def __init__(self, format: Format, session: Session, path: Path, options: Any, *, suffix: str) -> None:
-        self._format = format
-        self._session = session
-        self._path = path
-        self._options = options
-        self._suffix = suffix
+    def __init__(self, format: FormatLike, path: Path, context: WriteContext[Any]) -> None:
+        self.format = format
+        self.path = path
+        self.context = context
         self._growth = SchemaGrowth()
         self._parts: list[tuple[Path, Schema]] = []
 
@@ -44,7 +56,7 @@ class ExportWriter(FormatWriter):
         self._growth.add_batch(batch)
         if self.extend_part(batch):
             return
-        part = another_name(self._path)
+        part = another_name(self.path)
         self._parts.append((part, {}))
         self._parts[-1] = part, self.write_part(batch, part)
 
@@ -60,28 +72,29 @@ class ExportWriter(FormatWriter):
 
         A format that has a faster way for some batches overrides this, and leaves the others to it.
         """
-        view = self._session.view(batch.arrow())
+        view = self.context.session.view(batch.arrow())
         try:
-            schema = schema_of(self._session.sql(f"FROM {view}"))
-            self._format.export(self._session, view, schema, path, self._options, suffix=self._suffix)
+            schema = schema_of(self.context.session.sql(f"FROM {view}"))
+            self.format.write(view, schema, path, self.context)
         finally:
-            self._session.forget(view)
+            self.context.session.forget(view)
         return schema
 
     def close(self) -> None:
         if len(self._parts) == 1:
-            os.replace(self._parts.pop()[0], self._path)
+            os.replace(self._parts.pop()[0], self.path)
             return
-        wanted = duckdb_schema(self._session, self._growth.result())
-        read = self._format.read_back(self._options)
+        wanted = duckdb_schema(self.context.session, self._growth.result())
+        back = self.format.read_back(self.context.options)
         relations = []
         for part, schema in self._parts:
             file = escape_glob(str(part))
-            relation = self._format.scan(self._session, [file], read, suffix=self._suffix, schema=schema)
-            refuse_inexact(self._session, relation, wanted)
-            relations.append(cast_to(self._session, relation, wanted, encode=True))
-        whole = self._session.view(union_all(self._session, relations))
-        self._format.export(self._session, whole, wanted, self._path, self._options, suffix=self._suffix)
+            read = ReadContext(session=self.context.session, options=back, suffix=self.context.suffix, schema=schema)
+            relation = read_files(self.format, [file], read)
+            refuse_inexact(self.context.session, relation, wanted)
+            relations.append(cast_to(self.context.session, relation, wanted, encode=True))
+        whole = self.context.session.view(union_all(self.context.session, relations))
+        self.format.write(whole, wanted, self.path, self.context)
         self.abort()
 
     def abort(self) -> None:

@@ -19,16 +19,13 @@ class FakeFormat:
         self.name = name
         self.suffixes = suffixes
 
-    def scan(self, session: Any, files: Any, options: Any, *, suffix: str, schema: Any = None) -> Any:
+    def read(self, file: str, context: Any) -> Any:
         raise AssertionError("a fake")
 
     def read_back(self, options: Any) -> Any:
         raise AssertionError("a fake")
 
-    def writer(self, session: Any, path: Path, options: Any, *, suffix: str) -> Any:
-        raise AssertionError("a fake")
-
-    def export(self, session: Any, relation: str, schema: Any, path: Path, options: Any, *, suffix: str) -> None:
+    def write(self, relation: str, schema: Any, path: Path, context: Any) -> None:
         raise AssertionError("a fake")
 
 

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import duckdb
 import pyarrow as pa
 
-from mad_prefect_core.contracts import Format, FormatCapabilities, FormatWriter, Schema, Session
+from mad_prefect_core.contracts import Format, FormatCapabilities, ReadContext, Schema, WriteContext
 from mad_prefect_core.errors import CorruptFileError, UnsupportedValueError
-from mad_prefect_core.session import cast_to, union_all
-from mad_prefect_core.writing import ExportWriter
 from mad_prefect_ipc.options import ReadIpcOptions, WriteIpcOptions
 
 __all__ = ["IpcFormat"]
@@ -22,7 +20,7 @@ __all__ = ["IpcFormat"]
 _REFUSED = frozenset({"bit", "hugeint", "uhugeint", "time with time zone", "variant"})
 
 
-class IpcFormat(Format):
+class IpcFormat(Format[ReadIpcOptions, WriteIpcOptions]):
     """Arrow IPC files, which are Feather files of version 2; and Arrow IPC streams where the suffix is `.arrows`."""
 
     name = "ipc"
@@ -46,30 +44,12 @@ class IpcFormat(Format):
     read_options = ReadIpcOptions
     write_options = WriteIpcOptions
 
-    def scan(
-        self,
-        session: Session,
-        files: Sequence[str],
-        options: ReadIpcOptions,
-        *,
-        suffix: str,
-        schema: Schema | None = None,
-    ) -> duckdb.DuckDBPyRelation:
-        relations = [session.sql(f"FROM {session.view(_File(file, session.opener(file)))}") for file in files]
-        if schema is not None:
-            return union_all(session, [cast_to(session, relation, schema) for relation in relations])
-        how = "UNION ALL BY NAME" if options.union_by_name else "UNION ALL"
-        return session.sql(f" {how} ".join(f"(FROM {session.view(relation)})" for relation in relations))
+    def read(self, file: str, context: ReadContext[ReadIpcOptions]) -> duckdb.DuckDBPyRelation:
+        session = context.session
+        return session.sql(f"FROM {session.view(_File(file, session.opener(file)))}")
 
-    def read_back(self, options: WriteIpcOptions) -> ReadIpcOptions:
-        return ReadIpcOptions()
-
-    def writer(self, session: Session, path: Path, options: WriteIpcOptions, *, suffix: str) -> FormatWriter:
-        return ExportWriter(self, session, path, options, suffix=suffix)
-
-    def export(
-        self, session: Session, relation: str, schema: Schema, path: Path, options: WriteIpcOptions, *, suffix: str
-    ) -> None:
+    def write(self, relation: str, schema: Schema, path: Path, context: WriteContext[WriteIpcOptions]) -> None:
+        session, options = context.session, context.options
         for column, kind in schema.items():
             if found := _REFUSED.intersection(_ids(session.connection.type(kind))):
                 raise UnsupportedValueError(
@@ -79,7 +59,7 @@ class IpcFormat(Format):
                 )
         codec = None if options.compression == "uncompressed" else options.compression
         how = pa.ipc.IpcWriteOptions(compression=codec)
-        create = pa.ipc.new_stream if suffix == ".arrows" else pa.ipc.new_file
+        create = pa.ipc.new_stream if context.suffix == ".arrows" else pa.ipc.new_file
         # An open reader blocks its connection: this one is closed also if the writing fails.
         with (
             session.sql(f"FROM {relation}").to_arrow_reader(options.batch_rows) as rows,

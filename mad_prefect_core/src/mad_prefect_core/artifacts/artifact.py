@@ -11,7 +11,7 @@ from mad_prefect_core.artifacts.query import query_files
 from mad_prefect_core.artifacts.recorded import find_recorded
 from mad_prefect_core.artifacts.scan import is_empty
 from mad_prefect_core.batch.sources import missing_file
-from mad_prefect_core.contracts import Format, Options, ReadOptions
+from mad_prefect_core.contracts import FormatLike, Options, ReadOptions
 from mad_prefect_core.errors import ResultGoneError
 from mad_prefect_core.mounts import Location, locate
 from mad_prefect_core.overrides import refuse_uncalled
@@ -73,7 +73,7 @@ class DataArtifact:
         self.read_json_options = read_json_options
         self.read_csv_options = read_csv_options
         self.options = FormatOptions.of(read_options, write_options, read_json_options, read_csv_options)
-        self.format: Format
+        self.format: FormatLike
         self.suffix: str
         if type(self).filetype is DataArtifact.filetype:
             self.format, suffix = get_host().format_of(path)

@@ -15,7 +15,7 @@ from mad_prefect_core.artifacts.scan import is_empty, scan_files
 from mad_prefect_core.artifacts.uniting import growth_of
 from mad_prefect_core.batch import iter_batches, only_batch
 from mad_prefect_core.batch.sources import may_be_several, together, yield_data_batches
-from mad_prefect_core.contracts import Batch, Format, Options, ReadOptions
+from mad_prefect_core.contracts import Batch, FormatLike, Options, ReadOptions
 from mad_prefect_core.errors import MissingFileError, UnsupportedDataError, located
 from mad_prefect_core.overrides import refuse_uncalled
 from mad_prefect_core.plugins import get_host
@@ -73,7 +73,7 @@ class DataArtifactCollector:
         self.fragment_rows = fragment_rows
         self._on_fragment = on_fragment
         self._written: set[str] = set()
-        self._formats: dict[str, Format] = {}
+        self._formats: dict[str, FormatLike] = {}
 
     async def collect(self) -> list[DataArtifact]:
         """Persist every item, in order. Raises what the function raises, and `DataError` naming the batch."""
@@ -166,7 +166,7 @@ class DataArtifactCollector:
         artifact.options = self.options
         return artifact
 
-    def _format(self, kind: Literal["rows", "columns"] = "rows") -> Format:
+    def _format(self, kind: Literal["rows", "columns"] = "rows") -> FormatLike:
         """The format of fragments: the user's, or else the best one for this kind of batch."""
         kind = "rows" if self.options.as_2x else kind
         if kind not in self._formats:

@@ -20,14 +20,14 @@ from mad_prefect_core.batch.maps import AUTOMATIC, MapRule
 from mad_prefect_core.batch.sources import may_be_several
 from mad_prefect_core.batch.values import column_name
 from mad_prefect_core.batch.wide import WatchedBatch
-from mad_prefect_core.contracts import Batch, Format, FormatWriter, Options, ReadOptions, Schema
+from mad_prefect_core.contracts import Batch, FormatLike, FormatWriter, Options, ReadOptions, Schema, WriteContext
 from mad_prefect_core.errors import OptionError, SchemaError
 from mad_prefect_core.mounts import Location, locate
 from mad_prefect_core.paths import hive_keys
 from mad_prefect_core.session import DuckSession
 from mad_prefect_core.threads import in_thread
 from mad_prefect_core.translation import WriteCall
-from mad_prefect_core.writing import duckdb_schema
+from mad_prefect_core.writing import duckdb_schema, writer_of
 
 __all__ = ["DataFile", "FormatOptions", "checksum", "checksum_at", "unified_schema", "write_file"]
 
@@ -103,15 +103,15 @@ class FormatOptions:
         """Of one or several option objects, None among them. Raises `OptionError` for anything else."""
         return cls(_options(ReadOptions, "read", read, *more_read), _options(Options, "write", write))
 
-    def reading(self, format: Format) -> Any:
+    def reading(self, format: FormatLike) -> Any:
         """The read options of a format: the user's, or its defaults."""
         return _pick(format.read_options, self.read)
 
-    def writing(self, format: Format) -> Any:
+    def writing(self, format: FormatLike) -> Any:
         """The write options of a format: the user's, or its defaults."""
         return _pick(format.write_options, self.write)
 
-    def refuse_those_for_files(self, format: Format) -> None:
+    def refuse_those_for_files(self, format: FormatLike) -> None:
         """Raise `OptionError` if a read option would do nothing to rows that are written in this format."""
         if not self.read:
             return
@@ -125,14 +125,14 @@ class FormatOptions:
                 "values in the function, or name the type of a column by `columns`.",
             )
 
-    def says_how(self, format: Format) -> bool:
+    def says_how(self, format: FormatLike) -> bool:
         """Whether the read options say how a file of this format is to be taken, rather than how much of it at once."""
         given = self.reading(format)
         fields = type(given).model_fields
         changed = (name for name in given.explicit() if getattr(given, name) != fields[name].default)
         return not _NOT_HOW.issuperset(changed)
 
-    def reading_back(self, format: Format, declared: bool = False) -> Any:
+    def reading_back(self, format: FormatLike, declared: bool = False) -> Any:
         """The read options for a file that was written under these; `declared`, if it may hold text of the user's
         own in columns whose type he has named."""
         back = format.read_back(self.writing(format))
@@ -142,7 +142,7 @@ class FormatOptions:
         spelling = {name: value for name in _SPELLING if (value := getattr(given, name, None)) is not None}
         return back.model_copy(update=spelling)
 
-    def declared(self, format: Format) -> DeclaredTypes:
+    def declared(self, format: FormatLike) -> DeclaredTypes:
         """The columns whose type the user has named in the read options."""
         if not self.read:
             return DeclaredTypes({})
@@ -151,17 +151,17 @@ class FormatOptions:
         every = "VARCHAR" if getattr(given, "all_varchar", None) else None
         return DeclaredTypes({name: kind for kinds in named for name, kind in kinds.items()}, every, self.names(format))
 
-    def names(self, *first: Format) -> Sequence[str]:
+    def names(self, *first: FormatLike) -> Sequence[str]:
         """All columns in order, if the read options of any format have named them: rows may be tuples, then."""
         lists = (getattr(given, "columns", None) for given in (*map(self.reading, first), *self.read))
         return next((tuple(found) for found in lists if found), ())
 
-    def map_rule(self, format: Format) -> MapRule:
+    def map_rule(self, format: FormatLike) -> MapRule:
         """Which dicts of rows are maps: by what the user has set, or else by our own rule."""
         more_than = self.reading(format).explicit().get("map_inference_threshold")
         return AUTOMATIC if more_than is None else MapRule(more_than)
 
-    def infers_text(self, format: Format) -> Collection[str]:
+    def infers_text(self, format: FormatLike) -> Collection[str]:
         """The types that bare strings are taken for in this format: none where `auto_detect` is off."""
         given = self.reading(format)
         if getattr(given, "auto_detect", None) is False:
@@ -207,7 +207,7 @@ class DataFile:
     """One file of data that is there."""
 
     location: Location
-    format: Format
+    format: FormatLike
     suffix: str
     schema: Schema | None = None
     """Its columns as recorded when it was written; None for a file that somebody else wrote."""
@@ -257,7 +257,7 @@ class DataFile:
 
 
 async def write_file(
-    path: str, data: object, format: Format, suffix: str, options: FormatOptions, session: DuckSession | None = None
+    path: str, data: object, format: FormatLike, suffix: str, options: FormatOptions, session: DuckSession | None = None
 ) -> DataFile | None:
     """Write everything that `data` gives to one file, whole or not at all; None, and no file, where there is no data.
 
@@ -288,7 +288,7 @@ class _OpenFile:
     """A file that is being written: nothing is to be seen of it before `finish`."""
 
     def __init__(
-        self, path: str, format: Format, suffix: str, options: FormatOptions, session: DuckSession | None
+        self, path: str, format: FormatLike, suffix: str, options: FormatOptions, session: DuckSession | None
     ) -> None:
         self._path = path
         self._format = format
@@ -318,9 +318,9 @@ class _OpenFile:
             self._location = locate(self._path)
             self._staged = self._location.stage()
             with WriteCall(self._format.name):
-                self._writer = self._format.writer(
-                    self.session, self._staged, self._options.writing(self._format), suffix=self._suffix
-                )
+                options = self._options.writing(self._format)
+                context = WriteContext(session=self.session, options=options, suffix=self._suffix)
+                self._writer = writer_of(self._format, self._staged, context)
         try:
             with WriteCall(self._format.name):
                 self._writer.write(batch)

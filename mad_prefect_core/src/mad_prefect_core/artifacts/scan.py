@@ -15,9 +15,10 @@ from mad_prefect_core.artifacts.files import DataFile, FormatOptions, unified_sc
 from mad_prefect_core.artifacts.hive import NUMBER, differ, key_types, with_keys, without
 from mad_prefect_core.artifacts.uniting import Part, unite
 from mad_prefect_core.batch.lossless import refuse_inexact, refuse_repeated_keys
-from mad_prefect_core.contracts import BlankFormat, ComparingFormat, Format, NumberingFormat, Schema
+from mad_prefect_core.contracts import BlankFormat, ComparingFormat, FormatLike, NumberingFormat, ReadContext, Schema
 from mad_prefect_core.errors import CorruptFileError, MadPrefectError, ResultGoneError, SchemaError
 from mad_prefect_core.paths import escape_glob
+from mad_prefect_core.reading import read_files
 from mad_prefect_core.session import DuckSession, cast_to, quote, schema_of, union_all
 from mad_prefect_core.translation import ReadCall, machine_fault
 
@@ -113,10 +114,15 @@ def is_empty(file: DataFile, options: FormatOptions) -> bool:
         return file.format.is_blank(opened.read(), _read_options(file, options), suffix=file.suffix)
 
 
-def _keys(session: DuckSession, format: Format, files: list[DataFile], options: FormatOptions) -> Sequence[Hashable]:
+def _keys(
+    session: DuckSession, format: FormatLike, files: list[DataFile], options: FormatOptions
+) -> Sequence[Hashable]:
     if isinstance(format, ComparingFormat):
         with suppress(duckdb.Error, OSError):  # the scan of the file that is broken or gone says so
-            return format.schema_keys(session, session.files([file.location for file in files]))
+            return format.schema_keys(
+                session.files([file.location for file in files]),
+                ReadContext(session=session, options=options.reading(format), suffix=files[0].suffix),
+            )
     relations = (_scan_alike(session, [file], options, None, None) for file in files)
     return [tuple(schema_of(relation).items()) for relation in relations]
 
@@ -170,10 +176,11 @@ def _scan_alike(
     session: DuckSession, files: list[DataFile], options: FormatOptions, schema: Schema | None, joined: Path | None
 ) -> duckdb.DuckDBPyRelation:
     first = files[0]
-    format, read = first.format, _read_options(first, options)
+    format = first.format
     typed = first.schema
     if schema is not None and _takes(first, schema):
         typed = {name: kind for name, kind in schema.items() if name not in (first.hive or ())}
+    context = ReadContext(session=session, options=_read_options(first, options), suffix=first.suffix)
     try:
         names = [escape_glob(str(joined))] if joined else session.files([file.location for file in files])
     except FileNotFoundError as error:
@@ -181,9 +188,9 @@ def _scan_alike(
     try:
         with ReadCall(format.name):
             if isinstance(format, NumberingFormat) and differ([file.hive or {} for file in files]):
-                relation = format.scan_numbered(session, names, read, suffix=first.suffix, number=NUMBER)
+                relation = format.read_numbered(names, NUMBER, context)
             else:
-                relation = format.scan(session, names, read, suffix=first.suffix, schema=typed)
+                relation = read_files(format, names, replace(context, schema=typed))
     except FileNotFoundError as error:
         raise _gone(error, first) from error
     except (duckdb.Error, OSError) as error:

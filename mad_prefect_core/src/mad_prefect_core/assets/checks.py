@@ -14,7 +14,7 @@ from typing import Any
 
 from mad_prefect_core.assets.options import DataAssetOptions, refuse
 from mad_prefect_core.assets.templates import field_names, has_fields, without_fields
-from mad_prefect_core.contracts import Asset, Format
+from mad_prefect_core.contracts import Asset, FormatLike
 from mad_prefect_core.errors import (
     ArgumentError,
     OptionError,
@@ -252,7 +252,7 @@ def check_formats(options: DataAssetOptions, paths: Sequence[str], fn: Callable[
         _check_options(options, found, fn)
 
 
-def _check_options(options: DataAssetOptions, found: Sequence[Format], fn: Callable[..., Any]) -> None:
+def _check_options(options: DataAssetOptions, found: Sequence[FormatLike], fn: Callable[..., Any]) -> None:
     formats = options.formats()
     names = ", ".join(sorted({format.name for format in found}))
     for written in formats.write:

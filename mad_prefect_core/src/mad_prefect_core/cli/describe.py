@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic.fields import FieldInfo
 
-from mad_prefect_core.contracts import Format, Options, StorageLike
+from mad_prefect_core.contracts import FormatLike, Options, StorageLike
 from mad_prefect_core.errors import MadPrefectError
 from mad_prefect_core.plugins import Conflict, PluginHost, PluginRecord
 from mad_prefect_core.redaction import is_secret_name
@@ -47,7 +47,7 @@ def error_data(where: str, error: MadPrefectError) -> dict[str, Any]:
     return {"where": where, "error": type(error).__name__, "message": error.message, "hint": error.hint}
 
 
-def format_data(format: Format) -> dict[str, Any]:
+def format_data(format: FormatLike) -> dict[str, Any]:
     """A format whole: what it can do and which options it takes."""
     return {
         "name": format.name,

@@ -3,16 +3,21 @@
 from mad_prefect_core.contracts.assets import Artifact, Asset, Collector, Query
 from mad_prefect_core.contracts.formats import (
     Batch,
+    BatchFormat,
     BlankFormat,
     ComparingFormat,
     Format,
     FormatCapabilities,
     FormatJoiner,
+    FormatLike,
     FormatWriter,
     JoiningFormat,
+    ManyFilesFormat,
     NumberingFormat,
+    ReadContext,
     Schema,
     StandaloneFormat,
+    WriteContext,
 )
 from mad_prefect_core.contracts.options import ISO, Options, ReadOptions
 from mad_prefect_core.contracts.session import PortableRelation, Session
@@ -36,6 +41,7 @@ __all__ = [
     "Artifact",
     "Asset",
     "Batch",
+    "BatchFormat",
     "BlankFormat",
     "Collector",
     "ComparingFormat",
@@ -44,14 +50,17 @@ __all__ = [
     "Format",
     "FormatCapabilities",
     "FormatJoiner",
+    "FormatLike",
     "FormatWriter",
     "JoiningFormat",
     "LinkingStore",
+    "ManyFilesFormat",
     "NumberingFormat",
     "Options",
     "PortableRelation",
     "PrivateFiles",
     "Query",
+    "ReadContext",
     "ReadOptions",
     "Schema",
     "Session",
@@ -64,4 +73,5 @@ __all__ = [
     "StoreLike",
     "SyncingStore",
     "Versioned",
+    "WriteContext",
 ]

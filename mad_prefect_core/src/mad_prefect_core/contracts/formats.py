@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, Protocol, TypeAlias, runtime_checkable
+from typing import (
+    Any,
+    BinaryIO,
+    ClassVar,
+    Generic,
+    Literal,
+    Protocol,
+    TypeAlias,
+    TypeVar,
+    cast,
+    runtime_checkable,
+)
 
 import duckdb
 
@@ -15,32 +26,38 @@ from mad_prefect_core.contracts.session import Session
 
 __all__ = [
     "Batch",
+    "BatchFormat",
     "BlankFormat",
     "ComparingFormat",
     "Format",
     "FormatCapabilities",
     "FormatJoiner",
+    "FormatLike",
     "FormatWriter",
     "JoiningFormat",
+    "ManyFilesFormat",
     "NumberingFormat",
+    "ReadContext",
     "Schema",
     "StandaloneFormat",
+    "WriteContext",
 ]
 
 Schema: TypeAlias = Mapping[str, str]
 """Columns in order: name to DuckDB type, for example `{"id": "BIGINT", "tags": "VARCHAR[]"}`."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class FormatCapabilities:
-    """What a format can do, as data that the core and the conformance kit consult."""
+    """What a format can do, as data that the core and the conformance kit consult. More fields may come, with
+    defaults."""
 
     best_for: Literal["rows", "columns"] | None = None
     """Chosen for fragments of that kind of batch where the user does not name a format."""
     schema_in_file: bool = False
     """A file alone tells the exact type of each column."""
     schema_on_read: bool = False
-    """`scan` with a schema reads files that lack some of its columns, giving NULL."""
+    """Read with a schema, files may lack some of its columns, which are NULL then."""
     infers_text: frozenset[str] = frozenset()
     """DuckDB types that bare strings are taken for, unless switched off: all that a value looks like decides."""
     nested: bool = True
@@ -91,6 +108,112 @@ class Batch(Protocol):
         """As anything with `__arrow_c_stream__`, its columns laid out as `schema` (a `pyarrow.Schema`) if given."""
 
 
+ReadT = TypeVar("ReadT", bound=ReadOptions)
+WriteT = TypeVar("WriteT", bound=Options)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadContext(Generic[ReadT]):
+    """What goes along with files that are to be read. More fields may come, with defaults."""
+
+    session: Session
+    options: ReadT
+    suffix: str
+    """One of the format's `suffixes`: that of the files' names, which tells a compression (`.csv.gz`) or a dialect
+    (`.tsv`)."""
+    schema: Schema | None = None
+    """What a run recorded when these files were written; None for files of others."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WriteContext(Generic[WriteT]):
+    """What goes along with a file that is to be written. More fields may come, with defaults."""
+
+    session: Session
+    options: WriteT
+    suffix: str
+    """As in `ReadContext`: that of the path where the file will be."""
+
+
+class FormatLike(Protocol):
+    """What the core takes for a format: see `Format`, its base, for what each member does."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def suffixes(self) -> tuple[str, ...]: ...
+
+    @property
+    def capabilities(self) -> FormatCapabilities: ...
+
+    @property
+    def read_options(self) -> type[ReadOptions]: ...
+
+    @property
+    def write_options(self) -> type[Options]: ...
+
+    def read(self, file: str, context: ReadContext[Any]) -> duckdb.DuckDBPyRelation: ...
+
+    def write(self, relation: str, schema: Schema, path: Path, context: WriteContext[Any]) -> None: ...
+
+    def read_back(self, options: Any) -> Any: ...
+
+
+class Format(ABC, Generic[ReadT, WriteT]):
+    """A file format: what DuckDB reads a file by, and how a relation becomes a file.
+
+    A `file` is a path or URL that the session's connection reads as it is, glob characters escaped already. A reader in
+    Python opens it by `session.opener`, and gives DuckDB an object to read from: a `pyarrow.dataset.Dataset`, or one
+    with `__arrow_c_stream__` and `__arrow_c_schema__`, which can be scanned again and holds no session. A `path` is a
+    local path whose name says nothing: the storage brings the file to where the user wants it.
+
+    The core promises for whatever is written: the session's TimeZone is UTC, and no column is without a name, or has
+    one that differs from another's in case alone.
+
+    `mad_prefect_core.testing.formats.FormatContract` holds a format to all this.
+    """
+
+    name: ClassVar[str]
+    suffixes: ClassVar[tuple[str, ...]]
+    """With the leading dot, in lower case; the first is canonical. Compressed ones such as `.json.gz` included."""
+    capabilities: ClassVar[FormatCapabilities] = FormatCapabilities()
+    read_options: ClassVar[type[ReadOptions]] = ReadOptions
+    write_options: ClassVar[type[Options]] = Options
+
+    @abstractmethod
+    def read(self, file: str, context: ReadContext[ReadT]) -> duckdb.DuckDBPyRelation:
+        """A lazy relation over one file, which may be read again.
+
+        With a schema in the context: its columns, or those of them that the file has; where the file has types of its
+        own, the core casts them. Without: what the file says, or what the reader infers. `key=value` folders are never
+        columns: the core adds them, for all formats alike. Raises `duckdb.Error` as it comes; the core adds asset and
+        path."""
+
+    @abstractmethod
+    def write(self, relation: str, schema: Schema, path: Path, context: WriteContext[WriteT]) -> None:
+        """Write all rows of `relation` (a name as SQL, readable on the session, its columns as in `schema`) to a new
+        file at `path`, in order, as fast as DuckDB can.
+
+        Raises `UnsupportedValueError` naming the column where a value can't be kept exactly."""
+
+    def read_back(self, options: WriteT) -> ReadT:
+        """The read options by which a file written under these write options reads back.
+
+        What they set explicitly, to None too, holds for such files whatever the user's read options say of those of
+        others. What they leave unset, such as limits, stays the user's."""
+        return cast(ReadT, self.read_options())
+
+
+@runtime_checkable
+class ManyFilesFormat(Protocol):
+    """A format that reads many files at once. For others, each is read, and the core unites them by name."""
+
+    def read_many(self, files: Sequence[str], context: ReadContext[Any]) -> duckdb.DuckDBPyRelation:
+        """A lazy relation over all files in this order, united by column name. With a schema in the context: exactly
+        those columns, in that order, with those types."""
+
+
 class FormatWriter(Protocol):
     """Writes batches to one file, one after the other, in memory bounded by a batch."""
 
@@ -108,57 +231,12 @@ class FormatWriter(Protocol):
 
 
 @runtime_checkable
-class Format(Protocol):
-    """A file format: its own DuckDB reader, a writer of batches, and an export of relations.
+class BatchFormat(Protocol):
+    """A format that writes batches in a way of its own. For others, each is a relation that is written to a part, and
+    the parts are made one file."""
 
-    `files` are paths or URLs that the session's connection reads as they are, glob characters escaped already. A reader
-    in Python opens them by `session.opener`, and gives DuckDB an object to read from: a `pyarrow.dataset.Dataset`, or
-    one with `__arrow_c_stream__` and `__arrow_c_schema__`, which can be scanned again and holds no session.
-    `path` is a local path whose name says nothing: the storage stages it and brings it to where the user wants it.
-    `suffix` is one of `suffixes`: that of the user's path, which tells a compression (`.csv.gz`) or dialect (`.tsv`).
-
-    The core promises for whatever is written: the session's TimeZone is UTC, and no column is without a name, or has
-    one that differs from another's in case alone.
-    """
-
-    name: str
-    suffixes: tuple[str, ...]
-    """With the leading dot, in lower case; the first is canonical. Compressed ones such as `.json.gz` included."""
-    capabilities: FormatCapabilities
-    read_options: type[ReadOptions]
-    write_options: type[Options]
-
-    @abstractmethod
-    def scan(
-        self, session: Session, files: Sequence[str], options: Any, *, suffix: str, schema: Schema | None = None
-    ) -> duckdb.DuckDBPyRelation:
-        """A lazy relation over all `files`, united by column name.
-
-        With `schema`, which is what a run recorded when these files were written: exactly those columns, in that
-        order, with those types. Without: what the files say, or what the reader infers. `key=value` folders are
-        never columns: the core adds them, for all formats alike. Raises `duckdb.Error` as it comes; the core adds asset
-        and path.
-        """
-
-    @abstractmethod
-    def read_back(self, options: Any) -> Any:
-        """The read options by which a file written under these write options reads back.
-
-        What they set explicitly, to None too, holds for such files whatever the user's read options say of those of
-        others. What they leave unset, such as limits, stays the user's.
-        """
-
-    @abstractmethod
-    def writer(self, session: Session, path: Path, options: Any, *, suffix: str) -> FormatWriter:
-        """A writer of a new file at `path`. `mad_prefect_core.writing.ExportWriter` makes one of `export`."""
-
-    @abstractmethod
-    def export(self, session: Session, relation: str, schema: Schema, path: Path, options: Any, *, suffix: str) -> None:
-        """Write all rows of `relation` (a name as SQL, readable on this session, its columns as in `schema`) to a
-        new file at `path`, in order, as fast as DuckDB can.
-
-        Raises `UnsupportedValueError` naming the column where a value can't be kept exactly.
-        """
+    def writer(self, path: Path, context: WriteContext[Any]) -> FormatWriter:
+        """A writer of a new file at `path`. `mad_prefect_core.writing.PartsWriter` is what others are written by."""
 
 
 class FormatJoiner(Protocol):
@@ -179,7 +257,7 @@ class FormatJoiner(Protocol):
 
 
 @runtime_checkable
-class JoiningFormat(Format, Protocol):
+class JoiningFormat(Protocol):
     """A format whose files can be joined. None has to be: it is for speed alone."""
 
     def joiner(self, path: Path, options: Any, *, suffix: str) -> FormatJoiner | None:
@@ -188,28 +266,26 @@ class JoiningFormat(Format, Protocol):
 
 
 @runtime_checkable
-class NumberingFormat(Format, Protocol):
+class NumberingFormat(Protocol):
     """A format whose reader tells which of many files a row is from. None has to: with it, files in many `key=value`
     folders are read by one scan."""
 
-    def scan_numbered(
-        self, session: Session, files: Sequence[str], options: Any, *, suffix: str, number: str
-    ) -> duckdb.DuckDBPyRelation:
-        """As `scan` without a schema, and a BIGINT column `number` behind the others: the place in `files`, from 0, of
-        the file that a row is from."""
+    def read_numbered(self, files: Sequence[str], number: str, context: ReadContext[Any]) -> duckdb.DuckDBPyRelation:
+        """As `read_many` without a schema, and a BIGINT column `number` behind the others: the place in `files`, from
+        0, of the file that a row is from."""
 
 
 @runtime_checkable
-class ComparingFormat(Format, Protocol):
-    """A format that tells which of many files have the same columns faster than by a scan of each. None has to: it is
+class ComparingFormat(Protocol):
+    """A format that tells which of many files have the same columns faster than by a look at each. None has to: it is
     for speed alone."""
 
-    def schema_keys(self, session: Session, files: Sequence[str]) -> Sequence[Hashable]:
+    def schema_keys(self, files: Sequence[str], context: ReadContext[Any]) -> Sequence[Hashable]:
         """A key for each file: where two are equal, the files have the same columns, of the same types."""
 
 
 @runtime_checkable
-class BlankFormat(Format, Protocol):
+class BlankFormat(Protocol):
     """A format without types in its files, of which one may have bytes, and neither rows nor columns. None has to tell:
     files without bytes are known as such."""
 
@@ -218,13 +294,13 @@ class BlankFormat(Format, Protocol):
 
 
 @runtime_checkable
-class StandaloneFormat(Format, Protocol):
+class StandaloneFormat(Protocol):
     """A format without types in its files, which can still tell text from other values where no record does: for the
     files that `FsspecFileSystem.write_data` writes. None has to be."""
 
-    def export_standalone(self, session: Session, relation: str, schema: Schema, path: Path, *, suffix: str) -> None:
-        """As `export`, so that `scan_standalone` gives the same values: the text `1` is not the number 1, and no value
-        is not the empty text. Nested values are written as JSON. `suffix` names no compression."""
+    def write_standalone(self, relation: str, schema: Schema, path: Path, context: WriteContext[Any]) -> None:
+        """As `write`, so that `read_standalone` gives the same values: the text `1` is not the number 1, and no value
+        is not the empty text. Nested values are written as JSON. The suffix names no compression."""
 
-    def scan_standalone(self, session: Session, file: Path, *, suffix: str) -> duckdb.DuckDBPyRelation:
+    def read_standalone(self, file: Path, context: ReadContext[Any]) -> duckdb.DuckDBPyRelation:
         """A lazy relation over a file of UTF-8 text that this or any other program wrote."""

@@ -9,8 +9,8 @@ from typing import Any
 
 from mad_prefect_core.contracts import (
     DuckDBStore,
-    Format,
     FormatCapabilities,
+    FormatLike,
     LinkingStore,
     Options,
     PrivateFiles,
@@ -30,7 +30,7 @@ _SET_WHEN_MADE = frozenset({"fs"})
 
 
 def format_faults(value: Any) -> Iterator[str]:
-    yield from _contract_faults(value, Format, FormatCapabilities)
+    yield from _contract_faults(value, FormatLike, FormatCapabilities)
     yield from _name_faults(value, "suffixes", re.compile(r"(\.[a-z0-9_+-]+)+"), '(".toml",)')
     for attribute, kind in (("read_options", ReadOptions), ("write_options", Options)):
         if not _is_kind(getattr(value, attribute, kind), kind):

@@ -17,7 +17,7 @@ from typing import Any, Literal, cast
 
 import pluggy
 
-from mad_prefect_core.contracts import Format, StorageLike
+from mad_prefect_core.contracts import FormatLike, StorageLike
 from mad_prefect_core.errors import (
     MadPrefectError,
     PluginApiError,
@@ -69,7 +69,7 @@ class PluginHost:
         self._load()
         return sorted(self._records, key=lambda record: (record.name, record.distribution))
 
-    def formats(self) -> list[Format]:
+    def formats(self) -> list[FormatLike]:
         """Every format that one plugin alone claims, sorted by name."""
         return self._loaded_registry().formats()
 
@@ -85,7 +85,7 @@ class PluginHost:
         """Every storage with a protocol that one plugin alone claims, sorted by name."""
         return self._loaded_registry().storages()
 
-    def brought(self, record: PluginRecord) -> tuple[list[Format], list[StorageLike[Any]]]:
+    def brought(self, record: PluginRecord) -> tuple[list[FormatLike], list[StorageLike[Any]]]:
         """The formats and storages of one plugin, also those whose names another plugin claims too."""
         return self._loaded_registry().brought(record)
 
@@ -93,7 +93,7 @@ class PluginHost:
         """Every format name, suffix and protocol that several plugins claim."""
         return self._loaded_registry().conflicts()
 
-    def format_named(self, name: str, suffix: str | None = None) -> Format:
+    def format_named(self, name: str, suffix: str | None = None) -> FormatLike:
         """The format of this name, or of this suffix without its dot ("jsonl").
 
         `suffix` says which one is meant where several formats have the name. Raises `UnknownFormatError` with what is
@@ -101,14 +101,14 @@ class PluginHost:
         """
         return self._loaded_registry().format_named(name, suffix)
 
-    def format_of(self, path: str) -> tuple[Format, str]:
+    def format_of(self, path: str) -> tuple[FormatLike, str]:
         """The format of a path by its longest known suffix, in any case of letters, and that suffix as written.
 
         Raises `UnknownFormatError`, `PluginConflictError`.
         """
         return self._loaded_registry().format_of(path)
 
-    def format_for(self, kind: Literal["rows", "columns"]) -> Format:
+    def format_for(self, kind: Literal["rows", "columns"]) -> FormatLike:
         """The format that says it is best for fragments of this kind; any, if none does.
 
         Raises `UnknownFormatError` where no format is installed at all, `PluginConflictError` if two claim its name.

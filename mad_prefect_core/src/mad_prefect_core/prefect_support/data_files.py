@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from mad_prefect_core.batch import ColumnBatch, RowBatch, SchemaGrowth, iter_batches
 from mad_prefect_core.batch.values import as_row
-from mad_prefect_core.contracts import Batch, Format, StandaloneFormat
+from mad_prefect_core.contracts import Batch, FormatLike, ReadContext, StandaloneFormat, WriteContext
 from mad_prefect_core.errors import (
     CorruptFileError,
     MadPrefectError,
@@ -86,7 +86,7 @@ def _split(path: str) -> tuple[str, str | None]:
     return (name.rpartition(".")[2], last) if last in _CODECS else (last if name else "", None)
 
 
-def _table_format(path: str, suffix: str) -> Format | None:
+def _table_format(path: str, suffix: str) -> FormatLike | None:
     """The format of a table; None for JSON, which also has all names that stand for nothing else, as in 2.x."""
     if suffix == "json" or suffix in _LINES:
         return None
@@ -101,7 +101,7 @@ def _table_format(path: str, suffix: str) -> Format | None:
 # -- tables ------------------------------------------------------------------------------------------------------
 
 
-async def _table_bytes(format: Format, path: str, data: Any) -> bytes:
+async def _table_bytes(format: FormatLike, path: str, data: Any) -> bytes:
     batches = [batch async for batch in _batches(data)]
     if not batches:
         return b""  # no columns are known, and without any there is no table
@@ -114,11 +114,10 @@ async def _table_bytes(format: Format, path: str, data: Any) -> bytes:
         relation = session.view(union_all(session, [cast_to(session, part, schema, encode=True) for part in parts]))
         file, suffix = Path(folder, "data"), get_host().format_of(path)[1].lower()
         with _problems_of(batches), WriteCall(format.name):
-            if not isinstance(format, StandaloneFormat):
-                format.export(session, relation, schema, file, format.write_options(), suffix=suffix)
-                return file.read_bytes()
-            plain, codec = _without_codec(format, suffix)
-            format.export_standalone(session, relation, schema, file, suffix=plain)
+            plain, codec = _without_codec(format, suffix) if isinstance(format, StandaloneFormat) else (suffix, None)
+            context = WriteContext(session=session, options=format.write_options(), suffix=plain)
+            write = format.write_standalone if isinstance(format, StandaloneFormat) else format.write
+            write(relation, schema, file, context)
         content = file.read_bytes()
         return _compressed(content, codec) if codec else content
 
@@ -136,7 +135,7 @@ def _problems_of(batches: Sequence[Batch]) -> Iterator[None]:
         raise problem from error
 
 
-def _without_codec(format: Format, suffix: str) -> tuple[str, str | None]:
+def _without_codec(format: FormatLike, suffix: str) -> tuple[str, str | None]:
     plain, _, codec = suffix.rpartition(".")
     return (plain, codec) if codec in _CODECS and plain in format.suffixes else (suffix, None)
 
@@ -177,7 +176,7 @@ def _of_columns(columns: Mapping[str, Sequence[Any]]) -> Batch:
     return RowBatch([dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)])
 
 
-def _rows(format: Format, path: str, content: bytes, encoding: str) -> list[dict[str, Any]]:
+def _rows(format: FormatLike, path: str, content: bytes, encoding: str) -> list[dict[str, Any]]:
     if not content:
         return []
     suffix = get_host().format_of(path)[1].lower()
@@ -188,11 +187,12 @@ def _rows(format: Format, path: str, content: bytes, encoding: str) -> list[dict
             content = _decoded(_decompressed(content, codec), encoding).removeprefix("\ufeff").encode()
         file.write_bytes(content)
         with ReadCall(format.name):
+            options = format.read_back(format.write_options()).model_copy(update={"hive_partitioning": False})
+            context = ReadContext(session=session, options=options, suffix=suffix)
             if isinstance(format, StandaloneFormat):
-                relation = format.scan_standalone(session, file, suffix=suffix)
+                relation = format.read_standalone(file, context)
             else:
-                options = format.read_back(format.write_options()).model_copy(update={"hive_partitioning": False})
-                relation = format.scan(session, [escape_glob(str(file))], options, suffix=suffix)
+                relation = format.read(escape_glob(str(file)), context)
             return _fetched(session, relation)
 
 
@@ -212,7 +212,7 @@ def _fetched(session: DuckSession, relation: duckdb.DuckDBPyRelation) -> list[di
 
 
 @contextmanager
-def _corrupt(format: Format, path: str) -> Iterator[None]:
+def _corrupt(format: FormatLike, path: str) -> Iterator[None]:
     try:
         yield
     except MadPrefectError as error:

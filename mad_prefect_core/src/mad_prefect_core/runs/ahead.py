@@ -121,22 +121,22 @@ class _Result:
     def __init__(self, target: ResultTarget, own: Location, options: FormatOptions) -> None:
         self.target = target
         self._own = own
-        self._write = options.writing(target.format)
+        self._options = options
         self._joiner: FormatJoiner | None = None
         self._path: Path | None = None
 
     def grown(self, session: DuckSession, view: str, schema: dict[str, str]) -> bool:
         """Add the rows of a view. False where they can't be joined to those before."""
-        format, suffix = self.target.format, self.target.suffix
+        format, context = self.target.format, self.target.writing(session, self._options)
         assert isinstance(format, JoiningFormat)
         if self._path is None:
             self._path = self._own.stage()
-            self._joiner = format.joiner(self._path, self._write, suffix=suffix)
+            self._joiner = format.joiner(self._path, context.options, suffix=context.suffix)
         if self._joiner is None:
             return False
         part = another_name(self._path)
         try:
-            format.export(session, view, schema, part, self._write, suffix=suffix)
+            format.write(view, schema, part, context)
             return self._joiner.add(lambda: part.open("rb"))
         finally:
             part.unlink(missing_ok=True)

@@ -8,8 +8,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from mad_prefect_core.artifacts.files import DataFile
-from mad_prefect_core.contracts import Format
+from mad_prefect_core.artifacts.files import DataFile, FormatOptions
+from mad_prefect_core.contracts import FormatLike, ReadContext, Schema, Session, WriteContext
 from mad_prefect_core.mounts import Location, default_mount, locate
 from mad_prefect_core.paths import is_url, split_url
 from mad_prefect_core.plugins import get_host
@@ -28,7 +28,7 @@ class ResultTarget:
     path: str
     """As the user named it."""
     location: Location
-    format: Format
+    format: FormatLike
     suffix: str
 
     @classmethod
@@ -36,6 +36,14 @@ class ResultTarget:
         """Raises `UnknownFormatError`, `UnknownStorageError`, `PathError`."""
         format, suffix = get_host().format_of(path)
         return cls(path, locate(path), format, suffix.lower())
+
+    def reading(self, session: Session, options: Any, schema: Schema | None = None) -> ReadContext[Any]:
+        """How a file of it is read."""
+        return ReadContext(session=session, options=options, suffix=self.suffix, schema=schema)
+
+    def writing(self, session: Session, options: FormatOptions) -> WriteContext[Any]:
+        """How it is written."""
+        return WriteContext(session=session, options=options.writing(self.format), suffix=self.suffix)
 
     def run_file(self, asset_name: str, run_id: str) -> Location:
         """The run's own file."""
@@ -81,7 +89,7 @@ def result_file(record: ResultRecord) -> DataFile:
     )
 
 
-def _read_back(record: ResultRecord, format: Format) -> Any:
+def _read_back(record: ResultRecord, format: FormatLike) -> Any:
     """How the file reads back, by the write options that are recorded of it."""
     try:
         return format.read_back(format.write_options.model_validate(record.write))

@@ -12,6 +12,7 @@ from mad_prefect_core.artifacts.scan import scan_files
 from mad_prefect_core.errors import CorruptFileError, located
 from mad_prefect_core.mounts import locate, on_one_base
 from mad_prefect_core.paths import escape_glob
+from mad_prefect_core.reading import read_files
 from mad_prefect_core.runs.ahead import UnionAhead
 from mad_prefect_core.runs.fragments import could_be_part, joined, schema_of_all, united
 from mad_prefect_core.runs.manifest import read_manifest
@@ -84,9 +85,8 @@ def _store(
                     staged.append(local := own.stage())
                     if not _joined(session, fragments, target, schema, options, local):
                         writing, view = rows_of_all()
-                        write = options.writing(target.format)
                         with WriteCall(target.format.name):
-                            target.format.export(writing, view, schema, local, write, suffix=target.suffix)
+                            target.format.write(view, schema, local, target.writing(writing, options))
         rows, nulls = _counted(session, schema, targets, staged, options, only)
         _refuse_other_rows(fragments, rows)
         records = []
@@ -166,7 +166,7 @@ def _has(
     """Whether files have these columns by themselves, whatever is recorded of them."""
     back = target.format.read_back(options.writing(target.format))
     read = back.model_copy(update={"hive_partitioning": False})
-    found = schema_of(target.format.scan(session, files, read, suffix=target.suffix))
+    found = schema_of(read_files(target.format, files, target.reading(session, read)))
     return list(found.items()) == list(schema.items())
 
 
@@ -185,7 +185,7 @@ def _counted(
     read = options.reading(target.format).model_copy(update={**own, "hive_partitioning": False})
     with located(path=target.path, phase="union"), ReadCall(target.format.name):
         files = session.files([only.location]) if local is None and only else [escape_glob(str(local))]
-        relation = target.format.scan(session, files, read, suffix=target.suffix, schema=schema)
+        relation = read_files(target.format, files, target.reading(session, read, schema))
         counts = ", ".join(("count(*)", *(f"count({quote(name)})" for name in schema)))
         rows, *values = relation.aggregate(counts).fetchall()[0]
     return int(rows), {name: rows - count for name, count in zip(schema, values, strict=True)}

@@ -9,12 +9,19 @@ import duckdb
 
 from mad_prefect_avro.codecs import CODECS
 from mad_prefect_avro.options import ReadAvroOptions, WriteAvroOptions
-from mad_prefect_core.contracts import Format, FormatCapabilities, FormatWriter, Schema, Session
+from mad_prefect_core.contracts import (
+    Format,
+    FormatCapabilities,
+    FormatWriter,
+    ReadContext,
+    Schema,
+    WriteContext,
+)
 
 __all__ = ["AvroFormat"]
 
 
-class AvroFormat(Format):
+class AvroFormat(Format[ReadAvroOptions, WriteAvroOptions]):
     """Apache Avro, written by the column, and read by polars or fastavro. `mad_prefect_avro.sqltypes` and
     `mad_prefect_avro.schema` say what each type of DuckDB is in Avro, and the other way round."""
 
@@ -49,37 +56,30 @@ class AvroFormat(Format):
     read_options = ReadAvroOptions
     write_options = WriteAvroOptions
 
-    def scan(
-        self,
-        session: Session,
-        files: Sequence[str],
-        options: ReadAvroOptions,
-        *,
-        suffix: str,
-        schema: Schema | None = None,
-    ) -> duckdb.DuckDBPyRelation:
+    def read(self, file: str, context: ReadContext[ReadAvroOptions]) -> duckdb.DuckDBPyRelation:
+        return self.read_many([file], context)
+
+    def read_many(self, files: Sequence[str], context: ReadContext[ReadAvroOptions]) -> duckdb.DuckDBPyRelation:
         from mad_prefect_avro.scan import scan  # noqa: PLC0415  it brings in pandas, where that is installed
 
-        return scan(session, files, options, schema)
+        return scan(files, context)
 
-    def scan_numbered(
-        self, session: Session, files: Sequence[str], options: ReadAvroOptions, *, suffix: str, number: str
+    def read_numbered(
+        self, files: Sequence[str], number: str, context: ReadContext[ReadAvroOptions]
     ) -> duckdb.DuckDBPyRelation:
-        from mad_prefect_avro.scan import scan  # noqa: PLC0415  as in scan
+        from mad_prefect_avro.scan import scan  # noqa: PLC0415  as in read_many
 
-        return scan(session, files, options, None, number)
+        return scan(files, context, number)
 
     def read_back(self, options: WriteAvroOptions) -> ReadAvroOptions:
         return ReadAvroOptions(avro_schema=None)
 
-    def writer(self, session: Session, path: Path, options: WriteAvroOptions, *, suffix: str) -> FormatWriter:
+    def writer(self, path: Path, context: WriteContext[WriteAvroOptions]) -> FormatWriter:
         from mad_prefect_avro.writer import AvroWriter  # noqa: PLC0415  listing plugins must not cost fastavro
 
-        return AvroWriter(self, session, path, options, suffix=suffix)
+        return AvroWriter(self, path, context)
 
-    def export(
-        self, session: Session, relation: str, schema: Schema, path: Path, options: WriteAvroOptions, *, suffix: str
-    ) -> None:
+    def write(self, relation: str, schema: Schema, path: Path, context: WriteContext[WriteAvroOptions]) -> None:
         from mad_prefect_avro.export import export  # noqa: PLC0415  as in writer
 
-        export(session, relation, schema, path, options)
+        export(context.session, relation, schema, path, context.options)

@@ -11,7 +11,7 @@ import duckdb
 from mad_prefect_avro.options import ReadAvroOptions
 from mad_prefect_avro.reader import AvroDataset, Source
 from mad_prefect_avro.schema import Node, parse, refuse_other_units
-from mad_prefect_core.contracts import Schema, Session
+from mad_prefect_core.contracts import ReadContext
 from mad_prefect_core.paths import unescape_glob
 from mad_prefect_core.session import cast_to
 
@@ -19,9 +19,11 @@ __all__ = ["scan"]
 
 
 def scan(
-    session: Session, files: Sequence[str], options: ReadAvroOptions, schema: Schema | None, number: str | None = None
+    files: Sequence[str], context: ReadContext[ReadAvroOptions], number: str | None = None
 ) -> duckdb.DuckDBPyRelation:
-    """As `mad_prefect_core.contracts.Format.scan`, or as `NumberingFormat.scan_numbered` with `number`."""
+    """As `mad_prefect_core.contracts.ManyFilesFormat.read_many`, or as `NumberingFormat.read_numbered` with
+    `number`."""
+    session, options, schema = context.session, context.options, context.schema
     sources = [Source.of(unescape_glob(file), session.opener(file), place) for place, file in enumerate(files)]
     nodes = [_node(source, options.avro_schema) for source in sources]
     relations = []

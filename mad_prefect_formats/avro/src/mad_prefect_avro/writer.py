@@ -8,20 +8,18 @@ import pyarrow as pa
 
 from mad_prefect_avro.export import Exporter
 from mad_prefect_avro.options import WriteAvroOptions
-from mad_prefect_core.contracts import Batch, Format, Schema, Session
+from mad_prefect_core.contracts import Batch, FormatLike, Schema, WriteContext
 from mad_prefect_core.session import schema_of
-from mad_prefect_core.writing import ExportWriter
+from mad_prefect_core.writing import PartsWriter
 
 __all__ = ["AvroWriter"]
 
 
-class AvroWriter(ExportWriter):
-    """As `ExportWriter`, except that batches which have equal schemas are put into one part."""
+class AvroWriter(PartsWriter):
+    """As `PartsWriter`, except that batches which have equal schemas are put into one part."""
 
-    def __init__(self, format: Format, session: Session, path: Path, options: WriteAvroOptions, *, suffix: str) -> None:
-        super().__init__(format, session, path, options, suffix=suffix)
-        self._own_session = session
-        self._own_options = options
+    def __init__(self, format: FormatLike, path: Path, context: WriteContext[WriteAvroOptions]) -> None:
+        super().__init__(format, path, context)
         self._open: tuple[Exporter, pa.Schema] | None = None
 
     def extend_part(self, batch: Batch) -> bool:
@@ -32,22 +30,22 @@ class AvroWriter(ExportWriter):
         return False
 
     def write_part(self, batch: Batch, path: Path) -> Schema:
-        view = self._own_session.view(batch.arrow())
+        view = self.context.session.view(batch.arrow())
         try:
-            schema = schema_of(self._own_session.sql(f"FROM {view}"))
-            exporter = Exporter(self._own_session, schema, path, self._own_options)
+            schema = schema_of(self.context.session.sql(f"FROM {view}"))
+            exporter = Exporter(self.context.session, schema, path, self.context.options)
             self._open = exporter, batch.schema
             exporter.write(view)
         finally:
-            self._own_session.forget(view)
+            self.context.session.forget(view)
         return schema
 
     def _add(self, batch: Batch, exporter: Exporter) -> None:
-        view = self._own_session.view(batch.arrow())
+        view = self.context.session.view(batch.arrow())
         try:
             exporter.write(view)
         finally:
-            self._own_session.forget(view)
+            self.context.session.forget(view)
 
     def close(self) -> None:
         self._finish_part()

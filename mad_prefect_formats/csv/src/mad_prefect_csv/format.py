@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Hashable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,14 @@ import duckdb
 import pyarrow as pa
 
 from mad_prefect_core.contracts import (
+    Format,
     FormatCapabilities,
     FormatWriter,
+    ReadContext,
     ReadOptions,
     Schema,
     Session,
-    StandaloneFormat,
+    WriteContext,
 )
 from mad_prefect_core.errors import UnsupportedValueError
 from mad_prefect_core.paths import escape_glob
@@ -35,7 +38,7 @@ _PARSING = _LIMITS | {
     "timestampformat",
 }  # fmt: skip
 
-# How files are read whose names and types are known: as `export` writes them, unless the user says otherwise.
+# How files are read whose names and types are known: as `write` does, unless the user says otherwise.
 # DuckDB's own limit of 2 MiB for a row is soon reached by one long text.
 _AS_WRITTEN = {"delim": ",", "quote": '"', "escape": '"', "nullstr": "", "allow_quoted_nulls": False, "header": True,
                "max_line_size": 1 << 25}  # fmt: skip
@@ -44,7 +47,7 @@ _AS_WRITTEN = {"delim": ",", "quote": '"', "escape": '"', "nullstr": "", "allow_
 _BLANK = 1 << 16  # bytes; a file of more is not looked at for whether it has any line
 
 
-class CsvFormat(StandaloneFormat):
+class CsvFormat(Format[ReadCSVOptions, WriteCSVOptions]):
     """CSV, and TSV by suffix. NULL is nothing between two delimiters, the empty text is `""`."""
 
     name = "csv"
@@ -62,16 +65,12 @@ class CsvFormat(StandaloneFormat):
     read_options = ReadCSVOptions
     write_options = WriteCSVOptions
 
-    def scan(
-        self,
-        session: Session,
-        files: Sequence[str],
-        options: ReadCSVOptions,
-        *,
-        suffix: str,
-        schema: Schema | None = None,
-    ) -> duckdb.DuckDBPyRelation:
-        given = _of_suffix(suffix) | options.for_duckdb()
+    def read(self, file: str, context: ReadContext[ReadCSVOptions]) -> duckdb.DuckDBPyRelation:
+        return self.read_many([file], context)
+
+    def read_many(self, files: Sequence[str], context: ReadContext[ReadCSVOptions]) -> duckdb.DuckDBPyRelation:
+        session, schema = context.session, context.schema
+        given = _of_suffix(context.suffix) | context.options.for_duckdb()
         if schema is None and given.get("auto_detect") is False:
             return _read(session, files, given)
         if schema is None:
@@ -83,18 +82,19 @@ class CsvFormat(StandaloneFormat):
             return relation
         return relation.project(", ".join(f"CAST({quote(n)} AS {kind}) AS {quote(n)}" for n, kind in schema.items()))
 
-    def scan_numbered(
-        self, session: Session, files: Sequence[str], options: ReadCSVOptions, *, suffix: str, number: str
+    def read_numbered(
+        self, files: Sequence[str], number: str, context: ReadContext[ReadCSVOptions]
     ) -> duckdb.DuckDBPyRelation:
-        given = _of_suffix(suffix) | options.for_duckdb()
+        session = context.session
+        given = _of_suffix(context.suffix) | context.options.for_duckdb()
         if given.get("auto_detect") is False:
             return numbered(
                 session, files, number, lambda some, behind: _read(session, some, given, f"SELECT *, {behind} ")
             )
         return _scan_others(session, files, given, number)
 
-    def schema_keys(self, session: Session, files: Sequence[str]) -> Sequence[Hashable]:
-        """All alike: `scan` finds the types of columns in all files together."""
+    def schema_keys(self, files: Sequence[str], context: ReadContext[ReadCSVOptions]) -> Sequence[Hashable]:
+        """All alike: `read_many` finds the types of columns in all files together."""
         return [()] * len(files)
 
     def is_blank(self, content: bytes, options: ReadCSVOptions, *, suffix: str) -> bool:
@@ -114,42 +114,43 @@ class CsvFormat(StandaloneFormat):
         others = ReadCSVOptions.model_fields.keys() - ReadOptions.model_fields.keys() - _LIMITS
         return ReadCSVOptions(**dict.fromkeys(others) | options.model_dump())
 
-    def writer(self, session: Session, path: Path, options: WriteCSVOptions, *, suffix: str) -> FormatWriter:
-        return CsvWriter(self, session, path, options, suffix=suffix)
+    def writer(self, path: Path, context: WriteContext[WriteCSVOptions]) -> FormatWriter:
+        return CsvWriter(self, path, context)
 
-    def export(
-        self, session: Session, relation: str, schema: Schema, path: Path, options: WriteCSVOptions, *, suffix: str
-    ) -> None:
-        columns = ", ".join(_exported(session, name, kind) for name, kind in schema.items())
-        named = {"delim": ",", **_of_suffix(suffix), **options.model_dump(exclude_none=True)}
+    def write(self, relation: str, schema: Schema, path: Path, context: WriteContext[WriteCSVOptions]) -> None:
+        columns = ", ".join(_exported(context.session, name, kind) for name, kind in schema.items())
+        named = {"delim": ",", **_of_suffix(context.suffix), **context.options.model_dump(exclude_none=True)}
         arguments = ", ".join(f"{name} ${name}" for name in named)
-        session.execute(
+        context.session.execute(
             f"COPY (SELECT {columns} FROM {relation} AS source) TO $path (FORMAT csv, {arguments})",  # noqa: S608
             {"path": str(path), **named},
         )
 
-    def export_standalone(self, session: Session, relation: str, schema: Schema, path: Path, *, suffix: str) -> None:
+    def write_standalone(
+        self, relation: str, schema: Schema, path: Path, context: WriteContext[WriteCSVOptions]
+    ) -> None:
         from mad_prefect_csv.standalone import columns_taken_for_others, copy_standalone  # noqa: PLC0415  rarely needed
 
-        delim = _of_suffix(suffix).get("delim", ",")
+        session, delim = context.session, _of_suffix(context.suffix).get("delim", ",")
         copy_standalone(session, relation, schema, path, delim)
-        if quoted := columns_taken_for_others(session, schema, self.scan_standalone(session, path, suffix=suffix)):
+        back = ReadContext(session=session, options=ReadCSVOptions(), suffix=context.suffix)
+        if quoted := columns_taken_for_others(session, schema, self.read_standalone(path, back)):
             copy_standalone(session, relation, schema, path, delim, quoted)
 
-    def scan_standalone(self, session: Session, file: Path, *, suffix: str) -> duckdb.DuckDBPyRelation:
-        from mad_prefect_csv.standalone import numbers_beyond, text_columns  # noqa: PLC0415  as in export_standalone
+    def read_standalone(self, file: Path, context: ReadContext[ReadCSVOptions]) -> duckdb.DuckDBPyRelation:
+        from mad_prefect_csv.standalone import numbers_beyond, text_columns  # noqa: PLC0415  as in write_standalone
 
-        delim = _of_suffix(suffix).get("delim", ",")
+        delim = _of_suffix(context.suffix).get("delim", ",")
         dialect = {"delim": delim, "quote": '"', "escape": '"', "nullstr": "", "allow_quoted_nulls": False}
         options = ReadCSVOptions.model_validate(dialect | {"sample_size": -1, "hive_partitioning": False})
-        relation = self.scan(session, [escape_glob(str(file))], options, suffix=suffix)
+        relation = self.read(escape_glob(str(file)), replace(context, options=options))
         types = schema_of(relation) | numbers_beyond(relation)
         text = text_columns(file.read_text("utf-8"), delim, types)
         wanted = types | dict.fromkeys(text, "VARCHAR")
         if text:
             options = options.model_copy(update={"types": dict.fromkeys(text, "VARCHAR")})
-            relation = self.scan(session, [escape_glob(str(file))], options, suffix=suffix)
-        return cast_to(session, relation, wanted)
+            relation = self.read(escape_glob(str(file)), replace(context, options=options))
+        return cast_to(context.session, relation, wanted)
 
 
 def _of_suffix(suffix: str) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from mad_prefect_core import hookimpl
-from mad_prefect_core.contracts import Format
+from mad_prefect_core.contracts import FormatLike
 from mad_prefect_csv.format import CsvFormat
 
 __all__ = ["mad_prefect_formats", "requires_plugin_api"]
@@ -14,6 +14,6 @@ requires_plugin_api = (1, 1)
 
 
 @hookimpl
-def mad_prefect_formats() -> Iterable[Format]:
+def mad_prefect_formats() -> Iterable[FormatLike]:
     """The format of this plugin."""
     return [CsvFormat()]

@@ -10,7 +10,15 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from mad_prefect_core.contracts import Format, FormatCapabilities, FormatJoiner, FormatWriter, Schema, Session
+from mad_prefect_core.contracts import (
+    Format,
+    FormatCapabilities,
+    FormatJoiner,
+    FormatWriter,
+    ReadContext,
+    Schema,
+    WriteContext,
+)
 from mad_prefect_core.errors import UnsupportedValueError
 from mad_prefect_core.session import quote
 from mad_prefect_json.joiner import JsonJoiner
@@ -30,7 +38,7 @@ _FORM = frozenset({"filename", "format", "records"})
 """What says more of files that others wrote."""
 
 
-class JsonFormat(Format):
+class JsonFormat(Format[ReadJsonOptions, WriteJsonOptions]):
     """JSON: reads arrays, newline-delimited and single objects; writes newline-delimited.
 
     `mad_prefect_json.sqltypes` says which types are written in another form than DuckDB's own.
@@ -57,33 +65,18 @@ class JsonFormat(Format):
     read_options = ReadJsonOptions
     write_options = WriteJsonOptions
 
-    def scan(
-        self,
-        session: Session,
-        files: Sequence[str],
-        options: ReadJsonOptions,
-        *,
-        suffix: str,
-        schema: Schema | None = None,
-    ) -> duckdb.DuckDBPyRelation:
-        if schema is None:
-            return self._scan_others(session, files, options, suffix)
-        return _typed(JsonSource(session, files, _parsing(options, suffix)), schema)
+    def read(self, file: str, context: ReadContext[ReadJsonOptions]) -> duckdb.DuckDBPyRelation:
+        return self.read_many([file], context)
 
-    def scan_numbered(
-        self, session: Session, files: Sequence[str], options: ReadJsonOptions, *, suffix: str, number: str
-    ) -> duckdb.DuckDBPyRelation:
-        return self._scan_others(session, files, options, suffix, number)
+    def read_many(self, files: Sequence[str], context: ReadContext[ReadJsonOptions]) -> duckdb.DuckDBPyRelation:
+        if context.schema is None:
+            return _of_others(files, context)
+        return _typed(JsonSource(context.session, files, _parsing(context.options, context.suffix)), context.schema)
 
-    def _scan_others(
-        self, session: Session, files: Sequence[str], options: ReadJsonOptions, suffix: str, number: str | None = None
+    def read_numbered(
+        self, files: Sequence[str], number: str, context: ReadContext[ReadJsonOptions]
     ) -> duckdb.DuckDBPyRelation:
-        from mad_prefect_json.others import read_others  # noqa: PLC0415  most processes read no JSON of others
-
-        source = JsonSource(session, files, _parsing(options, suffix, _FORM), number)
-        named = options.model_dump(exclude={"columns"}, exclude_none=True)
-        # Types that a part of the values has need not hold for the rest.
-        return read_others(source, options, {**named, **source.parsing, "sample_size": -1})
+        return _of_others(files, context, number)
 
     def is_blank(self, content: bytes, options: ReadJsonOptions, *, suffix: str) -> bool:
         """Whether it is white space, or a list without items, such as a last page of an API. A list is a value, so a
@@ -99,13 +92,14 @@ class JsonFormat(Format):
             return not text
         return not text or (text[:1], text[1:-1].strip(), text[-1:]) == (b"[", b"", b"]")
 
-    def read_back(self, options: Any) -> ReadJsonOptions:
+    def read_back(self, options: WriteJsonOptions) -> ReadJsonOptions:
         return ReadJsonOptions(**dict.fromkeys(_PARSING - _LIMITS))
 
-    def writer(self, session: Session, path: Path, options: Any, *, suffix: str) -> FormatWriter:
-        return JsonWriter(self, session, path, options, _compression(suffix))
+    def writer(self, path: Path, context: WriteContext[WriteJsonOptions]) -> FormatWriter:
+        return JsonWriter(self, path, context, _compression(context.suffix))
 
-    def export(self, session: Session, relation: str, schema: Schema, path: Path, options: Any, *, suffix: str) -> None:
+    def write(self, relation: str, schema: Schema, path: Path, context: WriteContext[WriteJsonOptions]) -> None:
+        session = context.session
         columns = []
         for name, kind in schema.items():
             parsed = session.connection.type(kind)
@@ -116,7 +110,7 @@ class JsonFormat(Format):
             session.execute(
                 f"COPY (SELECT {', '.join(columns)} FROM {relation} AS source) "  # noqa: S608  identifiers are quoted
                 "TO $path (FORMAT json, COMPRESSION $compression)",
-                {"path": str(path), "compression": _compression(suffix) or "uncompressed"},
+                {"path": str(path), "compression": _compression(context.suffix) or "uncompressed"},
             )
         except duckdb.Error as error:
             if ROUNDED not in str(error):
@@ -129,6 +123,18 @@ class JsonFormat(Format):
 
     def joiner(self, path: Path, options: Any, *, suffix: str) -> FormatJoiner | None:
         return None if _compression(suffix) else JsonJoiner(path)
+
+
+def _of_others(
+    files: Sequence[str], context: ReadContext[ReadJsonOptions], number: str | None = None
+) -> duckdb.DuckDBPyRelation:
+    from mad_prefect_json.others import read_others  # noqa: PLC0415  most processes read no JSON of others
+
+    options = context.options
+    source = JsonSource(context.session, files, _parsing(options, context.suffix, _FORM), number)
+    named = options.model_dump(exclude={"columns"}, exclude_none=True)
+    # Types that a part of the values has need not hold for the rest.
+    return read_others(source, options, {**named, **source.parsing, "sample_size": -1})
 
 
 def _parsing(options: ReadJsonOptions, suffix: str, more: frozenset[str] = frozenset()) -> dict[str, Any]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from mad_prefect_core.contracts import Batch, Format, FormatWriter, Session
+from mad_prefect_core.contracts import Batch, FormatLike, FormatWriter, WriteContext
 from mad_prefect_core.paths import another_name
 from mad_prefect_core.session import schema_of
 from mad_prefect_json.encode import encode_rows
@@ -24,11 +25,10 @@ class JsonWriter(FormatWriter):
     Each row has the keys it came with, so a batch may bring or lack columns as it likes.
     """
 
-    def __init__(self, format: Format, session: Session, path: Path, options: Any, compression: str | None) -> None:
+    def __init__(self, format: FormatLike, path: Path, context: WriteContext[Any], compression: str | None) -> None:
         self._format = format
-        self._session = session
         self._path = path
-        self._options = options
+        self._context = replace(context, suffix=format.suffixes[0])  # of parts, which are not compressed
         self._stream: Any = (
             pa.output_stream(str(path), compression=compression, buffer_size=_BUFFER)
             if compression
@@ -43,14 +43,14 @@ class JsonWriter(FormatWriter):
 
     def _export(self, batch: Batch) -> None:
         part = another_name(self._path)
-        view = self._session.view(batch.arrow())
+        view = self._context.session.view(batch.arrow())
         try:
-            schema = schema_of(self._session.sql(f"FROM {view}"))
-            self._format.export(self._session, view, schema, part, self._options, suffix=self._format.suffixes[0])
+            schema = schema_of(self._context.session.sql(f"FROM {view}"))
+            self._format.write(view, schema, part, self._context)
             with part.open("rb") as exported:
                 shutil.copyfileobj(exported, self._stream, _BUFFER)
         finally:
-            self._session.forget(view)
+            self._context.session.forget(view)
             part.unlink(missing_ok=True)
 
     def close(self) -> None:

@@ -8,7 +8,15 @@ from typing import Any
 
 import duckdb
 
-from mad_prefect_core.contracts import Format, FormatCapabilities, FormatWriter, Schema, Session
+from mad_prefect_core.contracts import (
+    Format,
+    FormatCapabilities,
+    FormatWriter,
+    ReadContext,
+    Schema,
+    Session,
+    WriteContext,
+)
 from mad_prefect_core.paths import is_written_once, unescape_glob
 from mad_prefect_core.session import numbered, quote
 from mad_prefect_parquet.joiner import ParquetJoiner
@@ -24,7 +32,7 @@ _COLUMNS_OF_FILES = (
 )
 
 
-class ParquetFormat(Format):
+class ParquetFormat(Format[ReadParquetOptions, WriteParquetOptions]):
     """Apache Parquet, read and written by DuckDB. `mad_prefect_parquet.sqltypes` says which values it can't keep."""
 
     name = "parquet"
@@ -53,15 +61,11 @@ class ParquetFormat(Format):
     read_options = ReadParquetOptions
     write_options = WriteParquetOptions
 
-    def scan(
-        self,
-        session: Session,
-        files: Sequence[str],
-        options: ReadParquetOptions,
-        *,
-        suffix: str,
-        schema: Schema | None = None,
-    ) -> duckdb.DuckDBPyRelation:
+    def read(self, file: str, context: ReadContext[ReadParquetOptions]) -> duckdb.DuckDBPyRelation:
+        return self.read_many([file], context)
+
+    def read_many(self, files: Sequence[str], context: ReadContext[ReadParquetOptions]) -> duckdb.DuckDBPyRelation:
+        session, options, schema = context.session, context.options, context.schema
         # Unless told not to, DuckDB puts keys of folders over columns.
         named = {**options.model_dump(exclude_none=True), "hive_partitioning": False}
         if len(files) == 1 and is_written_once(files[0]):
@@ -76,9 +80,10 @@ class ParquetFormat(Format):
         relation = _read(session, files, named)
         return relation if schema is None else _as_recorded(relation, schema)
 
-    def scan_numbered(
-        self, session: Session, files: Sequence[str], options: ReadParquetOptions, *, suffix: str, number: str
+    def read_numbered(
+        self, files: Sequence[str], number: str, context: ReadContext[ReadParquetOptions]
     ) -> duckdb.DuckDBPyRelation:
+        session, options = context.session, context.options
         if exact := self._exact(session, files, options, number):
             return exact
         named = {**options.model_dump(exclude_none=True), "hive_partitioning": False}
@@ -109,34 +114,25 @@ class ParquetFormat(Format):
         how = "UNION ALL" if options.union_by_name is False else "UNION ALL BY NAME"
         return session.sql(f" {how} ".join(f"(FROM {session.view(relation)})" for relation in relations))
 
-    def schema_keys(self, session: Session, files: Sequence[str]) -> Sequence[Hashable]:
+    def schema_keys(self, files: Sequence[str], context: ReadContext[ReadParquetOptions]) -> Sequence[Hashable]:
         keys: dict[str, list[Any]] = {unescape_glob(file): [] for file in files}
-        for file, *column in session.sql(_COLUMNS_OF_FILES, {"files": list(dict.fromkeys(files))}).fetchall():
+        for file, *column in context.session.sql(_COLUMNS_OF_FILES, {"files": list(dict.fromkeys(files))}).fetchall():
             keys[file].append(tuple(column))
         return [tuple(keys[unescape_glob(file)]) for file in files]
 
     def read_back(self, options: WriteParquetOptions) -> ReadParquetOptions:
         return ReadParquetOptions(binary_as_string=None, filename=None)
 
-    def writer(self, session: Session, path: Path, options: WriteParquetOptions, *, suffix: str) -> FormatWriter:
-        return ParquetWriter(self, session, path, options, suffix=suffix)
+    def writer(self, path: Path, context: WriteContext[WriteParquetOptions]) -> FormatWriter:
+        return ParquetWriter(self, path, context)
 
-    def export(
-        self,
-        session: Session,
-        relation: str,
-        schema: Schema,
-        path: Path,
-        options: WriteParquetOptions,
-        *,
-        suffix: str,
-    ) -> None:
-        columns = ", ".join(exported(session, schema))
+    def write(self, relation: str, schema: Schema, path: Path, context: WriteContext[WriteParquetOptions]) -> None:
+        columns = ", ".join(exported(context.session, schema))
         with refusing(schema):
-            session.execute(
+            context.session.execute(
                 f"COPY (SELECT {columns} FROM {relation} AS source) TO $path "  # noqa: S608  quoted
                 "(FORMAT parquet, COMPRESSION $compression, ROW_GROUP_SIZE $row_group_size)",
-                {"path": str(path), **options.model_dump()},
+                {"path": str(path), **context.options.model_dump()},
             )
 
     def joiner(self, path: Path, options: WriteParquetOptions, *, suffix: str) -> ParquetJoiner:

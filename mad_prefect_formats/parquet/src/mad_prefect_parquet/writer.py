@@ -7,27 +7,19 @@ from typing import Any
 
 import duckdb
 
-from mad_prefect_core.contracts import Batch, Format, Schema, Session
+from mad_prefect_core.contracts import Batch, Schema
 from mad_prefect_core.errors import UnsupportedValueError
 from mad_prefect_core.paths import escape_glob
 from mad_prefect_core.session import schema_of
-from mad_prefect_core.writing import ExportWriter, duckdb_schema
-from mad_prefect_parquet.options import WriteParquetOptions
+from mad_prefect_core.writing import PartsWriter, duckdb_schema
 from mad_prefect_parquet.sqltypes import exported, refusing
 
 __all__ = ["ParquetWriter"]
 
 
-class ParquetWriter(ExportWriter):
-    """As `ExportWriter`, except: the rows of a relation never leave DuckDB, unless Arrow has them as other
+class ParquetWriter(PartsWriter):
+    """As `PartsWriter`, except: the rows of a relation never leave DuckDB, unless Arrow has them as other
     types, or DuckDB would not check them."""
-
-    def __init__(
-        self, format: Format, session: Session, path: Path, options: WriteParquetOptions, *, suffix: str
-    ) -> None:
-        super().__init__(format, session, path, options, suffix=suffix)
-        self._own_session = session
-        self._own_options = options
 
     def write_part(self, batch: Batch, path: Path) -> Schema:
         relation = batch.relation
@@ -35,12 +27,12 @@ class ParquetWriter(ExportWriter):
             return super().write_part(batch, path)
         schema = schema_of(relation)
         # What was recorded of the batch are the types of its Arrow: a HUGEINT is a decimal there, for example.
-        if schema != duckdb_schema(self._own_session, batch.schema) or _is_unchecked(relation, schema):
+        if schema != duckdb_schema(self.context.session, batch.schema) or _is_unchecked(relation, schema):
             return super().write_part(batch, path)
-        columns = ", ".join(exported(self._own_session, schema))
+        columns = ", ".join(exported(self.context.session, schema))
         try:
             with refusing(schema):
-                relation.set_alias("source").project(columns).to_parquet(str(path), **self._own_options.model_dump())
+                relation.set_alias("source").project(columns).to_parquet(str(path), **self.context.options.model_dump())
         except duckdb.PermissionException:  # the connection is not allowed to write files; nothing was read yet
             return super().write_part(batch, path)
         except duckdb.IOException:
@@ -48,7 +40,7 @@ class ParquetWriter(ExportWriter):
         except duckdb.Error as error:
             raise UnsupportedValueError(f"The relation can't be read: {error}") from error
         count = "SELECT num_rows FROM parquet_file_metadata($1)"
-        batch.count = self._own_session.sql(count, [escape_glob(str(path))]).fetchall()[0][0]
+        batch.count = self.context.session.sql(count, [escape_glob(str(path))]).fetchall()[0][0]
         return schema
 
 

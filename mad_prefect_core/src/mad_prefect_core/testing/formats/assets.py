@@ -14,7 +14,7 @@ import pyarrow as pa
 import pytest
 
 from mad_prefect_core import asset, hookimpl
-from mad_prefect_core.contracts import Format
+from mad_prefect_core.contracts import FormatLike
 from mad_prefect_core.hookspecs import ENTRY_POINT_GROUP, PLUGIN_API
 from mad_prefect_core.plugins import PluginHost, get_host, use_host
 from mad_prefect_core.settings import Settings
@@ -34,11 +34,11 @@ class AssetContract(FormatBase, contract=True):
         return f"file://{tmp_path}/base"
 
     @pytest.fixture
-    def host(self, format: Format, base_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[PluginHost]:
+    def host(self, format: FormatLike, base_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[PluginHost]:
         """A plugin host with this format alone, and the storages that are installed."""
 
         @hookimpl
-        def mad_prefect_formats() -> list[Format]:
+        def mad_prefect_formats() -> list[FormatLike]:
             return [format]
 
         plugin = ModuleType(_PLUGIN)
@@ -54,7 +54,7 @@ class AssetContract(FormatBase, contract=True):
         with use_host(PluginHost(entry_points)) as host:
             yield host
 
-    def test_the_plugin_host_takes_it(self, format: Format, host: PluginHost) -> None:
+    def test_the_plugin_host_takes_it(self, format: FormatLike, host: PluginHost) -> None:
         """The plugin host takes the format, and finds it by its name and by each suffix, in any case of letters."""
         [record] = [record for record in host.plugins() if record.name == "it"]
         assert record.error is None
@@ -63,7 +63,7 @@ class AssetContract(FormatBase, contract=True):
             assert host.format_of(f"folder.d/file{suffix.upper()}")[0] is format
 
     @pytest.mark.usefixtures("host")
-    def test_an_asset_is_stored_cached_and_queried(self, format: Format) -> None:
+    def test_an_asset_is_stored_cached_and_queried(self, format: FormatLike) -> None:
         """An asset in this format is stored, found in the cache and queried: every row, once, with its types."""
         calls = []
 
@@ -84,7 +84,7 @@ class AssetContract(FormatBase, contract=True):
         assert len(calls) == 1
 
     @pytest.mark.usefixtures("host")
-    def test_an_empty_run_is_a_result(self, format: Format) -> None:
+    def test_an_empty_run_is_a_result(self, format: FormatLike) -> None:
         """A run without rows replaces the one before it, and keeps its columns."""
         tables = [pa.table({"id": [1, 2]}), pa.table({"id": pa.array([], pa.int64())})]
 

@@ -12,11 +12,13 @@ from typing import Any, Literal
 import duckdb
 import pytest
 
-from mad_prefect_core.contracts import Batch, Format, JoiningFormat, Options, Schema
+from mad_prefect_core.contracts import Batch, FormatLike, JoiningFormat, Options, ReadContext, Schema, WriteContext
 from mad_prefect_core.errors import MadPrefectError
 from mad_prefect_core.paths import escape_glob
+from mad_prefect_core.reading import read_files
 from mad_prefect_core.session import DuckSession, schema_of
 from mad_prefect_core.testing.base import Contract
+from mad_prefect_core.writing import writer_of
 
 __all__ = ["READ_ERRORS", "Bench", "FormatBase", "variants"]
 
@@ -28,7 +30,7 @@ class Bench:
     """Writes and reads files of one format as the core does: on a session for writing, files under names that say
     nothing, what was written read back by `read_back`."""
 
-    def __init__(self, format: Format, session: DuckSession, folder: Path) -> None:
+    def __init__(self, format: FormatLike, session: DuckSession, folder: Path) -> None:
         self.format = format
         self.session = session
         self.folder = folder
@@ -43,8 +45,7 @@ class Bench:
         view = self.session.view(self.session.sql(source) if isinstance(source, str) else source)
         try:
             schema = schema_of(self.session.sql(f"FROM {view}"))
-            options = self.format.write_options() if options is None else options
-            self.format.export(self.session, view, schema, path, options, suffix=suffix or self.suffix)
+            self.format.write(view, schema, path, self.writing(options, suffix))
         finally:
             self.session.forget(view)
         return path, schema
@@ -54,8 +55,7 @@ class Bench:
     ) -> Path:
         """Writes batches to a new file."""
         path = self.new_path(name)
-        options = self.format.write_options() if options is None else options
-        writer = self.format.writer(self.session, path, options, suffix=suffix or self.suffix)
+        writer = writer_of(self.format, path, self.writing(options, suffix))
         try:
             for batch in batches:
                 writer.write(batch)
@@ -78,7 +78,15 @@ class Bench:
         back = self.format.read_back(self.format.write_options() if written is None else written)
         read = self.format.read_options(**options).model_copy(update=back.explicit())
         files = [escape_glob(str(path)) for path in paths]
-        return self.format.scan(session or self.session, files, read, suffix=suffix or self.suffix, schema=schema)
+        context = ReadContext(
+            session=session or self.session, options=read, suffix=suffix or self.suffix, schema=schema
+        )
+        return read_files(self.format, files, context)
+
+    def writing(self, options: Options | None = None, suffix: str | None = None) -> WriteContext[Any]:
+        """How files are written here: with the default options and the first suffix, unless given."""
+        options = self.format.write_options() if options is None else options
+        return WriteContext(session=self.session, options=options, suffix=suffix or self.suffix)
 
     def new_path(self, name: str | None = None) -> Path:
         """A path at which there never was a file: DuckDB may remember what a file of the same name and time held."""
@@ -111,7 +119,7 @@ class FormatBase(Contract):
         return {**super().declared(subject), "joiner": joins, "written_before": given}
 
     @pytest.fixture(autouse=True)
-    def _under_test(self, request: pytest.FixtureRequest, format: Format) -> None:
+    def _under_test(self, request: pytest.FixtureRequest, format: FormatLike) -> None:
         self.begin(request, format)
 
     @pytest.fixture
@@ -120,12 +128,12 @@ class FormatBase(Contract):
         return None
 
     @pytest.fixture
-    def write_variants(self, format: Format) -> list[Options]:
+    def write_variants(self, format: FormatLike) -> list[Options]:
         """The write options under which files must read back; booleans and literals are found without it."""
         return variants(format.write_options)
 
     @pytest.fixture
-    def bench(self, format: Format, tmp_path: Path) -> Iterator[Bench]:
+    def bench(self, format: FormatLike, tmp_path: Path) -> Iterator[Bench]:
         """Writes and reads in a folder of the test alone."""
         folder = tmp_path / "bench"
         folder.mkdir()

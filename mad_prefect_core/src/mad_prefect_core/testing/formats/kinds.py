@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from mad_prefect_core.contracts import Format
+from mad_prefect_core.contracts import FormatLike
 from mad_prefect_core.errors import UnsupportedValueError
 from mad_prefect_core.session import schema_of
 from mad_prefect_core.testing.formats.bench import Bench
@@ -97,7 +97,7 @@ class Outcome:
 
 
 def outcome_of(bench: Bench, value: str) -> Outcome:
-    """Takes a value through `export` and `scan`, beside a NULL."""
+    """Takes a value through `write` and `read`, beside a NULL."""
     rows = f"SELECT * FROM (VALUES (1, {value}), (2, NULL), (3, {value})) AS r(id, v)"  # noqa: S608  values of our own
     bench.session.execute(f"CREATE OR REPLACE TEMP TABLE original AS {rows}")
     try:
@@ -128,7 +128,7 @@ def _difference(bench: Bench, found: Any, schema: dict[str, str]) -> str | None:
     return None if rows == expected else f"{expected} came back as {rows}"
 
 
-def announces(format: Format, kind: Any) -> bool:
+def announces(format: FormatLike, kind: Any) -> bool:
     """Whether the format says that it does not keep a DuckDB type, or one in it, exactly."""
     keys = ", ".join(format.capabilities.inexact or ()).split(", ")
     return not {key.partition(" with")[0] for key in keys}.isdisjoint(_words(kind))  # MAP with nested keys: about MAP

@@ -16,9 +16,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mad_prefect_core.batch import ColumnBatch
-from mad_prefect_core.contracts import Format
+from mad_prefect_core.contracts import FormatLike
 from mad_prefect_core.session import DuckSession
 from mad_prefect_core.testing.formats.bench import Bench
+from mad_prefect_core.writing import writer_of
 
 __all__ = ["ADDED", "ALLOWED", "BATCHES", "peak", "peaks_of"]
 
@@ -33,7 +34,7 @@ ALLOWED = {"writing": ADDED / 2, "reading": ADDED * 2}
 reader that makes Python objects of all rows needs more than that."""
 
 
-def peaks_of(format: Format, step: Literal["writing", "reading"], folder: Path) -> tuple[int, int]:
+def peaks_of(format: FormatLike, step: Literal["writing", "reading"], folder: Path) -> tuple[int, int]:
     """The peaks after the smaller and after the larger file. Those that are read must have been written before.
 
     Raises `AssertionError` with the error of a process that failed.
@@ -69,7 +70,7 @@ def main() -> None:
 
 def _write(bench: Bench, path: Path, batches: int) -> None:
     text = pa.array([random.Random(i).randbytes(_WIDTH // 2).hex() for i in range(_ROWS)])
-    writer = bench.format.writer(bench.session, path, bench.format.write_options(), suffix=bench.suffix)
+    writer = writer_of(bench.format, path, bench.writing())
     for number in range(batches):
         # Text of its own for each batch: shared buffers would hide that batches are kept.
         own = pc.binary_join_element_wise(text, str(number), "")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import duckdb
 
-from mad_prefect_core.contracts import Format
+from mad_prefect_core.contracts import FormatLike
 from mad_prefect_core.session import DuckSession, quote, schema_of
 from mad_prefect_core.testing.base import needs
 from mad_prefect_core.testing.formats.bench import Bench, FormatBase
@@ -41,7 +41,7 @@ class ReleaseContract(FormatBase, contract=True):
                 assert _as_text(bench.session, found) == values, (release.parent.name, suffix)
 
 
-def write_release(format: Format, folder: Path) -> None:
+def write_release(format: FormatLike, folder: Path) -> None:
     """Write a file with values of every type that the format keeps, for each suffix, and what they are.
 
     `folder` is that of one release, and is made. It holds files `values<suffix>` of two rows, the second of NULL

@@ -8,7 +8,8 @@ import pytest
 from pydantic import ValidationError
 
 from mad_prefect_core.batch import RowBatch
-from mad_prefect_core.contracts import Format, Options, ReadOptions
+from mad_prefect_core.contracts import FormatLike, Options, ReadOptions
+from mad_prefect_core.plugins.faults import format_faults
 from mad_prefect_core.testing.base import needs
 from mad_prefect_core.testing.formats.bench import Bench, FormatBase
 
@@ -18,29 +19,29 @@ __all__ = ["SurfaceContract"]
 class SurfaceContract(FormatBase, contract=True):
     """Names, capabilities and options."""
 
-    def test_it_has_what_the_contract_asks_for(self, format: Format) -> None:
+    def test_it_has_what_the_contract_asks_for(self, format: FormatLike) -> None:
         """It has every attribute and method of a format, and suffixes that are told apart, in lower case."""
-        assert isinstance(format, Format)
+        assert not list(format_faults(format))
         assert issubclass(format.read_options, ReadOptions)
         assert issubclass(format.write_options, Options)
         assert format.suffixes
         assert len(set(format.suffixes)) == len(format.suffixes)
         assert all(suffix == suffix.lower() and suffix.startswith(".") for suffix in format.suffixes)
 
-    def test_a_misspelt_option_is_refused(self, format: Format) -> None:
+    def test_a_misspelt_option_is_refused(self, format: FormatLike) -> None:
         """An option that does not exist is an error that names it, rather than one without effect."""
         for model in (format.read_options, format.write_options):
             with pytest.raises(ValidationError, match="no_such_option"):
                 model.model_validate({"no_such_option": True})
 
-    def test_every_option_is_optional_and_described(self, format: Format) -> None:
+    def test_every_option_is_optional_and_described(self, format: FormatLike) -> None:
         """Every option has a default, and a description for whoever looks for it."""
         for model in (format.read_options, format.write_options):
             model()
             for name, field in model.model_fields.items():
                 assert field.description or name in ReadOptions.model_fields, f"{model.__name__}.{name}"
 
-    def test_how_files_read_back_leaves_folders_and_names_to_the_user(self, format: Format) -> None:
+    def test_how_files_read_back_leaves_folders_and_names_to_the_user(self, format: FormatLike) -> None:
         """Whether folders make columns, and how files unite, stays as the user says also for files of a run."""
         back = format.read_back(format.write_options())
         assert isinstance(back, format.read_options)

@@ -16,6 +16,7 @@ from mad_prefect_core.contracts import Batch, JoiningFormat
 from mad_prefect_core.session import schema_of
 from mad_prefect_core.testing.base import needs
 from mad_prefect_core.testing.formats.bench import Bench, FormatBase
+from mad_prefect_core.writing import writer_of
 
 __all__ = ["WritingContract"]
 
@@ -100,8 +101,7 @@ class WritingContract(FormatBase, contract=True):
 
     def test_an_aborted_writer_leaves_no_file(self, bench: Bench) -> None:
         """A writer that gives up leaves nothing behind, neither the file nor parts of it."""
-        options = bench.format.write_options()
-        writer = bench.format.writer(bench.session, bench.folder / "file", options, suffix=bench.suffix)
+        writer = writer_of(bench.format, bench.folder / "file", bench.writing())
         writer.write(RowBatch([{"a": 1}]))
         writer.write(ColumnBatch(pa.table({"a": [2]})))
         writer.abort()
