@@ -33,15 +33,6 @@ __all__ = ["DataFile", "FormatOptions", "checksum", "checksum_at", "unified_sche
 
 logger = logging.getLogger(__name__)
 
-_SPELLING = ("dateformat", "timestampformat", "timestamp_format", "decimal_separator")
-"""Options, where a format has them, that say how text spells values. A format spells its own in one way."""
-
-_NOT_HOW = frozenset({"hive_partitioning", "union_by_name", "maximum_object_size", "max_line_size", "buffer_size"})
-"""Options, where a format has them, that change nothing in what the values of one file are."""
-
-_TYPES = ("types", "dtypes", "column_types", "columns")
-"""Options, where a format has them, that name the types of columns; the last goes first."""
-
 O = TypeVar("O", bound=Options)  # noqa: E741
 
 
@@ -130,7 +121,7 @@ class FormatOptions:
         given = self.reading(format)
         fields = type(given).model_fields
         changed = (name for name in given.explicit() if getattr(given, name) != fields[name].default)
-        return not _NOT_HOW.issuperset(changed)
+        return not given.beside_values.issuperset(changed)
 
     def reading_back(self, format: FormatLike, declared: bool = False) -> Any:
         """The read options for a file that was written under these; `declared`, if it may hold text of the user's
@@ -138,36 +129,28 @@ class FormatOptions:
         back = format.read_back(self.writing(format))
         if not (declared and self.read):
             return back
-        given = self.reading(format)
-        spelling = {name: value for name in _SPELLING if (value := getattr(given, name, None)) is not None}
-        return back.model_copy(update=spelling)
+        return back.model_copy(update=self.reading(format).spelling())
 
     def declared(self, format: FormatLike) -> DeclaredTypes:
         """The columns whose type the user has named in the read options."""
         if not self.read:
             return DeclaredTypes({})
         given = self.reading(format)
-        named = [value for name in _TYPES if isinstance(value := getattr(given, name, None), dict)]
-        every = "VARCHAR" if getattr(given, "all_varchar", None) else None
-        return DeclaredTypes({name: kind for kinds in named for name, kind in kinds.items()}, every, self.names(format))
+        return DeclaredTypes(given.named_types(), given.type_of_others(), self.names(format))
 
     def names(self, *first: FormatLike) -> Sequence[str]:
         """All columns in order, if the read options of any format have named them: rows may be tuples, then."""
-        lists = (getattr(given, "columns", None) for given in (*map(self.reading, first), *self.read))
+        lists = (given.named_columns() for given in (*map(self.reading, first), *self.read))
         return next((tuple(found) for found in lists if found), ())
 
     def map_rule(self, format: FormatLike) -> MapRule:
         """Which dicts of rows are maps: by what the user has set, or else by our own rule."""
-        more_than = self.reading(format).explicit().get("map_inference_threshold")
+        more_than = self.reading(format).map_threshold()
         return AUTOMATIC if more_than is None else MapRule(more_than)
 
     def infers_text(self, format: FormatLike) -> Collection[str]:
         """The types that bare strings are taken for in this format: none where `auto_detect` is off."""
-        given = self.reading(format)
-        if getattr(given, "auto_detect", None) is False:
-            return ()
-        integers = {"BIGINT"} if getattr(given, "convert_strings_to_integers", None) else set()
-        return format.capabilities.infers_text | integers
+        return frozenset(self.reading(format).taken_for(format.capabilities.infers_text))
 
 
 def _options(kind: type[O], word: str, *given: Any) -> tuple[O, ...]:

@@ -315,7 +315,7 @@ class _Run(Lifecycle):
         plan, target = self.plan, self.targets[0]
         if plan.artifacts_dir.strip():
             base = plan.artifacts_dir.rstrip("/") if is_url(plan.artifacts_dir) else checked_folder(plan.artifacts_dir)
-            wanted = all(getattr(option, "hive_partitioning", True) for option in plan.formats.read)
+            wanted = all(option.hive_partitioning for option in plan.formats.read)
             hive = written_hive_keys(plan.options.artifacts_dir, plan.artifacts_dir) if wanted else {}
         else:
             folder = plan.paths[0].rpartition("/")[0] if is_url(plan.paths[0]) else target.location.folder

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Secret, SecretBytes, SecretStr, ValidationError
@@ -117,6 +117,33 @@ class ReadOptions(Options):
     """Make columns of the `key=value` folders that the user wrote into a path."""
     union_by_name: bool | None = True
     """Unite the files by column name rather than by position."""
+
+    beside_values: ClassVar[frozenset[str]] = frozenset({"hive_partitioning", "union_by_name"})
+    """Names of options that change nothing in what the values of one file are, such as limits."""
+
+    def named_columns(self) -> Sequence[str]:
+        """All columns in order, if these options name them: rows may be tuples, then."""
+        return ()
+
+    def named_types(self) -> Mapping[str, str]:
+        """The DuckDB types that these options name, by column."""
+        return {}
+
+    def type_of_others(self) -> str | None:
+        """The DuckDB type of all other columns, if these options name one."""
+        return None
+
+    def spelling(self) -> Mapping[str, Any]:
+        """Those of the options set that say how text spells values. A format spells its own in one way."""
+        return {}
+
+    def taken_for(self, kinds: Collection[str]) -> Collection[str]:
+        """The types that text is taken for under these options, where the format takes it for `kinds`."""
+        return kinds
+
+    def map_threshold(self) -> int | None:
+        """From how many keys on objects are maps, if these options say so; -1 for none."""
+        return None
 
     def only_for_files(self) -> Collection[str]:
         """The options set here that would do nothing to rows which are stored by these options.

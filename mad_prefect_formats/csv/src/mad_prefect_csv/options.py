@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from pydantic import Field
@@ -75,6 +75,26 @@ class ReadCSVOptions(ReadOptions):
     types: list[str] | dict[str, str] | None = Field(None, description="Types of the first columns, or by name.")
     dtypes: list[str] | dict[str, str] | None = Field(None, description="Another name of `types`.")
     column_types: list[str] | dict[str, str] | None = Field(None, description="Another name of `types`.")
+
+    beside_values = ReadOptions.beside_values | {"max_line_size", "buffer_size"}
+
+    def named_columns(self) -> Sequence[str]:
+        """As `ReadOptions` says, and so below."""
+        return tuple(self.columns or ())
+
+    def named_types(self) -> Mapping[str, str]:
+        named = (self.types, self.dtypes, self.column_types, self.columns)
+        return {name: kind for types in named if isinstance(types, dict) for name, kind in types.items()}
+
+    def type_of_others(self) -> str | None:
+        return "VARCHAR" if self.all_varchar else None
+
+    def spelling(self) -> Mapping[str, Any]:
+        names = {"dateformat", "timestampformat", "timestamp_format", "decimal_separator"}
+        return self.model_dump(include=names, exclude_none=True)
+
+    def taken_for(self, kinds: Collection[str]) -> Collection[str]:
+        return () if self.auto_detect is False else kinds
 
     def for_duckdb(self) -> dict[str, Any]:
         """What is set, each option by the one name that every version of DuckDB takes."""

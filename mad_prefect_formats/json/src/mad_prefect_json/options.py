@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 from pydantic import Field
 
@@ -52,6 +53,26 @@ class ReadJsonOptions(ReadOptions):
     records: str | None = Field(
         None, description="`true`: each object is a row; `false`: one column `json` holds whatever there is; or `auto`."
     )
+
+    beside_values = ReadOptions.beside_values | {"maximum_object_size"}
+
+    def named_columns(self) -> Sequence[str]:
+        """As `ReadOptions` says, and so below."""
+        return tuple(self.columns or ())
+
+    def named_types(self) -> Mapping[str, str]:
+        return self.columns or {}
+
+    def spelling(self) -> Mapping[str, Any]:
+        return self.model_dump(include={"dateformat", "timestampformat"}, exclude_none=True)
+
+    def taken_for(self, kinds: Collection[str]) -> Collection[str]:
+        if self.auto_detect is False:
+            return ()
+        return {*kinds, "BIGINT"} if self.convert_strings_to_integers else kinds
+
+    def map_threshold(self) -> int | None:
+        return self.map_inference_threshold if "map_inference_threshold" in self.model_fields_set else None
 
     def only_for_files(self) -> Collection[str]:
         """As `ReadOptions.only_for_files`. The spelling of dates counts for columns whose type `columns` names, and
