@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from mad_prefect_core.errors import PathError, PluginConflictError, UnknownFormatError, UnknownStorageError
-from mad_prefect_core.paths import check_base
+from mad_prefect_core.misspelt import check_base
 from mad_prefect_core.plugins import PluginHost, get_host, use_host
 
 Host = Callable[..., PluginHost]

@@ -25,7 +25,8 @@ from mad_prefect_core.contracts import (
     Versioned,
 )
 from mad_prefect_core.errors import ManifestError, OptionError, OptionWarning, PathError, StorageConflictError
-from mad_prefect_core.paths import check_base, check_url, is_url, relative_key, split_url
+from mad_prefect_core.misspelt import check_base, check_url
+from mad_prefect_core.paths import is_url, relative_key, split_url
 from mad_prefect_core.plugins import get_host
 from mad_prefect_core.redaction import remember_secrets, secrets_in
 from mad_prefect_core.settings import get_settings, use_settings

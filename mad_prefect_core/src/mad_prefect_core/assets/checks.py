@@ -25,7 +25,8 @@ from mad_prefect_core.errors import (
     TemplateError,
     UnknownFormatError,
 )
-from mad_prefect_core.paths import check_plain, check_url, relative_key, split_url
+from mad_prefect_core.misspelt import check_plain, check_url
+from mad_prefect_core.paths import relative_key, split_url
 from mad_prefect_core.plugins import get_host
 from mad_prefect_core.redaction import is_secret_name
 
