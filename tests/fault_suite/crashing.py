@@ -37,7 +37,7 @@ def run(job: dict[str, Any]) -> None:
         if job.get("signal"):
             os.kill(os.getpid(), job["signal"])
 
-    targets = [(get_host().storage_for("file"), CALLS), LocalFileSystem]
+    targets = [(get_host().storage_for("file").store, CALLS), LocalFileSystem]
     options = job.get("options", {})
     if keep := job.get("keep_last"):
         options["retention"] = Retention(keep_last=keep)

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.faults
 @pytest.mark.parametrize("what", ["the task", "all tasks"])
 def test_s10_cancelled_at_a_storage_call(fresh: Callable[..., Lake], trials: Trials, effort: Effort, what: str) -> None:
     """By whoever waits for it, or by a loop that ends before it."""
-    targets = [(get_host().storage_for("file"), CALLS), LocalFileSystem]
+    targets = [(get_host().storage_for("file").store, CALLS), LocalFileSystem]
 
     async def cancelled(lake: Lake, number: int) -> tuple[int, BaseException | None]:
         loop = asyncio.get_running_loop()
@@ -77,7 +77,7 @@ def test_s10_asked_to_end_at_a_storage_call(
 # Prefect's own connections to its server are left to the garbage collector when their event loop ends.
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 def test_s10_tried_again_by_prefect_in_any_phase(fresh: Callable[..., Lake], trials: Trials, effort: Effort) -> None:
-    targets = [(get_host().storage_for("file"), CALLS), LocalFileSystem]
+    targets = [(get_host().storage_for("file").store, CALLS), LocalFileSystem]
     lake = fresh()
 
     @task(retries=1, retry_delay_seconds=0)

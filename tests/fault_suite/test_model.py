@@ -63,7 +63,7 @@ class Model(RuleBasedStateMachine):
     def fail(self, number: int, forever: bool, after: bool) -> None:
         old, self.lake.value = self._current(), self._new()
         error = None
-        target = (get_host().storage_for("file"), ("link", "publish", "read", "replace", "stage", "stat"))
+        target = (get_host().storage_for("file").store, ("link", "publish", "read", "replace", "stage", "stat"))
         with faults(target, fail_at=number, forever=forever, when="after" if after else "before"):
             try:
                 self.lake.asset.call_sync()

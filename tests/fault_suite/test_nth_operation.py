@@ -54,7 +54,7 @@ def sweep(
 def test_s08_on_local_disk(
     fresh: Callable[..., Lake], trials: Trials, effort: Effort, forever: bool, when: When
 ) -> None:
-    targets = [(get_host().storage_for("file"), CALLS), LocalFileSystem]
+    targets = [(get_host().storage_for("file").store, CALLS), LocalFileSystem]
     first = effort.of(1 + MODES.index((forever, when)), 1)  # so that most fail in one way or another
     sweep(trials, targets, fresh, itertools.count(first, effort.of(5, 1)), forever=forever, when=when)
     trials.hold()
@@ -64,7 +64,7 @@ def test_s08_on_local_disk(
 def test_s08_in_memory(
     fresh_in_memory: Callable[..., Lake], trials: Trials, effort: Effort, forever: bool, when: When
 ) -> None:
-    targets = [(get_host().storage_for("memory"), CALLS), MemoryFiles]
+    targets = [(get_host().storage_for("memory").store, CALLS), MemoryFiles]
     numbers = itertools.count(effort.of(2 + 20 * MODES.index((forever, when)), 1), effort.of(83, 1))
     sweep(trials, targets, fresh_in_memory, numbers, forever=forever, when=when)
     trials.hold()
@@ -86,7 +86,7 @@ def test_s08_by_the_systems_calls(
 def test_s08_with_history(
     fresh: Callable[..., Lake], trials: Trials, effort: Effort, options: Any, forever: bool, when: When
 ) -> None:
-    targets = [(get_host().storage_for("file"), CALLS), LocalFileSystem]
+    targets = [(get_host().storage_for("file").store, CALLS), LocalFileSystem]
     numbers = itertools.count(effort.of(4, 1), effort.of(31, 1))
     sweep(trials, targets, lambda: fresh(**options), numbers, forever=forever, when=when)
     trials.hold()
@@ -104,7 +104,7 @@ def test_s04_s08_the_first_run(
     when: When,
 ) -> None:
     """Before it there is nothing, or what another program has put at the very paths."""
-    targets = [(get_host().storage_for("file"), CALLS), LocalFileSystem]
+    targets = [(get_host().storage_for("file").store, CALLS), LocalFileSystem]
     for number in itertools.count(effort.of(1 + there, 1), effort.of(17, 1)):
         base = tmp_path / f"first{number}"
         monkeypatch.setenv("FILESYSTEM_URL", f"file://{base}")

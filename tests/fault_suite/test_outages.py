@@ -63,7 +63,7 @@ def test_s53_on_local_disk_an_outage_leaves_nothing_behind(
     lasting: str,
     options: dict[str, Any],
 ) -> None:
-    targets = [(get_host().storage_for("file"), CHANGES), (LocalFileSystem, ("rm_file", "rmdir"))]
+    targets = [(get_host().storage_for("file").store, CHANGES), (LocalFileSystem, ("rm_file", "rmdir"))]
     first = 1 + list(LASTING).index(lasting) + 3 * (when == "after")
     for number in itertools.count(effort.of(first, 1), effort.of(6, 1)):
         base = tmp_path / f"base{number}"
