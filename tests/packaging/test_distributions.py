@@ -20,16 +20,7 @@ Distribution = Any  # of the conftest beside this file
 
 CORE = "mad_prefect_core"
 # What a plugin may import of the core, ours or a stranger's.
-PUBLIC = {
-    CORE,
-    *(
-        f"{CORE}.{name}"
-        for name in (
-            *("batch.text", "contracts", "duckdb_files", "errors", "objects", "paths", "prefect_support", "probe"),
-            *("retries", "session", "testing", "writing"),
-        )
-    ),
-}
+PUBLIC = {f"{CORE}.sdk", f"{CORE}.testing"}
 
 
 def imports(package: Path) -> Iterator[tuple[Path, str, list[str]]]:
@@ -110,6 +101,15 @@ def test_a_plugin_imports_only_public_modules_and_names_of_the_core(plugin: Dist
             private = [name for name in names if name.startswith("_")]
             assert module in PUBLIC, f"{path}: {module}"
             assert not private, f"{path}: {private}"
+
+
+def test_examples_and_templates_of_plugins_import_nothing_else_of_the_core_either(root: Path) -> None:
+    templates = root / CORE / "src" / CORE / "cli" / "templates"
+    files = [*root.glob("examples/mad_prefect_*/src/**/*.py"), *templates.glob("*/src/**/*.py.jinja")]
+    assert len(files) > 10
+    for path in files:
+        taken = re.findall(rf"^\s*(?:from|import) ({CORE}[\w.]*)", path.read_text("utf-8"), re.MULTILINE)
+        assert set(taken) <= PUBLIC, f"{path}: {sorted(set(taken) - PUBLIC)}"
 
 
 def test_no_plugin_imports_another_and_the_core_imports_none(

@@ -37,6 +37,7 @@ PLUGIN_API = 1
 
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
+"""The mark of a function that implements the hook of its name."""
 
 
 class HookSpecs:

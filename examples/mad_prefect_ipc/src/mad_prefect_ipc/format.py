@@ -10,8 +10,15 @@ from typing import Any, BinaryIO
 import duckdb
 import pyarrow as pa
 
-from mad_prefect_core.contracts import Format, FormatCapabilities, ReadContext, Schema, WriteContext
-from mad_prefect_core.errors import CorruptFileError, UnsupportedValueError
+from mad_prefect_core.sdk import (
+    CorruptFileError,
+    Format,
+    FormatCapabilities,
+    ReadContext,
+    Schema,
+    UnsupportedValueError,
+    WriteContext,
+)
 from mad_prefect_ipc.options import ReadIpcOptions, WriteIpcOptions
 
 __all__ = ["IpcFormat"]

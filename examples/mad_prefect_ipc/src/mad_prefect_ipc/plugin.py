@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from mad_prefect_core import hookimpl
-from mad_prefect_core.contracts import FormatLike
+from mad_prefect_core.sdk import FormatLike, hookimpl
 from mad_prefect_ipc.format import IpcFormat
 
 __all__ = ["mad_prefect_formats", "requires_plugin_api"]

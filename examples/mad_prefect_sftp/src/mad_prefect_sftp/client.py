@@ -18,10 +18,7 @@ import asyncssh
 from fsspec import AbstractFileSystem
 from fsspec.asyn import get_loop, sync
 
-from mad_prefect_core.errors import StorageError
-from mad_prefect_core.objects import StagedUpload
-from mad_prefect_core.paths import temporary_name
-from mad_prefect_core.shared_files import SharedFile
+from mad_prefect_core.sdk import SharedFile, StagedUpload, StorageError, temporary_name
 from mad_prefect_sftp.options import SFTPOptions
 
 __all__ = ["SFTPFiles"]

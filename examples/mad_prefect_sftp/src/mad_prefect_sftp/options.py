@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field, SecretStr
 
-from mad_prefect_core.contracts import Options
+from mad_prefect_core.sdk import Options
 
 __all__ = ["SFTPOptions"]
 

@@ -6,10 +6,17 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mad_prefect_core.contracts import FileStat, Storage, StorageCapabilities, Store, Versioned
-from mad_prefect_core.errors import StorageConflictError, StorageError
-from mad_prefect_core.paths import split_url
-from mad_prefect_core.stores import staged_file
+from mad_prefect_core.sdk import (
+    FileStat,
+    Storage,
+    StorageCapabilities,
+    StorageConflictError,
+    StorageError,
+    Store,
+    Versioned,
+    split_url,
+    staged_file,
+)
 from mad_prefect_sftp.options import SFTPOptions
 
 if TYPE_CHECKING:

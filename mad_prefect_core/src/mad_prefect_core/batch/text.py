@@ -17,9 +17,10 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-__all__ = ["TEXT", "TEXT_KINDS", "looks_like", "parse", "text_kind", "text_kind_in_sql"]
+__all__ = ["TEXT", "TEXT_KINDS", "looks_like", "parse_text", "text_kind", "text_kind_in_sql"]
 
 TEXT = "VARCHAR"
+"""The type of text that looks like nothing else."""
 
 _YEAR = r"(?:000[1-9]|00[1-9][0-9]|0[1-9][0-9]{2}|[1-9][0-9]{3})"
 _DATE = rf"{_YEAR}-[01][0-9]-[0-3][0-9]"
@@ -182,7 +183,7 @@ def looks_like(kind: str, value: str) -> str:
     return f"coalesce({_KINDS[kind].sql.format(value)}, false)"
 
 
-def parse(kind: str, value: str) -> str:
+def parse_text(kind: str, value: str) -> str:
     """SQL for the value of a text in a column of a file that is of type `kind` by `text_kind_in_sql`; NULL for a text
     that does not fit there."""
     if parsed := _KINDS[kind].parsed:

@@ -236,7 +236,7 @@ class BatchFormat(Protocol):
     the parts are made one file."""
 
     def writer(self, path: Path, context: WriteContext[Any]) -> FormatWriter:
-        """A writer of a new file at `path`. `mad_prefect_core.writing.PartsWriter` is what others are written by."""
+        """A writer of a new file at `path`. `PartsWriter` is what others are written by."""
 
 
 class FormatJoiner(Protocol):

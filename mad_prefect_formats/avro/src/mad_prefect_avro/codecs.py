@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import pyarrow as pa
 
-from mad_prefect_core.errors import ConfigurationError
+from mad_prefect_core.sdk import ConfigurationError
 
 __all__ = ["CODECS", "MOST_CONTENT", "Codec", "check", "compress", "decompress"]
 

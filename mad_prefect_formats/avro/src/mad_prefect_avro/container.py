@@ -22,7 +22,7 @@ import pyarrow as pa
 from fastavro import parse_schema, schemaless_writer
 
 from mad_prefect_avro.codecs import MOST_CONTENT, check, compress, decompress
-from mad_prefect_core.errors import CorruptFileError, UnsupportedValueError
+from mad_prefect_core.sdk import CorruptFileError, UnsupportedValueError
 
 __all__ = ["Block", "ContainerWriter", "Header", "container_bytes", "number", "read_blocks", "read_header"]
 

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from mad_prefect_avro.columns import of_buffer, uuid_bytes
 from mad_prefect_avro.container import number
 from mad_prefect_avro.schema import Node
-from mad_prefect_core.errors import UnsupportedValueError
+from mad_prefect_core.sdk import UnsupportedValueError
 
 __all__ = ["Piece", "encode", "join"]
 

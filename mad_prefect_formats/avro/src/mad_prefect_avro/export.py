@@ -18,9 +18,7 @@ from mad_prefect_avro.encode import Piece, encode, join
 from mad_prefect_avro.options import WriteAvroOptions
 from mad_prefect_avro.schema import Member, Node, as_record, parse
 from mad_prefect_avro.sqltypes import avro_schema, duckdb_type, wire_type
-from mad_prefect_core.contracts import Schema, Session
-from mad_prefect_core.errors import UnsupportedValueError
-from mad_prefect_core.session import quote
+from mad_prefect_core.sdk import Schema, Session, UnsupportedValueError, quote
 
 __all__ = ["Exporter", "export"]
 

@@ -9,14 +9,7 @@ import duckdb
 
 from mad_prefect_avro.codecs import CODECS
 from mad_prefect_avro.options import ReadAvroOptions, WriteAvroOptions
-from mad_prefect_core.contracts import (
-    Format,
-    FormatCapabilities,
-    FormatWriter,
-    ReadContext,
-    Schema,
-    WriteContext,
-)
+from mad_prefect_core.sdk import Format, FormatCapabilities, FormatWriter, ReadContext, Schema, WriteContext
 
 __all__ = ["AvroFormat"]
 

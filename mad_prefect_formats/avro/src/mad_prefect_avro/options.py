@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field
 
 from mad_prefect_avro.codecs import Codec
-from mad_prefect_core.contracts import Options, ReadOptions
+from mad_prefect_core.sdk import Options, ReadOptions
 
 __all__ = ["AvroSchema", "ReadAvroOptions", "WriteAvroOptions"]
 

@@ -20,7 +20,7 @@ from fastavro.read import SchemaResolutionError
 from mad_prefect_avro.columns import from_objects, from_stored
 from mad_prefect_avro.container import Block, Header, container_bytes, read_blocks, read_header
 from mad_prefect_avro.schema import Node, as_record, parse, plain
-from mad_prefect_core.errors import CorruptFileError, SchemaError
+from mad_prefect_core.sdk import CorruptFileError, SchemaError
 
 __all__ = ["AvroDataset", "Decode", "Source", "decode_by_fastavro", "decode_by_polars", "fastest"]
 

@@ -11,9 +11,7 @@ import duckdb
 from mad_prefect_avro.options import ReadAvroOptions
 from mad_prefect_avro.reader import AvroDataset, Source
 from mad_prefect_avro.schema import Node, parse, refuse_other_units
-from mad_prefect_core.contracts import ReadContext
-from mad_prefect_core.paths import unescape_glob
-from mad_prefect_core.session import cast_to
+from mad_prefect_core.sdk import ReadContext, cast_to, unescape_glob
 
 __all__ = ["scan"]
 

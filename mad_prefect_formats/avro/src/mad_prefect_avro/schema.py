@@ -22,7 +22,7 @@ import duckdb
 import pyarrow as pa
 from fastavro import parse_schema
 
-from mad_prefect_core.errors import CorruptFileError, MadPrefectError, SchemaError, UnsupportedDataError
+from mad_prefect_core.sdk import CorruptFileError, MadPrefectError, SchemaError, UnsupportedDataError
 
 __all__ = ["COLUMN_NAME", "MAX_DIGITS", "Member", "Node", "as_record", "parse", "plain", "refuse_other_units"]
 

@@ -20,9 +20,7 @@ from typing import Any
 
 from mad_prefect_avro.options import WriteAvroOptions
 from mad_prefect_avro.schema import COLUMN_NAME, MAX_DIGITS, Node
-from mad_prefect_core.contracts import Schema, Session
-from mad_prefect_core.errors import UnsupportedValueError
-from mad_prefect_core.session import quote
+from mad_prefect_core.sdk import Schema, Session, UnsupportedValueError, quote
 
 __all__ = ["avro_schema", "duckdb_type", "wire_type"]
 

@@ -8,9 +8,7 @@ import pyarrow as pa
 
 from mad_prefect_avro.export import Exporter
 from mad_prefect_avro.options import WriteAvroOptions
-from mad_prefect_core.contracts import Batch, FormatLike, Schema, WriteContext
-from mad_prefect_core.session import schema_of
-from mad_prefect_core.writing import PartsWriter
+from mad_prefect_core.sdk import Batch, FormatLike, PartsWriter, Schema, WriteContext, schema_of
 
 __all__ = ["AvroWriter"]
 

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, cast
 
 import pyarrow as pa
 
-from mad_prefect_core.errors import CorruptFileError, OptionError
+from mad_prefect_core.sdk import CorruptFileError, OptionError
 
 __all__ = ["Dialect", "Sniffed", "decompressed", "sniff"]
 

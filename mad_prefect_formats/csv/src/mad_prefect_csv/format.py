@@ -11,7 +11,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from mad_prefect_core.contracts import (
+from mad_prefect_core.sdk import (
     Format,
     FormatCapabilities,
     FormatWriter,
@@ -19,11 +19,14 @@ from mad_prefect_core.contracts import (
     ReadOptions,
     Schema,
     Session,
+    UnsupportedValueError,
     WriteContext,
+    cast_to,
+    escape_glob,
+    numbered,
+    quote,
+    schema_of,
 )
-from mad_prefect_core.errors import UnsupportedValueError
-from mad_prefect_core.paths import escape_glob
-from mad_prefect_core.session import cast_to, numbered, quote, schema_of
 from mad_prefect_csv.options import ReadCSVOptions, WriteCSVOptions
 from mad_prefect_csv.sqltypes import all_columns, refusal, text_type
 from mad_prefect_csv.writer import CsvWriter

@@ -21,11 +21,20 @@ from typing import Any, NamedTuple
 
 import duckdb
 
-from mad_prefect_core.batch.text import TEXT, TEXT_KINDS, parse, text_kind, text_kind_in_sql
-from mad_prefect_core.contracts import Session
-from mad_prefect_core.errors import CorruptFileError, OptionError, SchemaError
-from mad_prefect_core.paths import escape_glob, unescape_glob
-from mad_prefect_core.session import quote
+from mad_prefect_core.sdk import (
+    TEXT,
+    TEXT_KINDS,
+    CorruptFileError,
+    OptionError,
+    SchemaError,
+    Session,
+    escape_glob,
+    parse_text,
+    quote,
+    text_kind,
+    text_kind_in_sql,
+    unescape_glob,
+)
 from mad_prefect_csv.dialect import Dialect, Sniffed, sniff
 from mad_prefect_csv.normal import normalized
 from mad_prefect_csv.sqltypes import all_columns
@@ -372,7 +381,7 @@ class _Reading:
         hint = f". Name its type in the read options, types={{{name!r}: 'VARCHAR'}}, or give sample_size=-1"
         refusal = f"error(concat({_text(where + what)}, left({value}, 100), {_text(hint)}))"
         present = self._present(name).format(quote(name))
-        return f"CASE WHEN {present} THEN coalesce({parse(kind, value)}, {refusal}) END AS {quote(name)}"
+        return f"CASE WHEN {present} THEN coalesce({parse_text(kind, value)}, {refusal}) END AS {quote(name)}"
 
     @contextlib.contextmanager
     def _explained(self) -> Iterator[None]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from mad_prefect_core.session import quote
+from mad_prefect_core.sdk import quote
 
 __all__ = ["all_columns", "refusal", "text_type"]
 

@@ -13,9 +13,7 @@ from typing import Any
 
 import duckdb
 
-from mad_prefect_core.contracts import Schema, Session
-from mad_prefect_core.errors import UnsupportedValueError
-from mad_prefect_core.session import quote, schema_of
+from mad_prefect_core.sdk import Schema, Session, UnsupportedValueError, quote, schema_of
 from mad_prefect_csv.sqltypes import refusal, text_type
 
 __all__ = ["columns_taken_for_others", "copy_standalone", "numbers_beyond", "text_columns"]

@@ -8,10 +8,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from mad_prefect_core.contracts import Batch, FormatLike, Schema, WriteContext
-from mad_prefect_core.paths import another_name
-from mad_prefect_core.session import schema_of
-from mad_prefect_core.writing import PartsWriter
+from mad_prefect_core.sdk import Batch, FormatLike, PartsWriter, Schema, WriteContext, another_name, schema_of
 from mad_prefect_csv.options import WriteCSVOptions
 
 __all__ = ["CsvWriter"]

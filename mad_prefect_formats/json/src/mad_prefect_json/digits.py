@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mad_prefect_core.errors import SchemaError
+from mad_prefect_core.sdk import SchemaError
 
 __all__ = ["EXACT_DIGITS", "Numbers", "digits_needed", "has_wide", "marked", "rounded", "unmarked"]
 

@@ -19,7 +19,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 import pyarrow as pa
 
-from mad_prefect_core.contracts import Batch
+from mad_prefect_core.sdk import Batch
 
 __all__ = ["encode_rows"]
 

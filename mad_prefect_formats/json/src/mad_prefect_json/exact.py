@@ -8,8 +8,7 @@ from typing import Any
 
 import duckdb
 
-from mad_prefect_core.errors import SchemaError
-from mad_prefect_core.session import quote
+from mad_prefect_core.sdk import SchemaError, quote
 from mad_prefect_json.digits import marked, unmarked
 from mad_prefect_json.infer import Columns, structure
 from mad_prefect_json.leaves import leaves, literal, retyped

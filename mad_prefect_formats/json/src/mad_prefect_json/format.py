@@ -10,17 +10,17 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from mad_prefect_core.contracts import (
+from mad_prefect_core.sdk import (
     Format,
     FormatCapabilities,
     FormatJoiner,
     FormatWriter,
     ReadContext,
     Schema,
+    UnsupportedValueError,
     WriteContext,
+    quote,
 )
-from mad_prefect_core.errors import UnsupportedValueError
-from mad_prefect_core.session import quote
 from mad_prefect_json.joiner import JsonJoiner
 from mad_prefect_json.options import ReadJsonOptions, WriteJsonOptions
 from mad_prefect_json.source import JsonSource

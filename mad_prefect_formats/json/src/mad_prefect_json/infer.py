@@ -16,9 +16,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import duckdb
 
-from mad_prefect_core.batch.text import looks_like
-from mad_prefect_core.errors import SchemaError, column_name
-from mad_prefect_core.session import quote
+from mad_prefect_core.sdk import SchemaError, column_name, looks_like, quote
 from mad_prefect_json.digits import EXACT_DIGITS, Numbers, digits_needed, has_wide, marked
 from mad_prefect_json.leaves import Place, gathered, leaves, literal, member_of, retyped
 from mad_prefect_json.options import ReadJsonOptions

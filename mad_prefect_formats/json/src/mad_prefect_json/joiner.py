@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
-from mad_prefect_core.contracts import FormatJoiner
+from mad_prefect_core.sdk import FormatJoiner
 
 __all__ = ["JsonJoiner"]
 

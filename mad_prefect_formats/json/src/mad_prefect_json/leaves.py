@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeAlias
 
-from mad_prefect_core.session import quote
+from mad_prefect_core.sdk import quote
 
 __all__ = ["Place", "gathered", "leaves", "literal", "member_of", "retyped"]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import Field
 
-from mad_prefect_core.contracts import ISO, Options, ReadOptions
+from mad_prefect_core.sdk import ISO, Options, ReadOptions
 
 __all__ = ["ReadJsonOptions", "WriteJsonOptions"]
 

@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from mad_prefect_core.paths import is_url, unescape_glob
+from mad_prefect_core.sdk import is_url, unescape_glob
 
 __all__ = ["remembered"]
 

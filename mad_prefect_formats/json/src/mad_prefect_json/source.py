@@ -9,8 +9,7 @@ from typing import Any
 
 import duckdb
 
-from mad_prefect_core.contracts import Session
-from mad_prefect_core.session import numbered
+from mad_prefect_core.sdk import Session, numbered
 
 __all__ = ["JsonSource"]
 

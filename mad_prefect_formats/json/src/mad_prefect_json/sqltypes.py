@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from mad_prefect_core.session import quote
+from mad_prefect_core.sdk import quote
 from mad_prefect_json.digits import EXACT_DIGITS, rounded
 from mad_prefect_json.leaves import member_of
 

@@ -9,9 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from mad_prefect_core.contracts import Batch, FormatLike, FormatWriter, WriteContext
-from mad_prefect_core.paths import another_name
-from mad_prefect_core.session import schema_of
+from mad_prefect_core.sdk import Batch, FormatLike, FormatWriter, WriteContext, another_name, schema_of
 from mad_prefect_json.encode import encode_rows
 
 __all__ = ["JsonWriter"]

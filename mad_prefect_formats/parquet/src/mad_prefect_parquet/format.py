@@ -8,7 +8,7 @@ from typing import Any
 
 import duckdb
 
-from mad_prefect_core.contracts import (
+from mad_prefect_core.sdk import (
     Format,
     FormatCapabilities,
     FormatWriter,
@@ -16,9 +16,11 @@ from mad_prefect_core.contracts import (
     Schema,
     Session,
     WriteContext,
+    is_written_once,
+    numbered,
+    quote,
+    unescape_glob,
 )
-from mad_prefect_core.paths import is_written_once, unescape_glob
-from mad_prefect_core.session import numbered, quote
 from mad_prefect_parquet.joiner import ParquetJoiner
 from mad_prefect_parquet.options import COMPRESSIONS, ReadParquetOptions, WriteParquetOptions
 from mad_prefect_parquet.sqltypes import exported, refusing

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from mad_prefect_core.contracts import FormatJoiner
+from mad_prefect_core.sdk import FormatJoiner
 from mad_prefect_parquet import thrift
 from mad_prefect_parquet.thrift import Member, Structure
 

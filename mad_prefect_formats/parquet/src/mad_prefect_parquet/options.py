@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from mad_prefect_core.contracts import Options, ReadOptions
+from mad_prefect_core.sdk import Options, ReadOptions
 
 __all__ = ["COMPRESSIONS", "ReadParquetOptions", "WriteParquetOptions"]
 

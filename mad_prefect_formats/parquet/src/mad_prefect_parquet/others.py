@@ -17,9 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from mad_prefect_core.contracts import Session
-from mad_prefect_core.errors import SchemaError, UnsupportedValueError
-from mad_prefect_core.paths import unescape_glob
+from mad_prefect_core.sdk import SchemaError, Session, UnsupportedValueError, unescape_glob
 
 __all__ = ["ExactFile", "exact_files"]
 

@@ -20,9 +20,7 @@ from typing import Any
 
 import duckdb
 
-from mad_prefect_core.contracts import Schema, Session
-from mad_prefect_core.errors import UnsupportedValueError
-from mad_prefect_core.session import quote
+from mad_prefect_core.sdk import Schema, Session, UnsupportedValueError, quote
 
 __all__ = ["exported", "refusal", "refusing", "violation", "writing"]
 

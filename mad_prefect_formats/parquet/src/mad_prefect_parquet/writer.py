@@ -7,11 +7,15 @@ from typing import Any
 
 import duckdb
 
-from mad_prefect_core.contracts import Batch, Schema
-from mad_prefect_core.errors import UnsupportedValueError
-from mad_prefect_core.paths import escape_glob
-from mad_prefect_core.session import schema_of
-from mad_prefect_core.writing import PartsWriter, duckdb_schema
+from mad_prefect_core.sdk import (
+    Batch,
+    PartsWriter,
+    Schema,
+    UnsupportedValueError,
+    duckdb_schema,
+    escape_glob,
+    schema_of,
+)
 from mad_prefect_parquet.sqltypes import exported, refusing
 
 __all__ = ["ParquetWriter"]

@@ -10,7 +10,7 @@ from typing import Any
 
 import aiohttp
 
-from mad_prefect_core.errors import StorageError
+from mad_prefect_core.sdk import StorageError
 
 __all__ = ["UNANSWERED", "Answer", "RefusedError", "masked"]
 

@@ -20,9 +20,7 @@ from fsspec.asyn import sync
 from gcsfs.core import GCSFileSystem
 from yarl import URL
 
-from mad_prefect_core.errors import OptionError, StorageError
-from mad_prefect_core.objects import PinnedFiles, StagedUpload, Tail
-from mad_prefect_core.retries import Retries
+from mad_prefect_core.sdk import OptionError, PinnedFiles, Retries, StagedUpload, StorageError, Tail
 from mad_prefect_gcs import conditional, transfers
 from mad_prefect_gcs.answers import UNANSWERED, Answer, masked
 from mad_prefect_gcs.credentials import Access

@@ -6,7 +6,7 @@ import logging
 import os
 from typing import TYPE_CHECKING, Any
 
-from mad_prefect_core.errors import OutcomeUnknownError, StorageConflictError, StorageError
+from mad_prefect_core.sdk import OutcomeUnknownError, StorageConflictError, StorageError
 from mad_prefect_gcs.transfers import insertion
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from google.auth.transport.requests import Request
 from google.oauth2.credentials import Credentials as UserCredentials
 from google.oauth2.service_account import Credentials as ServiceAccount
 
-from mad_prefect_core.errors import OptionError, StorageError
+from mad_prefect_core.sdk import OptionError, StorageError
 from mad_prefect_gcs.answers import RefusedError
 from mad_prefect_gcs.options import GCSOptions
 

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import AliasChoices, ConfigDict, Field, SecretStr, field_validator
 
-from mad_prefect_core.contracts import Options
+from mad_prefect_core.sdk import Options
 
 __all__ = ["GCSOptions"]
 

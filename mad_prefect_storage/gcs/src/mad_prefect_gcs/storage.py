@@ -7,10 +7,17 @@ from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mad_prefect_core.contracts import FileStat, Session, Storage, StorageCapabilities, Store, Versioned
-from mad_prefect_core.errors import PathError
-from mad_prefect_core.paths import split_url
-from mad_prefect_core.prefect_support import saved_block_account
+from mad_prefect_core.sdk import (
+    FileStat,
+    PathError,
+    Session,
+    Storage,
+    StorageCapabilities,
+    Store,
+    Versioned,
+    saved_block_account,
+    split_url,
+)
 from mad_prefect_gcs.options import GCSOptions
 
 if TYPE_CHECKING:

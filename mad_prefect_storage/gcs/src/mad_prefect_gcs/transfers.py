@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from mad_prefect_core.errors import StorageConflictError
+from mad_prefect_core.sdk import StorageConflictError
 
 if TYPE_CHECKING:
     from mad_prefect_gcs.answers import Answer

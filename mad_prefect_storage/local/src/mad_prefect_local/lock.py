@@ -12,8 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from stat import S_ISREG
 
-from mad_prefect_core.errors import StorageError
-from mad_prefect_core.paths import is_temporary, temporary_name
+from mad_prefect_core.sdk import StorageError, is_temporary, temporary_name
 
 __all__ = ["locked", "temporary_file"]
 

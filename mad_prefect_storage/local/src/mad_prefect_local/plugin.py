@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from mad_prefect_core import hookimpl
-from mad_prefect_core.contracts import StorageLike
+from mad_prefect_core.sdk import StorageLike, hookimpl
 from mad_prefect_local.storage import LocalStorage
 
 requires_plugin_api = (1, 1)

@@ -20,9 +20,18 @@ from typing import Any
 
 from fsspec.implementations.local import LocalFileSystem
 
-from mad_prefect_core.contracts import FileStat, Session, Storage, StorageCapabilities, Store, Versioned
-from mad_prefect_core.errors import StorageConflictError, StorageError
-from mad_prefect_core.paths import escape_glob, temporary_name
+from mad_prefect_core.sdk import (
+    FileStat,
+    Session,
+    Storage,
+    StorageCapabilities,
+    StorageConflictError,
+    StorageError,
+    Store,
+    Versioned,
+    escape_glob,
+    temporary_name,
+)
 from mad_prefect_local.disk import force_to_disk, make_folders
 from mad_prefect_local.lock import locked, temporary_file
 from mad_prefect_local.options import LocalOptions

@@ -21,7 +21,7 @@ from botocore.exceptions import (
 )
 from botocore.parsers import ResponseParserError
 
-from mad_prefect_core.errors import StorageError
+from mad_prefect_core.sdk import StorageError
 
 __all__ = ["MARK", "UNANSWERED", "Failure", "code_of", "etag_of", "md5", "place", "said", "token_of", "told"]
 

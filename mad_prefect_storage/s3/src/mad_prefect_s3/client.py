@@ -21,9 +21,7 @@ from aiobotocore.session import AioSession
 from fsspec.asyn import sync, sync_wrapper
 from s3fs import S3FileSystem
 
-from mad_prefect_core.errors import OptionError, StorageError
-from mad_prefect_core.objects import PinnedFiles, StagedUpload, Tail
-from mad_prefect_core.retries import Retries
+from mad_prefect_core.sdk import OptionError, PinnedFiles, Retries, StagedUpload, StorageError, Tail
 from mad_prefect_s3 import conditional, transfers
 from mad_prefect_s3.answers import UNANSWERED, Failure, code_of, etag_of, place, said, token_of, told
 from mad_prefect_s3.logs import hide_keys

@@ -7,7 +7,7 @@ import logging
 import os
 from typing import TYPE_CHECKING, Any
 
-from mad_prefect_core.errors import OutcomeUnknownError, StorageConflictError, StorageError
+from mad_prefect_core.sdk import OutcomeUnknownError, StorageConflictError, StorageError
 from mad_prefect_s3.answers import MARK, Failure, etag_of, md5, said, token_of
 
 if TYPE_CHECKING:

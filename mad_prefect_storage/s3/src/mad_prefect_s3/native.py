@@ -8,10 +8,7 @@ from urllib.parse import urlsplit
 
 import duckdb
 
-from mad_prefect_core.contracts import Session
-from mad_prefect_core.errors import OptionError
-from mad_prefect_core.paths import escape_glob
-from mad_prefect_core.session import quote
+from mad_prefect_core.sdk import OptionError, Session, escape_glob, quote
 
 if TYPE_CHECKING:
     from mad_prefect_s3.client import S3Files

@@ -8,8 +8,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import AliasChoices, ConfigDict, Field, Secret, SecretStr, model_validator
 
-from mad_prefect_core.contracts import Options
-from mad_prefect_core.errors import OptionError
+from mad_prefect_core.sdk import OptionError, Options
 
 __all__ = ["S3Options"]
 

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mad_prefect_core.errors import StorageConflictError, StorageError
+from mad_prefect_core.sdk import StorageConflictError, StorageError
 from mad_prefect_s3.answers import MARK, code_of, md5, place, token_of
 
 if TYPE_CHECKING:
