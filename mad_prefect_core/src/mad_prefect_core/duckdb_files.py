@@ -28,8 +28,17 @@ class MadFileSystem(SharedFileSystem):
     protocol = "mad"
 
     def __init__(self, basepath: str, storage_options: dict[str, Any] | None = None, **kwargs: Any) -> None:
-        base = mount(basepath, {**kwargs, **(storage_options or {})})
-        super().__init__(base.fs, base.root)
+        self._on(mount(basepath, {**kwargs, **(storage_options or {})}))
+
+    def _on(self, base: Mount) -> None:
+        SharedFileSystem.__init__(self, base.fs, base.root)
+        self._base = base
+
+    def open(self, path: str, mode: str = "rb", *args: Any, **kwargs: Any) -> Any:
+        """As `SharedFileSystem`. Raises `PathError` for a file to be written whose name the storage can't hold."""
+        if mode[:1] in ("w", "x", "a"):
+            self._base.check_name(self._join(path))
+        return super().open(path, mode, *args, **kwargs)
 
     def _within(self, path: str) -> str:
         path = super()._within(path).strip("/")
@@ -42,7 +51,7 @@ class _BaseFiles(MadFileSystem):
     """`mad://` on one base."""
 
     def __init__(self, base: Mount) -> None:
-        SharedFileSystem.__init__(self, base.fs, base.root)
+        self._on(base)
 
 
 def register_base(session: Session, base: Mount) -> None:

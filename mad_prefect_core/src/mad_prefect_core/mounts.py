@@ -24,7 +24,14 @@ from mad_prefect_core.contracts import (
     SyncingStore,
     Versioned,
 )
-from mad_prefect_core.errors import ManifestError, OptionError, OptionWarning, PathError, StorageConflictError
+from mad_prefect_core.errors import (
+    ManifestError,
+    OptionError,
+    OptionWarning,
+    PathError,
+    StorageConflictError,
+    StorageError,
+)
 from mad_prefect_core.misspelt import check_base, check_url
 from mad_prefect_core.paths import is_url, relative_key, split_url
 from mad_prefect_core.plugins import get_host
@@ -70,8 +77,33 @@ class Mount:
         return Location(self, key)
 
     def path(self, key: str) -> str:
-        """The path on the filesystem."""
-        return f"{self.root}/{key}" if self.root else key
+        """The path on the filesystem. Raises `PathError` where the storage can't hold such a name."""
+        path = f"{self.root}/{key}" if self.root else key
+        self.check_name(path)
+        return path
+
+    def check_name(self, path: str) -> None:
+        """Raise `PathError` where the storage can't hold such a name."""
+        if refused := sorted({*path} & {*self.storage.capabilities.refused_characters}):
+            raise PathError(
+                f"The storage {self.storage.name!r} can't hold names with {', '.join(map(repr, refused))}",
+                path=path,
+                hint="Take that out of the path, or out of the values in it.",
+            )
+
+    def check_size(self, path: str, content: Path | bytes) -> None:
+        """Raise `StorageError` where the storage can't hold a file of so many bytes."""
+        largest = self.storage.capabilities.largest_object
+        if largest is None:
+            return
+        size = len(content) if isinstance(content, bytes) else content.stat().st_size
+        if size > largest:
+            raise StorageError(
+                f"A file of {size:,} bytes is larger than the storage {self.storage.name!r} can hold, which is "
+                f"{largest:,} bytes",
+                path=path,
+                hint="Write it in several files, or in a format that compresses it.",
+            )
 
 
 @dataclass(frozen=True)
@@ -124,6 +156,7 @@ class Location:
         """Bring a staged file here, whole or not at all. If not `durable`, a power cut may take it until `sync`."""
         durable = durable or not isinstance(self.mount.store, SyncingStore)
         with self.mount.call:
+            self.mount.check_size(self.key, staged)
             self.mount.store.publish(staged, self.path, durable=durable)
 
     def link_to(self, target: Location) -> str | None:
@@ -157,6 +190,7 @@ class Location:
     def replace(self, data: bytes, expected: str | None) -> str:
         """Compare and swap; raises `StorageConflictError`. No two writers may write the same bytes: by them it is known
         that a write came through whose answer was lost."""
+        self.mount.check_size(self.key, data)
         try:
             with self.mount.call:
                 return self.mount.store.replace(self.path, data, expected)

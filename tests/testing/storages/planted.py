@@ -16,6 +16,7 @@ import time
 import unicodedata
 import uuid
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -451,6 +452,91 @@ class KnowsBucketsOnly(MemoryStore):
         return "/".join(super().path(url).split("/")[:2])
 
 
+class AtomicForSmallFilesOnly(LocalStore):
+    """As where a client sends what is larger than its threshold in another way."""
+
+    def publish(self, staged: Path, path: str, *, durable: bool = True) -> None:
+        if staged.stat().st_size <= 4 * 2**20:
+            super().publish(staged, path, durable=durable)
+            return
+        with open(staged, "rb") as source, open(path, "wb") as target:
+            while data := source.read(4 * 2**20):
+                target.write(data)
+        staged.unlink()
+
+
+class ClientError(Exception):
+    """As those of a client library: no `OSError`."""
+
+
+class TakesItsClientsLostReplyForALostRace(MemoryStore):
+    contract = {"client_errors": (ClientError,)}
+
+    def replace(self, path: str, data: bytes, expected: str | None) -> str:
+        try:
+            return super().replace(path, data, expected)
+        except ClientError:
+            return super().replace(path, data, expected)
+
+
+class SaysThatItSendsAgain(MemoryStore):
+    contract = {"sends_again": True}
+
+
+class TakesBackslashesForFolders(MemoryStore):
+    def publish(self, staged: Path, path: str, *, durable: bool = True) -> None:
+        super().publish(staged, path.replace("\\", "/"))
+
+    def read(self, path: str) -> Versioned | None:
+        return super().read(path.replace("\\", "/"))
+
+
+class CutsVersionsOffNames(MemoryStore):
+    def publish(self, staged: Path, path: str, *, durable: bool = True) -> None:
+        super().publish(staged, path.partition("?versionid=")[0])
+
+
+class DeclaresRefusedCharactersInWords(MemoryStorage):
+    capabilities = replace(MemoryStorage.capabilities, refused_characters=("backslash",))
+
+
+class _CutsAt500(MemoryStore):
+    def publish(self, staged: Path, path: str, *, durable: bool = True) -> None:
+        staged.write_bytes(staged.read_bytes()[:500])
+        super().publish(staged, path)
+
+
+class HoldsLessThanItDeclares(MemoryStorage):
+    capabilities = replace(MemoryStorage.capabilities, largest_object=1000)
+
+    def open(self, url: str, options: Options) -> MemoryStore:
+        return _CutsAt500(MemoryFiles())
+
+
+class RememberingFiles(MemoryFiles):
+    known: dict[tuple[str, int], bytes] = {}
+
+    def cat_file(self, path: str, start: int | None = None, end: int | None = None, **kwargs: Any) -> bytes:
+        data = super().cat_file(path, None, None)
+        return self.known.setdefault((path, len(data)), data)[start:end]
+
+
+class CachesContentByNameAndSize(OnOtherFiles):
+    files = RememberingFiles
+
+
+class LeakingFiles(MemoryFiles):
+    leaked: list[Any] = []
+
+    def open(self, path: str, mode: str = "rb", **kwargs: Any) -> Any:
+        self.leaked.append(open(os.devnull))  # noqa: SIM115  that is the fault
+        return super().open(path, mode, **kwargs)
+
+
+class LeavesConnectionsOpen(OnOtherFiles):
+    files = LeakingFiles
+
+
 class _OnDisk(LocalStorage):
     def __init__(self, store: type[LocalStore]) -> None:
         self.store = store
@@ -479,56 +565,199 @@ def storage_of(wrong: type[Any]) -> Any:
     return _OnDisk(wrong) if is_on_disk(wrong) else _InMemory(wrong)
 
 
-PLANTED: dict[str, tuple[type[Any], ...]] = {
-    "test_a_published_file_is_the_file": (TruncatesLargeFiles,),
-    "test_an_empty_file_is_a_file": (TakesEmptyForMissing,),
-    "test_what_is_staged_is_not_seen": (StagesUnderTheSuffix,),
-    "test_staged_files_do_not_pile_up": (LeavesStagedFiles,),
-    "test_a_publish_of_nothing_is_an_error": (PublishesNothingSilently,),
-    "test_a_link_has_the_bytes_and_outlives_its_source": (LinksSymbolically,),
-    "test_a_link_and_its_source_go_separate_ways": (WritesInPlace,),
-    "test_a_folder_that_has_files_is_not_removed": (RemovesFullFolders,),
-    "test_a_link_to_nothing_is_an_error": (LinksNothingSilently,),
-    "test_a_link_again_or_to_itself_keeps_the_bytes": (DeletesBeforeLinking,),
-    "test_where_there_is_no_file_there_is_none": (TakesFoldersForFiles,),
-    "test_a_token_tells_of_other_bytes": (TokenOfTheSize,),
-    "test_a_token_of_an_untouched_file_stays": (TokenOfTheMoment,),
-    "test_a_small_object_is_created_once": (CreatesAgain,),
-    "test_a_version_is_replaced_by_its_token": (ReturnsTheOldToken,),
-    "test_a_version_that_is_gone_is_a_conflict": (ReplacesWhatIsGone, ReplacesWithoutAVersion),
-    "test_every_name_stands_for_itself": (DecodesNames,),
-    "test_every_name_is_listed_as_it_is": (NormalisesListings,),
-    "test_a_name_that_looks_like_a_pattern_is_none": (DeletesByPattern,),
-    "test_what_is_there_is_listed": (KnowsNoFolders,),
-    "test_where_there_is_no_folder_nothing_is_listed": (TakesAllForThere,),
-    "test_deleting_takes_one_file": (DeletesByPrefix,),
-    "test_an_open_file_is_read_in_any_order": (SeeksFromTheStart,),
-    "test_what_another_client_writes_is_seen_at_once": (CachesListings,),
-    "test_a_publish_that_fails_leaves_the_old_file_or_the_new": (DeletesBeforePublishing,),
-    "test_a_link_that_fails_leaves_the_old_file_or_the_new": (DeletesBeforeLinking,),
-    "test_a_replace_that_fails_leaves_the_old_object_or_the_new": (IgnoresFailedWrites, TakesALostReplyForALostRace),
-    "test_what_can_not_be_read_is_not_taken_for_missing": (TakesUnreadableForMissing,),
-    "test_a_first_publish_that_fails_leaves_none_or_all": (PublishesInTwoSteps,),
-    "test_a_staging_that_fails_is_an_os_error": (ClearsTheWay,),
-    "test_of_threads_that_create_one_object_one_wins": (LocksNobodyOut,),
-    "test_of_processes_that_create_one_object_one_wins": (LocksThreadsOnly,),
-    "test_no_update_of_racing_threads_is_lost": (LocksNobodyOut,),
-    "test_no_update_of_racing_processes_is_lost": (LocksThreadsOnly,),
-    "test_a_reader_beside_writers_sees_whole_files": (PublishesInTwoSteps,),
-    "test_a_file_that_is_open_is_one_file": (MixesVersions,),
-    "test_a_writer_killed_at_random_leaves_whole_files": (CopiesInPlace,),
-    "test_a_writer_killed_at_each_operation_leaves_whole_files": (DeletesBeforePublishing,),
-    "test_options_do_not_show_their_secrets": (PlainPassword,),
-    "test_nothing_shows_a_secret": (LogsItsPassword, SaysItsPasswordInErrors),
-    "test_duckdb_reads_exactly_the_files_it_is_given": (ReadsTheWholeFolder,),
-    "test_duckdb_takes_every_name_literally": (GivesNamesAsPatterns,),
-    "test_duckdb_reads_no_other_file_for_one_that_is_missing": (GivesNamesAsPatterns,),
-    "test_duckdb_sees_what_was_overwritten": (CopiesOnce,),
-    "test_many_threads_read_at_once": (ReadsForOneOnly,),
-    "test_large_files_are_read_right_every_time": (MixesPositions,),
-    "test_the_plugin_host_takes_it": (ClaimsABadProtocol,),
-    "test_what_is_copied_to_mad_is_read_there": (OpensForReadingOnly,),
-    "test_an_asset_is_stored_cached_and_queried": (ForgetsSmallObjects,),
-    "test_a_run_that_fails_half_way_leaves_the_last_result": (DeletesEverything,),
-    "test_an_asset_names_its_own_storage": (KnowsBucketsOnly,),
+PLANTED: dict[str, dict[type[Any], str]] = {
+    "test_a_published_file_is_the_file": {
+        TruncatesLargeFiles: "A published file has other bytes than were staged",
+    },
+    "test_a_file_that_is_replaced_is_read_as_it_is_now": {
+        CachesContentByNameAndSize: "A file that was replaced is read as before",
+    },
+    "test_what_is_opened_is_closed": {
+        LeavesConnectionsOpen: "files or connections were left open by 20 rounds",
+    },
+    "test_a_file_larger_than_it_holds_is_refused": {
+        HoldsLessThanItDeclares: "A file as large as it declares does not fit",
+    },
+    "test_an_empty_file_is_a_file": {
+        TakesEmptyForMissing: "stat() takes a file of 0 bytes for missing",
+    },
+    "test_what_is_staged_is_not_seen": {
+        StagesUnderTheSuffix: "A staged file is seen by readers of `*.bin`",
+    },
+    "test_staged_files_do_not_pile_up": {
+        LeavesStagedFiles: "The staged file is still there after it was published, and the disk fills",
+    },
+    "test_a_publish_of_nothing_is_an_error": {
+        PublishesNothingSilently: "Publishing a staged file that is not there raises nothing",
+    },
+    "test_a_link_has_the_bytes_and_outlives_its_source": {
+        LinksSymbolically: "A link is lost with its source",
+    },
+    "test_a_link_and_its_source_go_separate_ways": {
+        WritesInPlace: "What is published over a link reaches its source",
+    },
+    "test_a_folder_that_has_files_is_not_removed": {
+        RemovesFullFolders: "rmdir() deletes the files in a folder",
+    },
+    "test_a_link_to_nothing_is_an_error": {
+        LinksNothingSilently: "Linking a file that is not there raises nothing",
+    },
+    "test_a_link_again_or_to_itself_keeps_the_bytes": {
+        DeletesBeforeLinking: "Linking a file again, or to itself, raises FileNotFoundError",
+    },
+    "test_where_there_is_no_file_there_is_none": {
+        TakesFoldersForFiles: "Something is found where there is no file",
+    },
+    "test_a_token_tells_of_other_bytes": {
+        TokenOfTheSize: "files one after the other at one path have 1 tokens",
+    },
+    "test_a_token_of_an_untouched_file_stays": {
+        TokenOfTheMoment: "The token of a file that nobody touched changes",
+    },
+    "test_a_small_object_is_created_once": {
+        CreatesAgain: "An object that is there is created again",
+    },
+    "test_a_version_is_replaced_by_its_token": {
+        ReturnsTheOldToken: "replace() returns another token than read() gives of the same version",
+    },
+    "test_a_version_that_is_gone_is_a_conflict": {
+        ReplacesWhatIsGone: "A version that was deleted is replaced all the same",
+        ReplacesWithoutAVersion: "A version that was replaced is replaced all the same",
+    },
+    "test_every_name_stands_for_itself": {
+        DecodesNames: "Files with special characters in their names are not there",
+    },
+    "test_names_that_look_alike_are_two": {
+        TakesBackslashesForFolders: "Two names are one file, so that one overwrites the other",
+        CutsVersionsOffNames: "Two names are one file, so that one overwrites the other",
+    },
+    "test_a_name_that_it_refuses_is_refused_before_anything_is_written": {
+        DeclaresRefusedCharactersInWords: "A name with 'backslash', which the storage declares as refused, is taken",
+    },
+    "test_every_name_is_listed_as_it_is": {
+        NormalisesListings: "Listings give other names than were written",
+    },
+    "test_a_name_that_looks_like_a_pattern_is_none": {
+        DeletesByPattern: "A name that looks like a pattern reaches other files",
+    },
+    "test_what_is_there_is_listed": {
+        KnowsNoFolders: "Folders and files are not listed as they are",
+    },
+    "test_where_there_is_no_folder_nothing_is_listed": {
+        TakesAllForThere: "exists() is true of a folder that is not there",
+    },
+    "test_deleting_takes_one_file": {
+        DeletesByPrefix: "Deleting a file deletes others",
+    },
+    "test_an_open_file_is_read_in_any_order": {
+        SeeksFromTheStart: "After seek(-7, 2), read(-1) gives other bytes than are there",
+    },
+    "test_what_another_client_writes_is_seen_at_once": {
+        CachesListings: "What another client wrote does not show",
+    },
+    "test_a_publish_that_fails_leaves_the_old_file_or_the_new": {
+        DeletesBeforePublishing: "A write that failed leaves neither the old file nor the new one",
+    },
+    "test_a_link_that_fails_leaves_the_old_file_or_the_new": {
+        DeletesBeforeLinking: "A write that failed leaves neither the old file nor the new one",
+    },
+    "test_a_large_publish_that_fails_leaves_the_old_file_or_the_new": {
+        AtomicForSmallFilesOnly: "A write that failed leaves neither the old file nor the new one",
+    },
+    "test_a_replace_that_fails_leaves_the_old_object_or_the_new": {
+        IgnoresFailedWrites: "A write that failed leaves neither the old file nor the new one",
+    },
+    "test_a_lost_reply_is_not_a_conflict": {
+        TakesALostReplyForALostRace: "A write whose reply was lost is reported as a conflict",
+        TakesItsClientsLostReplyForALostRace: "A write whose reply was lost is reported as a conflict",
+    },
+    "test_a_request_that_is_lost_once_is_sent_again": {
+        SaysThatItSendsAgain: "A request that was lost once is not sent again",
+    },
+    "test_what_can_not_be_read_is_not_taken_for_missing": {
+        TakesUnreadableForMissing: "What can't be read is taken for missing, or for another file",
+    },
+    "test_a_first_publish_that_fails_leaves_none_or_all": {
+        PublishesInTwoSteps: "A write that failed leaves neither the old file nor the new one",
+    },
+    "test_a_large_first_publish_that_fails_leaves_none_or_all": {
+        AtomicForSmallFilesOnly: "A write that failed leaves neither the old file nor the new one",
+    },
+    "test_a_staging_that_fails_is_an_os_error": {
+        ClearsTheWay: "A file is lost to one whose folder has its name",
+    },
+    "test_of_threads_that_create_one_object_one_wins": {
+        LocksNobodyOut: "of 16 writers that created one object at once were told that they did",
+    },
+    "test_of_processes_that_create_one_object_one_wins": {
+        LocksThreadsOnly: "of 16 writers that created one object at once were told that they did",
+    },
+    "test_no_update_of_racing_threads_is_lost": {
+        LocksNobodyOut: "Of 40 updates by racing writers",
+    },
+    "test_no_update_of_racing_processes_is_lost": {
+        LocksThreadsOnly: "Of 40 updates by racing writers",
+    },
+    "test_a_reader_beside_writers_sees_whole_files": {
+        PublishesInTwoSteps: "A reader beside writers sees parts of files of 1,000,000 bytes, or none",
+    },
+    "test_a_reader_beside_writers_sees_whole_large_files": {
+        AtomicForSmallFilesOnly: "A reader beside writers sees parts of files of 22,020,096 bytes, or none",
+    },
+    "test_a_file_that_is_open_is_one_file": {
+        MixesVersions: "A file that was replaced while it was open reads as 1,000,000 bytes of 2 files",
+    },
+    "test_a_writer_killed_at_random_leaves_whole_files": {
+        CopiesInPlace: "A writer that is killed leaves neither the old file nor the new one, whole",
+    },
+    "test_a_writer_of_large_files_killed_at_random_leaves_whole_files": {
+        AtomicForSmallFilesOnly: "A writer that is killed leaves neither the old file nor the new one",
+    },
+    "test_a_writer_killed_at_each_operation_leaves_whole_files": {
+        DeletesBeforePublishing: "A writer that is killed leaves neither the old file nor the new one, whole",
+    },
+    "test_a_writer_killed_at_each_operation_of_a_large_publish_leaves_whole_files": {
+        AtomicForSmallFilesOnly: "A writer that is killed leaves neither the old file nor the new one, whole",
+    },
+    "test_options_do_not_show_their_secrets": {
+        PlainPassword: "Options that are named like secrets are shown",
+    },
+    "test_nothing_shows_a_secret": {
+        LogsItsPassword: "A secret is shown",
+        SaysItsPasswordInErrors: "A secret is shown",
+    },
+    "test_duckdb_reads_exactly_the_files_it_is_given": {
+        ReadsTheWholeFolder: "DuckDB reads more or less than one parquet file",
+    },
+    "test_duckdb_takes_every_name_literally": {
+        GivesNamesAsPatterns: "DuckDB reads other files than the one named",
+    },
+    "test_duckdb_reads_no_other_file_for_one_that_is_missing": {
+        GivesNamesAsPatterns: "For 'd/*.parquet', which is not there, DuckDB reads another file",
+    },
+    "test_duckdb_sees_what_was_overwritten": {
+        CopiesOnce: "DuckDB reads a parquet file as it was before it was overwritten",
+    },
+    "test_many_threads_read_at_once": {
+        ReadsForOneOnly: "Of 8 threads that read at once one was refused",
+    },
+    "test_large_files_are_read_right_every_time": {
+        MixesPositions: "A large parquet file is read wrongly",
+    },
+    "test_the_plugin_host_takes_it": {
+        ClaimsABadProtocol: "The plugin host does not take it",
+    },
+    "test_what_is_copied_to_mad_is_read_there": {
+        OpensForReadingOnly: "DuckDB can't write to mad://",
+    },
+    "test_an_asset_is_stored_cached_and_queried": {
+        ForgetsSmallObjects: "An asset is not found in the cache",
+    },
+    "test_a_run_that_fails_half_way_leaves_the_last_result": {
+        DeletesEverything: "A run that failed has changed the result before it",
+    },
+    "test_an_asset_names_its_own_storage": {
+        KnowsBucketsOnly: "An asset can't be stored by its own URL",
+    },
 }
+"""By the contract test that is to notice it: what is wrong, and what the failure says."""

@@ -46,5 +46,10 @@ for _test, _wrong in PLANTED.items():
         globals()[f"Test{_name}"] = type(
             f"Test{_name}",
             (PlantedWithOptions if hasattr(_planted, "given") else Planted,),
-            {"planted": _planted, "shared_between_processes": _shared, "__module__": __name__},
+            {
+                "planted": _planted,
+                "shared_between_processes": _shared,
+                "__module__": __name__,
+                **getattr(_planted, "contract", {}),
+            },
         )

@@ -44,6 +44,11 @@ class StorageCapabilities:
     """`replace` writes only over the very version that was read, whatever other writers do meanwhile."""
     strong_listing: bool = False
     """What was published is listed at once."""
+    refused_characters: str = ""
+    """Characters that no name may have here, since a server would take them for others. The core refuses paths with
+    them before anything is written."""
+    largest_object: int | None = None
+    """How many bytes one file may have at most; the core refuses larger ones before they are sent. None: any size."""
 
 
 @dataclass(frozen=True)

@@ -20,9 +20,10 @@ could not tell that some of the parameters were left out.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, ClassVar, TypeVar
 
 import pytest
@@ -31,7 +32,7 @@ from mad_prefect_core.cards import Card, Finding
 from mad_prefect_core.hookspecs import PLUGIN_API
 from mad_prefect_core.plugins import get_host
 
-__all__ = ["CARD", "NOT_DECLARED", "Contract", "needs", "overrides"]
+__all__ = ["CARD", "NOT_DECLARED", "Contract", "complaint", "costly", "needs", "overrides", "raises"]
 
 NOT_DECLARED = "not declared"
 
@@ -49,6 +50,34 @@ def needs(*capabilities: str) -> Callable[[_Test], _Test]:
         return test
 
     return mark
+
+
+def costly(test: _Test) -> _Test:
+    """Run a contract test behind those that take less time, and not at all with `--quick`."""
+    test.__dict__["costly"] = True
+    return test
+
+
+_OFFENDERS = 20
+
+
+def complaint(cause: str, advice: str, offenders: Iterable[object] = ()) -> str:
+    """What a contract test says when it fails: the cause, what to do, and then all that is wrong, each on a line."""
+    listed = [" ".join(str(offender).split()) for offender in offenders]
+    lines = [f"  - {offender[:500]}" for offender in listed[:_OFFENDERS]]
+    if more := len(listed) - len(lines):
+        lines.append(f"  - and {more} more")
+    return "\n".join([f"{cause}. {advice}", *lines])
+
+
+@contextlib.contextmanager
+def raises(errors: type[Exception] | tuple[type[Exception], ...], cause: str, advice: str) -> Iterator[None]:
+    """Have the test fail, saying why and what to do, where the block raises none of these errors."""
+    try:
+        yield
+    except errors:
+        return
+    pytest.fail(complaint(cause, advice))
 
 
 def overrides(reason: str) -> Callable[[_Test], _Test]:

@@ -26,7 +26,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, TypeAlias, cast
 
-__all__ = ["Action", "Faults", "Operation", "Target", "When", "every_fault", "faults", "kill", "refuse"]
+__all__ = ["Action", "Faults", "Operation", "Target", "When", "every_fault", "faults", "kill", "raising", "refuse"]
 
 When: TypeAlias = Literal["before", "after"]
 
@@ -57,6 +57,16 @@ Target: TypeAlias = Any
 def refuse(operation: Operation) -> None:
     """The usual action: an `OSError` as of a broken disk or line."""
     raise OSError(errno.EIO, f"Injected fault at operation {operation.number}, {operation.name}", operation.path)
+
+
+def raising(error: Callable[[str], Exception]) -> Action:
+    """The action of raising what a client library raises: a class of exceptions, or a function that makes one of a
+    message."""
+
+    def action(operation: Operation) -> None:
+        raise error(f"Injected fault at operation {operation.number}, {operation.name}")
+
+    return action
 
 
 def kill(operation: Operation) -> None:

@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import contextlib
-import string
 import unicodedata
+from collections.abc import Iterable
+from functools import partial
 
-import pytest
-
-from mad_prefect_core.testing.base import needs
+from mad_prefect_core.errors import PathError
+from mad_prefect_core.testing.base import complaint, needs, raises
 from mad_prefect_core.testing.storages.place import Place, StorageBase
 from mad_prefect_core.testing.storages.processes import apart
 
-__all__ = ["HOSTILE", "NameContract"]
+__all__ = ["NameContract"]
 
-HOSTILE = (
-    *(f"a{character}b" for character in string.punctuation + " " if character != "/"),
-    "[x]", "[!x]", "a**b", "{}", "{a,b}", "${x}", "a b  c", "%2e%2e", "a%2Fb", "%00", "a+b%20c", "..a", "...", "-rf",
-    "~", "it's", 'a"b', "];DROP TABLE x;--", "x?versionId=1", "x#y", "a&b=c", "ünï-日本-🦆", "CON",
-    unicodedata.normalize("NFC", "é"), unicodedata.normalize("NFD", "é"), "x" * 236, "k=v/k=v",
+_ALIKE = (
+    ("a\\b", "a/b"), ("a%5Cb", "a\\b"), ("a%2Fb", "a/b"), ("a%20b", "a b"), ("a+b", "a b"), ("x", "X"), ("x", "x."),
+    ("x", "x "), ("x", " x"), ("x", "x?"), ("x", "x?versionid=1"), ("x", "x?versionId=null"), ("x", "x#1"),
+    ("x", "x;1"), ("x", "x@1"), ("x", "x:1"), ("x", "x~1"), ("x", "x&1"), ("x", "x!1"), ("x", "x$1"), ("x", "x%00"),
+    ("x", "'x'"), ("x", '"x"'), ("a__b", "a/b"), ("a:b", "a/b"), ("a|b", "a/b"), ("_x", "x"), (".x", "x"), ("~x", "x"),
+    ("ß", "ss"), (unicodedata.normalize("NFC", "é"), unicodedata.normalize("NFD", "é")), ("ﬁ", "fi"), ("İ", "i"),
 )  # fmt: skip
+"""Names that a server or a client might take for one."""
+
+_DECLARE = "Escape such names, or declare the characters in `refused_characters`."
+
+
+_STALE = "Have the filesystem cache no listings."
 
 
 class NameContract(StorageBase, contract=True):
@@ -27,72 +34,106 @@ class NameContract(StorageBase, contract=True):
 
     def test_every_name_stands_for_itself(self, place: Place) -> None:
         """A name with any characters (quotes, wildcards, percent signs, other scripts) is that file and no other."""
-        files = {f"d {name}/{name}.bin": name.encode() for name in HOSTILE}
-        for key, data in files.items():
-            place.publish(key, data)
-        assert {key: place.bytes_at(key) for key in files} == files
-        for key, data in files.items():
-            stat, stored = place.at(key).stat(), place.at(key).read()
-            assert stat is not None
-            assert stored is not None
-            assert (stat.size, stored.data) == (len(data), data), key
+        files = {f"d {name}/{name}.bin": name.encode() for name in self.possible(place, self.hostile_names)}
+        wrong = _unlike(place, files)
+        assert not wrong, complaint("Files with special characters in their names are not there", _DECLARE, wrong)
+
+    def test_names_that_look_alike_are_two(self, place: Place) -> None:
+        """Names that differ in one character, in case or in spelling (`a\\b` and `a/b`, `x` and `x?versionid=1`) are
+        two files."""
+        pairs = [pair for pair in _ALIKE if len(self.possible(place, pair)) == 2]
+        files = {f"{n}/{name}": f"{n} {name}".encode() for n, pair in enumerate(pairs) for name in pair}
+        wrong = _unlike(place, files)
+        assert not wrong, complaint("Two names are one file, so that one overwrites the other", _DECLARE, wrong)
+        assert place.listing() == files.keys()
+
+    @needs("refused_characters")
+    def test_a_name_that_it_refuses_is_refused_before_anything_is_written(self, place: Place) -> None:
+        """A name with a character that the storage declares as refused is a `PathError` that shows it, and nothing is
+        written."""
+        for character in place.storage.capabilities.refused_characters:
+            for act in (place.publish, partial(place.replace, expected=None)):
+                cause = f"A name with {character!r}, which the storage declares as refused, is taken"
+                with raises(PathError, cause, "Declare single characters, as one text."):
+                    act(f"d/a{character}b.bin", b"data")
+        assert place.listing() == set(), "A name that was refused has been written"
 
     def test_every_name_is_listed_as_it_is(self, place: Place) -> None:
         """Files with hostile names are listed under these very names."""
-        keys = {f"d {name}/{name}.bin" for name in HOSTILE}
+        keys = {f"d {name}/{name}.bin" for name in self.possible(place, self.hostile_names)}
         for key in keys:
             place.publish(key, b"data")
-        assert place.listing(".bin") == keys
+        found = place.listing(".bin")
+        wrong = [f"{key!r} is not listed" for key in sorted(keys - found)]
+        wrong += [f"{key!r} is listed, and was never written" for key in sorted(found - keys)]
         for key in keys:
             folder, _, name = key.rpartition("/")
             listed = [str(path).rpartition("/")[2] for path in place.fs.ls(place.path(folder), detail=False)]
-            assert listed == [name]
+            wrong += [] if listed == [name] else [f"ls of the folder of {key!r} gives {listed}"]
+        assert not wrong, complaint("Listings give other names than were written", _DECLARE, wrong)
 
     def test_a_name_that_looks_like_a_pattern_is_none(self, place: Place) -> None:
         """Reading, replacing, linking or deleting `*.bin` or `[x].bin` reaches no other file."""
         for key in ("x.bin", "y.bin", "d/x.bin"):
             place.publish(key, b"own")
-        for key in ("*.bin", "?.bin", "[x].bin", "[xy].bin", "{x,y}.bin", "**/x.bin", "**"):
-            assert place.at(key).stat() is None
-            assert place.at(key).read() is None
-            assert place.bytes_at(key) is None
-            assert not place.at(key).exists()
-            place.at(key).delete()
-        for key in ("*.bin", "[x].bin"):
+        patterns = ("*.bin", "?.bin", "[x].bin", "[xy].bin", "{x,y}.bin", "**/x.bin", "**")
+        wrong = []
+        for key in self.possible(place, patterns):
+            location = place.at(key)
+            seen = {
+                "stat()": location.stat(), "read()": location.read(), "open()": place.bytes_at(key),
+                "isfile()": location.exists() or None,
+            }  # fmt: skip
+            wrong += [f"{way} of {key!r} finds one" for way, found in seen.items() if found is not None]
+            location.delete()
+        for key in self.possible(place, ("*.bin", "[x].bin")):
             place.publish(key, b"literal").link_to(place.at(f"link {key}"))
-            assert place.bytes_at(f"link {key}") == b"literal"
+            wrong += place.unlike({f"link {key}": b"literal"})
             place.at(key).delete()
-            assert place.bytes_at(key) is None
-        assert {place.bytes_at(key) for key in ("x.bin", "y.bin", "d/x.bin")} == {b"own"}
+            wrong += place.unlike({key: None})
+        wrong += place.unlike(dict.fromkeys(("x.bin", "y.bin", "d/x.bin"), b"own"))
+        assert not wrong, complaint(
+            "A name that looks like a pattern reaches other files", "Use calls that take names literally.", wrong
+        )
 
     def test_what_is_there_is_listed(self, place: Place) -> None:
         """A folder lists its files and folders, in the ways that fsspec has for it."""
         for key in ("d/x.bin", "d/e/y.bin", "other/x.bin"):
             place.publish(key, key.encode())
-        folder = place.path("d")
-        assert {str(path).rpartition("/")[2] for path in place.fs.ls(folder, detail=False)} == {"x.bin", "e"}
-        kinds = {entry["name"].rpartition("/")[2]: entry["type"] for entry in place.fs.ls(folder, detail=True)}
-        assert kinds == {"x.bin": "file", "e": "directory"}
-        assert place.listing(".bin") == {"d/x.bin", "d/e/y.bin", "other/x.bin"}
-        assert [str(path).rpartition("/")[2] for path in place.fs.glob(f"{folder}/*/*.bin")] == ["y.bin"]
-        assert place.fs.isdir(folder)
-        assert not place.fs.isfile(folder)
-        assert place.fs.isfile(f"{folder}/x.bin")
-        assert not place.fs.isdir(f"{folder}/x.bin")
-        assert place.fs.exists(f"{folder}/x.bin")
-        found = place.fs.info(f"{folder}/x.bin")
-        assert (found["size"], found["type"]) == (7, "file")
+        folder, fs = place.path("d"), place.fs
+        info = fs.info(f"{folder}/x.bin")
+
+        def last(paths: Iterable[object]) -> list[str]:
+            return sorted(str(path).rpartition("/")[2] for path in paths)
+
+        seen = {
+            "ls(folder)": (last(fs.ls(folder, detail=False)), ["e", "x.bin"]),
+            "ls(folder, detail=True)": (
+                {entry["name"].rpartition("/")[2]: entry["type"] for entry in fs.ls(folder, detail=True)},
+                {"x.bin": "file", "e": "directory"},
+            ),
+            "find(base)": (place.listing(".bin"), {"d/x.bin", "d/e/y.bin", "other/x.bin"}),
+            "glob(folder/*/*.bin)": (last(fs.glob(f"{folder}/*/*.bin")), ["y.bin"]),
+            "isdir(folder)": (fs.isdir(folder), True),
+            "isfile(folder)": (fs.isfile(folder), False),
+            "isfile(file)": (fs.isfile(f"{folder}/x.bin"), True),
+            "isdir(file)": (fs.isdir(f"{folder}/x.bin"), False),
+            "exists(file)": (fs.exists(f"{folder}/x.bin"), True),
+            "info(file)": ((info["size"], info["type"]), (7, "file")),
+        }
+        wrong = [f"{call} gives {found} instead of {right}" for call, (found, right) in seen.items() if found != right]
+        assert not wrong, complaint("Folders and files are not listed as they are", "See `Store.fs`.", wrong)
 
     def test_where_there_is_no_folder_nothing_is_listed(self, place: Place) -> None:
         """A folder that is not there has no files: its listing is empty, or a `FileNotFoundError`."""
         place.publish("d/x.bin", b"data")
         missing = place.path("none")
         with contextlib.suppress(FileNotFoundError):
-            assert place.fs.ls(missing, detail=False) == []
-        assert not place.fs.exists(missing)
-        assert not place.fs.isdir(missing)
-        assert not place.fs.isfile(f"{missing}/x.bin")
-        with pytest.raises(FileNotFoundError):
+            assert place.fs.ls(missing, detail=False) == [], "A folder that is not there has files"
+        assert not place.fs.exists(missing), "exists() is true of a folder that is not there"
+        assert not place.fs.isdir(missing), "isdir() is true of a folder that is not there"
+        assert not place.fs.isfile(f"{missing}/x.bin"), "isfile() is true of a file that is not there"
+        with raises(FileNotFoundError, "A file that is not there can be opened and read", "Raise FileNotFoundError."):
             place.fs.open(f"{missing}/x.bin", "rb").read()
 
     def test_deleting_takes_one_file(self, place: Place) -> None:
@@ -101,22 +142,23 @@ class NameContract(StorageBase, contract=True):
             place.publish(key, b"data")
         for _ in range(2):
             place.at("d/x.bin").delete()
-            assert place.listing(".bin") == {"d/x.bin.bin", "d/xx.bin"}
-            assert place.at("d/x.bin").stat() is None
-            assert not place.at("d/x.bin").exists()
+            lost = {"d/x.bin.bin", "d/xx.bin"} - place.listing(".bin")
+            assert not lost, complaint("Deleting a file deletes others", "Take names literally, and whole.", lost)
+            assert "d/x.bin" not in place.listing(), "A file that was deleted is listed"
+            assert place.at("d/x.bin").stat() is None, "stat() finds a file that was deleted"
+            assert not place.at("d/x.bin").exists(), "isfile() finds a file that was deleted"
 
     def test_an_open_file_is_read_in_any_order(self, place: Place) -> None:
         """A file that is open for reading gives any part of it, in any order."""
         data = bytes(range(256)) * 40_000
         with place.publish("x.bin", data).open() as file:
-            file.seek(5_000_000)
-            assert file.read(300) == data[5_000_000:5_000_300]
-            file.seek(0)
-            assert file.read(10) == data[:10]
-            file.seek(-7, 2)
-            assert file.read() == data[-7:]
-            file.seek(0)
-            assert file.read() == data
+            for offset, whence, length in ((5_000_000, 0, 300), (0, 0, 10), (-7, 2, -1), (0, 0, -1)):
+                file.seek(offset, whence)
+                start = offset if whence == 0 else len(data) + offset
+                expected = data[start:] if length < 0 else data[start : start + length]
+                assert file.read(length) == expected, (
+                    f"After seek({offset}, {whence}), read({length}) gives other bytes than are there"
+                )
 
     @needs("strong_listing")
     def test_what_another_client_writes_is_seen_at_once(self, place: Place) -> None:
@@ -133,17 +175,36 @@ class NameContract(StorageBase, contract=True):
                 apart(_publish, writer, files)
             else:
                 _publish(writer, files)
-            assert len(place.fs.ls(place.path("d"), detail=False)) == len(listed) + 1
-            assert place.fs.exists(path)
-            assert place.fs.isfile(path)
-            assert place.fs.info(path)["size"] == 5
-            assert key in place.listing()
-            assert len(place.fs.glob(f"{place.path('d')}/new*.bin")) == number + 1
-            assert place.bytes_at("d/x.bin") == newer
-            assert place.fs.info(place.path("d/x.bin"))["size"] == len(newer)
+            fs = place.fs
+            ways = {
+                "ls()": len(fs.ls(place.path("d"), detail=False)) == len(listed) + 1,
+                "exists()": fs.exists(path),
+                "isfile()": fs.isfile(path),
+                "info()": fs.info(path)["size"] == 5,
+                "find()": key in place.listing(),
+                "glob()": len(fs.glob(f"{place.path('d')}/new*.bin")) == number + 1,
+                "open() of what was overwritten": place.bytes_at("d/x.bin") == newer,
+                "info() of what was overwritten": fs.info(place.path("d/x.bin"))["size"] == len(newer),
+            }
+            stale = [way for way, fresh in ways.items() if not fresh]
+            assert not stale, complaint("What another client wrote does not show", _STALE, stale)
         writer.at("d/x.bin").delete()
-        assert "d/x.bin" not in place.listing()
-        assert not place.fs.exists(place.path("d/x.bin"))
+        assert "d/x.bin" not in place.listing(), f"What another client deleted is still listed. {_STALE}"
+        assert not place.fs.exists(place.path("d/x.bin")), f"What another client deleted still exists. {_STALE}"
+
+
+def _unlike(place: Place, files: dict[str, bytes]) -> list[str]:
+    """Publish files of different bytes beside each other, and say which of them are not what was published."""
+    for key, data in files.items():
+        place.publish(key, data)
+    wrong = []
+    for key, data in files.items():
+        stat, stored = place.at(key).stat(), place.at(key).read()
+        seen = (place.bytes_at(key), stored and stored.data, stat and stat.size)
+        if seen != (data, data, len(data)):
+            content = "no file" if seen[0] is None else f"a file with the bytes of {seen[0].decode(errors='replace')!r}"
+            wrong.append(f"{key!r} is {content if seen[0] != data else 'another file to stat() or read()'}")
+    return wrong
 
 
 def _publish(place: Place, files: dict[str, bytes]) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import string
 import threading
+import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,10 +20,17 @@ from mad_prefect_core.mounts import Location, Mount
 from mad_prefect_core.testing.base import Contract
 from mad_prefect_core.testing.faults import Target
 
-__all__ = ["SECONDS", "Place", "StorageBase", "at_once"]
+__all__ = ["HOSTILE", "SECONDS", "Place", "StorageBase", "at_once"]
 
 SECONDS = 60
 """After which something that several threads or processes do counts as hanging."""
+
+HOSTILE = (
+    *(f"a{character}b" for character in string.punctuation + " " if character != "/"),
+    "[x]", "[!x]", "a**b", "{}", "{a,b}", "${x}", "a b  c", "%2e%2e", "a%2Fb", "%00", "a+b%20c", "..a", "...", "-rf",
+    "~", "it's", 'a"b', "];DROP TABLE x;--", "x?versionId=1", "x#y", "a&b=c", "ünï-日本-🦆", "CON",
+    unicodedata.normalize("NFC", "é"), unicodedata.normalize("NFD", "é"), "x" * 236, "k=v/k=v",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -58,7 +67,9 @@ class Place(Mount):
 
     def replace(self, key: str, data: bytes, expected: str | None) -> str:
         """The storage's own compare-and-swap: `Location` sees to it that a lost answer is no lost race."""
-        return self.store.replace(self.path(key), data, expected)
+        path = self.path(key)
+        with self.call:
+            return self.store.replace(path, data, expected)
 
     def bytes_at(self, key: str) -> bytes | None:
         """What a reader sees; None where there is no file."""
@@ -67,6 +78,14 @@ class Place(Mount):
                 return file.read()
         except FileNotFoundError:
             return None
+
+    def unlike(self, expected: Mapping[str, bytes | None]) -> list[str]:
+        """What readers see that is not as expected, in words: bytes by key, None for no file."""
+        wrong = []
+        for key, data in expected.items():
+            if (seen := self.bytes_at(key)) != data:
+                wrong.append(f"{key!r} is {_in_words(seen)} where it should be {_in_words(data)}")
+        return wrong
 
     def bytes_or_changed(self, key: str) -> bytes | str | None:
         """What a reader sees while others write: `"changed"` if it was told that the file is another one now."""
@@ -79,6 +98,12 @@ class Place(Mount):
         """All files, as a listing shows them."""
         found = (str(path)[len(self.root) :].lstrip("/") for path in self.fs.find(self.root))
         return {key for key in found if key.endswith(suffix)}
+
+
+def _in_words(data: bytes | None) -> str:
+    if data is None:
+        return "no file"
+    return f"the file {data!r}" if len(data) <= 40 else f"a file of {len(data):,} bytes"
 
 
 class StorageBase(Contract):
@@ -94,13 +119,39 @@ class StorageBase(Contract):
     an ordinary file object fails every third query of a Parquet file."""
     kill_at_every: ClassVar[int] = 1
     """At every so-many-th storage operation a writer is killed. More where a client takes long to begin."""
+    parts_above: ClassVar[int] = 20 * 2**20
+    """Bytes above which the storage or its client publishes in another way than below, such as in several requests.
+    Faults, races and kills are tried below and above."""
+    client_errors: ClassVar[tuple[Callable[[str], Exception], ...]] = ()
+    """What the storage's client library raises where a request, or its reply, is lost: classes of exceptions, or
+    functions that make one of a message. Faults raise them, beside `OSError`."""
+    sends_again: ClassVar[bool] = False
+    """Whether it sends a request again that was lost, or whose reply was, so that a single fault is no error."""
+    hostile_names: ClassVar[tuple[str, ...]] = HOSTILE
+    """Names of files that each stand for themselves, but for those with characters that the storage refuses."""
+    writers: ClassVar[int] = 16
+    """How many threads, or processes, create one object at once."""
 
     @classmethod
     def declared(cls, subject: Any) -> dict[str, bool]:
-        """The capabilities, `shared_between_processes`, and `works_without_options`: whether the author gives none."""
+        """The capabilities, `sends_again`, `shared_between_processes`, and `works_without_options`: whether the author
+        gives none."""
         without = inspect.getattr_static(cls, "options") is vars(StorageBase)["options"]
-        more = {"shared_between_processes": cls.shared_between_processes, "works_without_options": without}
+        more = {
+            "sends_again": cls.sends_again,
+            "shared_between_processes": cls.shared_between_processes,
+            "works_without_options": without,
+        }
         return {**super().declared(subject), **more}
+
+    def large(self, letter: bytes) -> bytes:
+        """The bytes of a file that is larger than `parts_above`, all of them one letter."""
+        return letter * (self.parts_above + 2**20)
+
+    def possible(self, place: Place, names: Iterable[str]) -> list[str]:
+        """Those of the names that the storage does not refuse."""
+        refused = {*place.storage.capabilities.refused_characters}
+        return [name for name in names if refused.isdisjoint(name)]
 
     @pytest.fixture
     def options(self) -> dict[str, Any]:

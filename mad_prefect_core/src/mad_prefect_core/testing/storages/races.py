@@ -15,14 +15,13 @@ from functools import partial
 from typing import Any
 
 from mad_prefect_core.errors import StorageConflictError
-from mad_prefect_core.testing.base import needs
+from mad_prefect_core.testing.base import complaint, costly, needs
 from mad_prefect_core.testing.faults import faults, kill
 from mad_prefect_core.testing.storages.place import SECONDS, Place, StorageBase, at_once
 from mad_prefect_core.testing.storages.processes import Forked, apart, beside, fork, forks, needs_fork, steady
 
 __all__ = ["RaceContract"]
 
-WRITERS = 16
 _LENGTH = 1_000_000
 
 
@@ -34,54 +33,39 @@ class RaceContract(StorageBase, contract=True):
         """Of 16 threads that create one object at once exactly one does, and its bytes stay."""
         for number in range(3):
             key = f"{number}.json"
-            _check_winner(at_once([partial(_create, place, key, writer) for writer in range(WRITERS)]), place, key)
+            won = at_once([partial(_create, place, key, writer) for writer in range(self.writers)])
+            _check_winner(won, place, key)
 
     @needs_fork
     @needs("conditional_create", "shared_between_processes")
     def test_of_processes_that_create_one_object_one_wins(self, place: Place) -> None:
         """Of 16 processes that create one object at once exactly one does, and its bytes stay."""
-        for number, won in enumerate(apart(_race_to_create, place, 3)):
+        for number, won in enumerate(apart(_race_to_create, place, 3, self.writers)):
             _check_winner(won, place, f"{number}.json")
 
     @needs("conditional_replace")
     def test_no_update_of_racing_threads_is_lost(self, place: Place) -> None:
         """A counter that 4 threads count up by compare-and-swap, each as often as it takes, is exact."""
         at_once([partial(_count, place, "count", 10) for _ in range(4)])
-        assert _counted(place) == 40
+        _check_count(place)
 
     @needs_fork
     @needs("conditional_replace", "shared_between_processes")
     def test_no_update_of_racing_processes_is_lost(self, place: Place) -> None:
         """A counter that 4 processes count up by compare-and-swap, each as often as it takes, is exact."""
         apart(_race_to_count, place, 4, 10)
-        assert _counted(place) == 40
+        _check_count(place)
 
     @needs("atomic_replace")
     def test_a_reader_beside_writers_sees_whole_files(self, place: Place) -> None:
         """Whoever reads while two writers overwrite a file sees one of their files, whole, and never none."""
-        place.publish("x.bin", bytes(_LENGTH))
-        over = threading.Event()
+        _read_beside_writers(place, _LENGTH, 15)
 
-        def write(letter: bytes) -> None:
-            for _ in range(15):
-                place.publish("x.bin", letter * _LENGTH)
-
-        def write_all() -> None:
-            try:
-                at_once([partial(write, b"a"), partial(write, b"b")])
-            finally:
-                over.set()
-
-        def read() -> set[Any]:
-            seen = set()
-            while not over.is_set():
-                stored, stat = place.at("x.bin").read(), place.at("x.bin").stat()
-                seen.add(_described(stored.data if stored else None))
-                seen.add((stat.size, 1) if stat else None)
-                seen.add((len(place.listing(".bin")) * _LENGTH, 1))
-            return seen
-
-        assert at_once([read, read, write_all])[:2] == [{(_LENGTH, 1)}] * 2
+    @costly
+    @needs("atomic_replace")
+    def test_a_reader_beside_writers_sees_whole_large_files(self, place: Place) -> None:
+        """The same of files that are larger than `parts_above`, which clients send in another way."""
+        _read_beside_writers(place, len(self.large(b"a")), 3)
 
     @needs("atomic_replace")
     def test_a_file_that_is_open_is_one_file(self, place: Place) -> None:
@@ -94,34 +78,124 @@ class RaceContract(StorageBase, contract=True):
                     content += file.read()
                 except OSError:
                     continue
-            assert _described(content) == (_LENGTH, 1)
+            assert _described(content) == (_LENGTH, 1), complaint(
+                f"A file that was replaced while it was open reads as {_in_words(content)}",
+                "Read the version that was opened, or raise OSError where it is gone.",
+            )
 
+    @costly
     @needs_fork
     @needs("atomic_replace", "shared_between_processes")
     def test_a_writer_killed_at_random_leaves_whole_files(self, place: Place) -> None:
         """A writer that is killed (SIGKILL) at any moment leaves the old file or the new one, and nothing beside it
         that a reader of `*.bin` sees; another writer can go on at once."""
-        place.publish("d/x.bin", bytes(_LENGTH))
-        chance = random.Random(1)
-        with beside(_overwrite_until_killed, place, [chance.uniform(0, 0.15) for _ in range(6)]) as process:
-            while not process.over():
-                assert _described(place.bytes_or_changed("d/x.bin")) in ((_LENGTH, 1), "changed")
-            process.result()
-        assert _described(place.bytes_at("d/x.bin")) == (_LENGTH, 1)
-        assert place.listing(".bin") == {"d/x.bin"}
-        place.publish("d/x.bin", b"after")
-        assert place.bytes_at("d/x.bin") == b"after"
+        _kill_at_random(place, _LENGTH, 6)
 
+    @costly
+    @needs_fork
+    @needs("atomic_replace", "shared_between_processes")
+    def test_a_writer_of_large_files_killed_at_random_leaves_whole_files(self, place: Place) -> None:
+        """The same of files that are larger than `parts_above`."""
+        _kill_at_random(place, len(self.large(b"a")), 10)
+
+    @costly
     @needs_fork
     @needs("atomic_replace", "shared_between_processes")
     def test_a_writer_killed_at_each_operation_leaves_whole_files(self, place: Place) -> None:
         """A writer that is killed (SIGKILL) at any storage operation of a publish, link or replace
         leaves the old file or the new one, nothing that a reader of `*.bin` sees, and no lock held."""
-        killed = (_kill_at_each_operation, place, self.fault_targets, self.kill_at_every)
+        acts = ["publish", "link"]
+        if place.storage.capabilities.conditional_replace:
+            acts.append("replace")
+        self._kill_at_each(place, b"new", acts)
+
+    @costly
+    @needs_fork
+    @needs("atomic_replace", "shared_between_processes")
+    def test_a_writer_killed_at_each_operation_of_a_large_publish_leaves_whole_files(self, place: Place) -> None:
+        """The same of a publish of a file that is larger than `parts_above`."""
+        self._kill_at_each(place, self.large(b"n"), ["publish"])
+
+    def _kill_at_each(self, place: Place, new: bytes, acts: list[str]) -> None:
+        killed = (_kill_at_each_operation, place, self.fault_targets, self.kill_at_every, acts, new)
+        wrong = []
         for act, seen in apart(*killed, seconds=5 * SECONDS).items():
-            assert len(seen) > 1, f"no operation of {act} could be interrupted: see fault_targets"
-            assert {content for content, _ in seen} <= {b"old", b"new"}, act
-            assert {tuple(strays) for _, strays in seen} == {()}, act
+            assert len(seen) > 1, f"No operation of {act} could be interrupted: name what it calls in `fault_targets`"
+            for number, (state, strays) in enumerate(seen, 1):
+                if state not in ("old", "new"):
+                    wrong.append(f"{act} killed at turn {number} leaves {state}")
+                if strays:
+                    wrong.append(f"{act} killed at turn {number} leaves {', '.join(strays)} for readers to see")
+        assert not wrong, complaint(
+            "A writer that is killed leaves neither the old file nor the new one, whole",
+            "Write under a name that nobody reads, or in one request, and switch at the end.",
+            wrong,
+        )
+
+
+def _read_beside_writers(place: Place, length: int, times: int) -> None:
+    place.publish("x.bin", bytes(length))
+    over = threading.Event()
+
+    def write(letter: bytes) -> None:
+        for _ in range(times):
+            place.publish("x.bin", letter * length)
+
+    def write_all() -> None:
+        try:
+            at_once([partial(write, b"a"), partial(write, b"b")])
+        finally:
+            over.set()
+
+    def read() -> set[str]:
+        wrong = set()
+        while not over.is_set():
+            stored, stat = place.at("x.bin").read(), place.at("x.bin").stat()
+            if _described(stored.data if stored else None) != (length, 1):
+                wrong.add(f"read() gives {_in_words(stored.data if stored else None)}")
+            if stat is None or stat.size != length:
+                wrong.add(f"stat() gives {stat.size if stat else 'no'} bytes")
+            if place.listing(".bin") != {"x.bin"}:
+                wrong.add(f"the listing is {sorted(place.listing('.bin'))}")
+        return wrong
+
+    wrong = set().union(*at_once([read, read, write_all])[:2])
+    assert not wrong, complaint(
+        f"A reader beside writers sees parts of files of {length:,} bytes, or none",
+        "Have a file appear whole at its name, also where it is sent in parts.",
+        sorted(wrong),
+    )
+
+
+def _kill_at_random(place: Place, length: int, times: int) -> None:
+    place.publish("d/x.bin", bytes(length))
+    chance = random.Random(1)
+    wrong = set()
+    waits = [chance.uniform(0, 0.15) for _ in range(times)]
+    with beside(_overwrite_until_killed, place, length, waits) as process:
+        while not process.over():
+            seen = place.bytes_or_changed("d/x.bin")
+            if _described(seen) not in ((length, 1), "changed"):
+                wrong.add(f"meanwhile: {_in_words(seen)}")
+        process.result(2 * SECONDS)
+    seen = place.bytes_at("d/x.bin")
+    if _described(seen) != (length, 1):
+        wrong.add(f"afterwards: {_in_words(seen)}")
+    if place.listing(".bin") != {"d/x.bin"}:
+        wrong.add(f"afterwards the listing is {sorted(place.listing('.bin'))}")
+    assert not wrong, complaint(
+        "A writer that is killed leaves neither the old file nor the new one, whole",
+        "Write under a name that nobody reads, or in one request, and switch at the end.",
+        sorted(wrong),
+    )
+    place.publish("d/x.bin", b"after")
+    assert place.bytes_at("d/x.bin") == b"after"
+
+
+def _in_words(data: bytes | str | None) -> str:
+    if isinstance(data, bytes):
+        return f"{len(data):,} bytes of {len(set(data))} files"
+    return data or "no file"
 
 
 def _described(data: bytes | str | None) -> Any:
@@ -138,12 +212,19 @@ def _create(place: Place, key: str, writer: int) -> bool:
 
 
 def _check_winner(won: list[bool], place: Place, key: str) -> None:
-    assert won.count(True) == 1
-    assert place.bytes_at(key) == b"%d" % won.index(True)
+    assert won.count(True) == 1, complaint(
+        f"{won.count(True)} of {len(won)} writers that created one object at once were told that they did", _COMPARE
+    )
+    wrong = place.unlike({key: b"%d" % won.index(True)})
+    assert not wrong, complaint("The object is not that of the writer who was told that it won", _COMPARE, wrong)
 
 
-def _counted(place: Place) -> int:
-    return int((place.bytes_at("count") or b"0").split()[0])
+def _check_count(place: Place) -> None:
+    counted = int((place.bytes_at("count") or b"0").split()[0])
+    assert counted == 40, complaint(f"Of 40 updates by racing writers {40 - counted} are lost", _COMPARE)
+
+
+_COMPARE = "Compare and write in one step, that holds for all threads and processes."
 
 
 def _count(place: Place, key: str, times: int) -> None:
@@ -160,8 +241,8 @@ def _count(place: Place, key: str, times: int) -> None:
                 continue
 
 
-def _race_to_create(place: Place, rounds: int) -> list[list[bool]]:
-    together = multiprocessing.get_context("fork").Barrier(WRITERS)
+def _race_to_create(place: Place, rounds: int, writers: int) -> list[list[bool]]:
+    together = multiprocessing.get_context("fork").Barrier(writers)
 
     def create(writer: int) -> list[bool]:
         mine, won = place.another_client(), []
@@ -171,19 +252,19 @@ def _race_to_create(place: Place, rounds: int) -> list[list[bool]]:
             won.append(_create(mine, f"{number}.json", writer))
         return won
 
-    return [list(won) for won in zip(*forks([partial(create, writer) for writer in range(WRITERS)]), strict=True)]
+    return [list(won) for won in zip(*forks([partial(create, writer) for writer in range(writers)]), strict=True)]
 
 
 def _race_to_count(place: Place, processes: int, times: int) -> None:
     forks([lambda: _count(place.another_client(), "count", times)] * processes)
 
 
-def _overwrite_until_killed(place: Place, seconds: list[float]) -> None:
+def _overwrite_until_killed(place: Place, length: int, seconds: list[float]) -> None:
     def overwrite() -> None:
         mine = place.another_client()
         while True:
             for letter in (b"a", b"b", b"c"):
-                mine.publish("d/x.bin", letter * _LENGTH)
+                mine.publish("d/x.bin", letter * length)
 
     for wait in seconds:
         writer = Forked(overwrite)
@@ -193,17 +274,17 @@ def _overwrite_until_killed(place: Place, seconds: list[float]) -> None:
 
 
 def _kill_at_each_operation(
-    place: Place, targets: Callable[[Place], tuple[Any, ...]], every: int
-) -> dict[str, list[tuple[bytes | None, list[str]]]]:
+    place: Place, targets: Callable[[Place], tuple[Any, ...]], every: int, acts: list[str], new: bytes
+) -> dict[str, list[tuple[str, list[str]]]]:
     def publish(mine: Place) -> None:
-        mine.publish("d/x.bin", b"new")
+        mine.publish("d/x.bin", new)
 
     def link(mine: Place) -> None:
         mine.at("d/source").link_to(mine.at("d/x.bin"))
 
     def replace(mine: Place) -> None:
         found = mine.at("d/x.bin").read()
-        mine.replace("d/x.bin", b"new", found.token if found else None)
+        mine.replace("d/x.bin", new, found.token if found else None)
 
     def attempt(act: Callable[[Place], None], number: int) -> bool:
         mine = place.another_client()
@@ -211,25 +292,26 @@ def _kill_at_each_operation(
             act(mine)
         return True
 
-    def looking() -> Callable[[], tuple[bytes | None, list[str]]]:
+    def looking() -> Callable[[], tuple[str, list[str]]]:
         mine = place.another_client()
 
-        def look() -> tuple[bytes | None, list[str]]:
-            seen = mine.bytes_at("d/x.bin"), sorted(mine.listing(".bin") - {"d/x.bin"})
+        def look() -> tuple[str, list[str]]:
+            content = mine.bytes_at("d/x.bin")
+            state = {b"old": "old", new: "new", None: "no file"}.get(content) or f"{len(content or b'')} other bytes"
+            seen = state, sorted(mine.listing(".bin") - {"d/x.bin"})
             mine.publish("d/x.bin", b"old")
             return seen
 
         return look
 
-    seen: dict[str, list[tuple[bytes | None, list[str]]]] = {}
-    acts = [publish, link]
-    if place.storage.capabilities.conditional_replace:
-        acts.append(replace)
-    fork(lambda: place.another_client().publish("d/source", b"new").link_to(place.at("d/x.bin")))
+    seen: dict[str, list[tuple[str, list[str]]]] = {}
+    fork(lambda: place.another_client().publish("d/source", new).link_to(place.at("d/x.bin")))
     with steady(looking) as look:
         look()
-        for act in acts:
-            found = seen.setdefault(act.__name__, [])
+        for name, act in {"publish": publish, "link": link, "replace": replace}.items():
+            if name not in acts:
+                continue
+            found = seen.setdefault(name, [])
             for number in itertools.count(1, every):
                 finished = fork(partial(attempt, act, number))
                 found.append(look())

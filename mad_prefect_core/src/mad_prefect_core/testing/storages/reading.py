@@ -14,13 +14,16 @@ import pytest
 
 from mad_prefect_core.mounts import Location
 from mad_prefect_core.session import DuckSession
-from mad_prefect_core.testing.storages.names import HOSTILE
+from mad_prefect_core.testing.base import complaint, costly, raises
 from mad_prefect_core.testing.storages.place import Place, StorageBase, at_once
 
 __all__ = ["ReadingContract"]
 
 _KINDS = ("parquet", "csv", "json")
 _SUMS = "SELECT count(*), sum(id), sum(v), sum(hash(s) % 1000000), min(s), max(s), sum(length(s)) FROM read_{}($1)"
+
+
+_ESCAPE = "Give DuckDB names with their glob characters escaped."
 
 
 class ReadingContract(StorageBase, contract=True):
@@ -31,27 +34,36 @@ class ReadingContract(StorageBase, contract=True):
         for kind in _KINDS:
             locations = [_copy(place, f"d/{n}.{kind}", f"SELECT {n} AS n, 'ü' AS s") for n in range(3)]
             _copy(place, f"d/3.{kind}", "SELECT 3 AS n, '' AS s")
-            assert _rows(kind, locations[1]) == [(1, "ü")]
-            assert sorted(_rows(kind, *locations)) == [(0, "ü"), (1, "ü"), (2, "ü")]
+            assert _rows(kind, locations[1]) == [(1, "ü")], f"DuckDB reads more or less than one {kind} file"
+            rows = [(0, "ü"), (1, "ü"), (2, "ü")]
+            assert sorted(_rows(kind, *locations)) == rows, f"DuckDB reads more or less than three {kind} files"
 
     def test_duckdb_takes_every_name_literally(self, place: Place) -> None:
         """DuckDB reads a file of any name, and no other that the name as a pattern would match."""
-        names = [name for name in HOSTILE if "\\" not in name and "\x00" not in name]  # DuckDB takes \ for a separator
+        # DuckDB takes \ for a separator
+        names = [name for name in self.possible(place, self.hostile_names) if "\\" not in name]
         for name in ("x", "ab", "aab", "a", "zzb"):
             place.publish(f"d/{name}.csv", b"n\nanother\n")
         for name in names:
             place.publish(f"d/{name}.csv", b"n\n" + name.encode().hex().encode() + b"h\n")
+        wrong = []
+        query = "FROM read_csv($1, header = true, all_varchar = true, hive_partitioning = false)"
         with DuckSession() as session:
             for name in names:
                 files = place.at(f"d/{name}.csv").duckdb_files(session)
-                query = "FROM read_csv($1, header = true, all_varchar = true, hive_partitioning = false)"
-                assert session.sql(query, [files]).fetchall() == [(f"{name.encode().hex()}h",)], name
+                found = session.sql(query, [files]).fetchall()
+                if found != [(f"{name.encode().hex()}h",)]:
+                    wrong.append(f"{name!r}: {len(found)} rows")
+        assert not wrong, complaint("DuckDB reads other files than the one named", _ESCAPE, wrong)
 
     def test_duckdb_reads_no_other_file_for_one_that_is_missing(self, place: Place) -> None:
         """Reading a file that is not there is an error, also where its name as a pattern matches others."""
         _copy(place, "d/x.parquet", "SELECT 1 AS n")
-        for key in ("d/none.parquet", "d/*.parquet", "d/[x].parquet", "d/?.parquet", "**/x.parquet"):
-            with pytest.raises((duckdb.Error, OSError)):
+        keys = ("d/none.parquet", "d/*.parquet", "d/[x].parquet", "d/?.parquet", "**/x.parquet")
+        for key in self.possible(place, keys):
+            with raises(
+                (duckdb.Error, OSError), f"For {key!r}, which is not there, DuckDB reads another file", _ESCAPE
+            ):
                 _rows("parquet", place.at(key))
 
     def test_duckdb_sees_what_was_overwritten(self, place: Place) -> None:
@@ -61,7 +73,10 @@ class ReadingContract(StorageBase, contract=True):
                 for kind in _KINDS:
                     text = "x" * 10 ** (number % 4)
                     location = _copy(place, f"x.{kind}", f"SELECT {number} AS n, '{text}' AS s")
-                    assert _rows(kind, location, session=session) == [(number, text)]
+                    assert _rows(kind, location, session=session) == [(number, text)], complaint(
+                        f"DuckDB reads a {kind} file as it was before it was overwritten",
+                        "Key what is cached by version.",
+                    )
 
     def test_many_threads_read_at_once(self, place: Place) -> None:
         """8 threads that read with sessions of their own all get their rows, and none hangs."""
@@ -81,8 +96,15 @@ class ReadingContract(StorageBase, contract=True):
                     right.append(found == [(sum(range(n, n + 20000)), 20000)])
             return right
 
-        assert at_once([partial(read, first) for first in range(8)]) == [[True] * 6] * 8
+        try:
+            right = at_once([partial(read, first) for first in range(8)])
+        except OSError as error:
+            pytest.fail(
+                complaint("Of 8 threads that read at once one was refused", "Share what can be shared.", [error])
+            )
+        assert right == [[True] * 6] * 8, "Threads that read at once got other rows than are there"
 
+    @costly
     @pytest.mark.large
     def test_large_files_are_read_right_every_time(self, place: Place) -> None:
         """Large files, which DuckDB reads with several threads, give the same rows every time."""
@@ -100,7 +122,13 @@ class ReadingContract(StorageBase, contract=True):
             for _ in range(20 if kind == "parquet" else 5):
                 with DuckSession() as session:
                     files = location.duckdb_files(session)
-                    assert session.sql(_SUMS.format(kind), [files]).fetchall() == expected
+                    try:
+                        found: object = session.sql(_SUMS.format(kind), [files]).fetchall()
+                    except duckdb.Error as error:
+                        found = error
+                    assert found == expected, complaint(
+                        f"A large {kind} file is read wrongly", "See `SharedFile` for how DuckDB reads.", [found]
+                    )
             location.delete()
 
 

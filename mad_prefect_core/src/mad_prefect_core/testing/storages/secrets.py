@@ -17,6 +17,7 @@ from mad_prefect_core.contracts import StorageLike
 from mad_prefect_core.errors import MadPrefectError
 from mad_prefect_core.redaction import is_secret_name
 from mad_prefect_core.session import DuckSession
+from mad_prefect_core.testing.base import complaint
 from mad_prefect_core.testing.faults import faults
 from mad_prefect_core.testing.storages.place import Place, StorageBase
 
@@ -53,7 +54,9 @@ class SecretContract(StorageBase, contract=True):
             for name, field in storage.options.model_fields.items()
             if is_secret_name(name) and _is_text(field.annotation) and not _is_secret(field.annotation)
         ]
-        assert set(plain) <= set(self.not_secret), "Named like secrets: make them SecretStr, or say not_secret"
+        assert set(plain) <= set(self.not_secret), complaint(
+            "Options that are named like secrets are shown", "Make them SecretStr, or name them in `not_secret`.", plain
+        )
 
     def test_nothing_shows_a_secret(
         self, storage: StorageLike[Any], url: str, options: Mapping[str, Any], caplog: pytest.LogCaptureFixture
@@ -117,4 +120,6 @@ def _is_text(annotation: Any) -> bool:
 def _around(text: str, secret: str) -> str:
     """Where it is, itself left out."""
     where = text.index(secret)
-    return f"a secret is shown here: …{text[max(0, where - 200) : where]}[it]"
+    return complaint(
+        "A secret is shown", "Leave it out of logs, reprs and errors.", [f"…{text[max(0, where - 200) : where]}[it]"]
+    )
