@@ -2,34 +2,53 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
-from collections.abc import Callable, Sequence
+import re
+import struct
+import zlib
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from itertools import chain
+from pathlib import Path
+from typing import Any, BinaryIO
 
 import duckdb
 import pyarrow as pa
 from pydantic import ConfigDict
 
 from mad_prefect_core.batch import ColumnBatch, RowBatch
-from mad_prefect_core.contracts import Batch, FormatJoiner, FormatLike, FormatWriter
-from mad_prefect_core.errors import UnsupportedValueError
+from mad_prefect_core.contracts import (
+    Batch,
+    Format,
+    FormatCapabilities,
+    FormatJoiner,
+    FormatLike,
+    FormatWriter,
+    Options,
+    ReadContext,
+    ReadOptions,
+    WriteContext,
+)
+from mad_prefect_core.errors import CorruptFileError, UnsupportedValueError
 from mad_prefect_core.paths import unescape_glob
 from mad_prefect_core.session import DuckSession, quote, schema_of
+from mad_prefect_core.writing import PartsWriter
 from mad_prefect_csv import CsvFormat
 from mad_prefect_json import JsonFormat, ReadJsonOptions, WriteJsonOptions
 from mad_prefect_parquet import ParquetFormat
 
 __all__ = ["FAULTS"]
 
-FAULTS: dict[str, tuple[type[FormatLike], str]] = {}
-"""By the contract test that finds it: the wrong format, and what the failure says."""
+FAULTS: dict[str, tuple[type[FormatLike], str, str]] = {}
+"""By its name: the wrong format, the contract test that finds it, and what the failure says."""
 
 
 def found_by(test: str, saying: str) -> Callable[[type], type]:
     def add(wrong: type) -> type:
-        assert test not in FAULTS
-        FAULTS[test] = (wrong, saying)
+        assert wrong.__name__ not in FAULTS
+        FAULTS[wrong.__name__] = (wrong, test, saying)
         return wrong
 
     return add
@@ -193,6 +212,36 @@ class TakesTextForWhatItCantRead(JsonFormat):
         return columns(found, lambda name, kind: f"NULL::{kind}" if kind == "UUID" else name)
 
 
+@found_by("test_decimals_come_back_in_every_scale_and_nesting", "Decimals come back changed")
+class TruncatesDecimalsInLists(JsonFormat):
+    def write(self, relation: Any, schema: Any, path: Any, context: Any) -> None:
+        def whole(name: str, kind: str) -> str:
+            in_list = re.fullmatch(r"DECIMAL\(\d+,\d+\)\[\]", kind)
+            return f"list_transform({name}, lambda each: trunc(each))::{kind}" if in_list else name
+
+        changed = columns(context.session.sql(f"FROM {relation}"), whole)
+        super().write(context.session.view(changed), schema, path, context)
+
+
+@found_by("test_every_scalar_comes_back_in_every_nesting", "Values come back changed")
+class HoldsHugeintsOf38Digits(JsonFormat):
+    def write(self, relation: Any, schema: Any, path: Any, context: Any) -> None:
+        def held(name: str, kind: str) -> str:
+            return f"greatest({name}, -{'9' * 38})" if kind == "HUGEINT" else name
+
+        changed = columns(context.session.sql(f"FROM {relation}"), held)
+        super().write(context.session.view(changed), schema, path, context)
+
+
+@found_by("test_every_scalar_comes_back_in_every_nesting", "Values come back changed")
+class ForgetsNanosecondsInStructs(ParquetFormat):
+    def read_many(self, *args: Any, **kwargs: Any) -> Any:
+        def coarse(name: str, kind: str) -> str:
+            return f"{name}::{kind.replace('TIMESTAMP_NS', 'TIMESTAMP')}::{kind}" if kind.startswith("STRUCT") else name
+
+        return columns(super().read_many(*args, **kwargs), coarse)
+
+
 # -- files as they are written -----------------------------------------------------------------------------------------
 
 
@@ -291,7 +340,7 @@ class JoinsTheSecondFileFirst(JsonFormat):
         return Wrong()
 
 
-@found_by("test_memory_is_bounded_by_a_batch", "writing: ")
+@found_by("test_memory_is_bounded_by_a_batch", "while writing")
 class KeepsAllBatchesInMemory(JsonFormat):
     def writer(self, *args: Any, **kwargs: Any) -> FormatWriter:
         return Hoarder(super().writer(*args, **kwargs))
@@ -422,7 +471,7 @@ class Lenient(JsonFormat):
         return found
 
 
-@found_by("test_a_file_of_another_kind_is_an_error", "DID NOT RAISE")
+@found_by("test_a_file_of_another_kind_is_an_error", "A file of another kind is read as rows")
 class ReadsAnythingAsNoRows(Lenient):
     pass
 
@@ -432,7 +481,7 @@ class MakesUpRows(Lenient):
     rows = 3
 
 
-@found_by("test_a_missing_file_is_an_error", "DID NOT RAISE")
+@found_by("test_a_missing_file_is_an_error", "A file that is not there is read as no rows")
 class ReadsMissingFilesAsNoRows(JsonFormat):
     def read_many(self, files: Any, context: Any) -> Any:
         if not all(os.path.exists(unescape_glob(file)) for file in files):
@@ -457,6 +506,110 @@ class CrashesOnDamage(JsonFormat):
         except duckdb.Error as error:
             raise ZeroDivisionError from error
         return found
+
+
+@found_by("test_a_file_that_was_replaced_is_read_as_it_is_now", "A file that was replaced is read as before")
+class RemembersFilesByNameAndSize(JsonFormat):
+    known: dict[Any, Any] = {}
+
+    def read_many(self, files: Any, context: Any) -> Any:
+        key = *files, *sizes(files)
+        if key not in self.known:
+            self.known[key] = super().read_many(files, context).to_arrow_table()
+        return context.session.sql(f"FROM {context.session.view(self.known[key])}")
+
+
+class Framed(Format[ReadOptions, Options]):
+    """A sound format that Python reads: Arrow batches, each behind its length and checksum."""
+
+    name = "framed"
+    suffixes = (".framed",)
+    capabilities = FormatCapabilities(schema_in_file=True)
+
+    def write(self, relation: str, schema: Any, path: Path, context: WriteContext[Options]) -> None:
+        rows = context.session.sql(f"FROM {relation}").to_arrow_reader(10_000)
+        with path.open("wb") as file:
+            for batch in chain([pa.RecordBatch.from_pylist([], rows.schema)], rows):
+                data = self.frame(batch)
+                file.write(struct.pack("<QI", len(data), zlib.crc32(data)) + data)
+            file.write(struct.pack("<QI", 0, 0))
+
+    def frame(self, batch: Any) -> bytes:
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, batch.schema) as stream:
+            stream.write_batch(batch)
+        return bytes(sink.getvalue())
+
+    def read(self, file: str, context: ReadContext[ReadOptions]) -> duckdb.DuckDBPyRelation:
+        return context.session.sql(f"FROM {context.session.view(Stream(self, context.session.opener(file)))}")
+
+    def batches(self, open_file: Callable[[], BinaryIO]) -> Iterator[Any]:
+        with open_file() as file:
+            while True:
+                length, checksum = struct.unpack("<QI", file.read(12))
+                if not length:
+                    return
+                data = file.read(length)
+                if zlib.crc32(data) == checksum:
+                    yield from pa.ipc.open_stream(data)
+                else:
+                    self.damaged()
+
+    def damaged(self) -> None:
+        raise CorruptFileError("The file is damaged")
+
+
+class Stream:
+    """What DuckDB scans, again at each query."""
+
+    def __init__(self, format: Framed, open_file: Callable[[], BinaryIO]) -> None:
+        self.format = format
+        self.open_file = open_file
+
+    def __arrow_c_schema__(self) -> object:
+        return next(self.format.batches(self.open_file)).schema.__arrow_c_schema__()
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        batches = self.format.batches(self.open_file)
+        first = next(batches)
+        return pa.RecordBatchReader.from_batches(first.schema, chain([first], batches)).__arrow_c_stream__()
+
+
+@found_by("test_a_damaged_part_of_a_file_is_not_skipped", "Rows are lost to damage without an error")
+class SkipsDamagedParts(Framed):
+    def damaged(self) -> None:
+        pass
+
+
+@found_by("test_memory_is_bounded_by_a_batch", "while reading in Python")
+class ReadsTheWholeFile(Framed):
+    def writer(self, path: Any, context: Any) -> FormatWriter:
+        return PartsWriter(Framed(), path, context)  # which reads what it has written
+
+    def batches(self, open_file: Callable[[], BinaryIO]) -> Iterator[Any]:
+        with open_file() as file:
+            whole = io.BytesIO(file.read())
+        yield from super().batches(lambda: whole)
+
+
+@found_by("test_what_is_opened_is_closed", "Files are left open")
+class LeavesFilesOpen(Framed):
+    left: list[Any] = []
+
+    def batches(self, open_file: Callable[[], BinaryIO]) -> Iterator[Any]:
+        file = open_file()
+        self.left.append(file)
+        yield from super().batches(lambda: contextlib.nullcontext(file))  # type: ignore[arg-type, return-value]
+
+
+@found_by("test_what_is_opened_is_closed", "Files are left open")
+class LeavesItsPartsOpen(JsonFormat):
+    left: list[Any] = []
+
+    def writer(self, path: Any, context: Any) -> FormatWriter:
+        writer = super().writer(path, context)
+        self.left.append(path.open("wb"))
+        return writer
 
 
 # -- whole assets ------------------------------------------------------------------------------------------------------

@@ -23,7 +23,7 @@ from mad_prefect_core.testing import FormatContract
 class TestWrong(FormatContract):
     @pytest.fixture
     def format(self):
-        return FAULTS[{test!r}][0]()
+        return FAULTS[{wrong!r}][0]()
 
     @pytest.fixture
     def written_before(self):
@@ -32,14 +32,14 @@ class TestWrong(FormatContract):
 
 
 def test_there_is_a_fault_for_every_contract_test() -> None:
-    assert set(FAULTS) == set(FormatContract.contract_tests)
+    assert {test for _, test, _ in FAULTS.values()} == set(FormatContract.contract_tests)
 
 
-@pytest.mark.parametrize("test", FAULTS)
-def test_a_planted_fault_is_found(test: str, pytester: pytest.Pytester) -> None:
-    _, saying = FAULTS[test]
+@pytest.mark.parametrize("wrong", FAULTS)
+def test_a_planted_fault_is_found(wrong: str, pytester: pytest.Pytester) -> None:
+    _, test, saying = FAULTS[wrong]
     pytester.makeconftest('pytest_plugins = ["mad_prefect_core.testing.pytest_plugin"]')
-    path = pytester.makepyfile(AUTHORS_TESTS.format(test=test, written_before=str(WRITTEN_BEFORE)))
+    path = pytester.makepyfile(AUTHORS_TESTS.format(wrong=wrong, written_before=str(WRITTEN_BEFORE)))
 
     result = pytester.inline_run(f"{path}::TestWrong::{test}", "-qq", "-p", "no:asyncio", "-p", "no:cacheprovider")
 

@@ -12,6 +12,7 @@ import secrets
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -143,7 +144,8 @@ class DuckSession:
         return quote(name)
 
     def forget(self, view: str) -> None:
-        self.connection.unregister(view[1:-1].replace('""', '"'))
+        with suppress(duckdb.Error):  # a reader that is open on this connection blocks it
+            self.connection.unregister(view[1:-1].replace('""', '"'))
 
     def files(self, locations: Sequence[Location]) -> list[str]:
         """What this connection reads these by; they may be on several mounts."""

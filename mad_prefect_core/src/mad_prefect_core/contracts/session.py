@@ -38,7 +38,8 @@ class Session(Protocol):
         readable by name on this connection alone. Returns the name, quoted for SQL."""
 
     def forget(self, view: str) -> None:
-        """Let go of what `view` made readable."""
+        """Let go of what `view` made readable; while a reader is open on this connection it stays, until the session is
+        closed. Raises nothing, so that it never replaces an error in whose wake it is called."""
 
     def opener(self, file: str) -> Callable[[], BinaryIO]:
         """How Python reads one of the `files` that `Format.scan` was given: a function that opens it anew at each

@@ -51,7 +51,8 @@ def read_type(kind: Any) -> str:
         return f"{read_type(member)}[{size}]"
     if kind.id == "map":
         (_, key), (_, member) = kind.children
-        return f"MAP({read_type(key)}, {read_type(member)})"
+        # A key is text: read as JSON it would be a JSON string of that text.
+        return f"MAP({'VARCHAR' if str(key) == 'JSON' else read_type(key)}, {read_type(member)})"
     if kind.id == "struct":
         return f"STRUCT({', '.join(f'{quote(name)} {read_type(member)}' for name, member in kind.children)})"
     return "VARCHAR" if kind.id in _READ_AS_TEXT else str(kind)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import inspect
 import itertools
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import duckdb
 import pytest
@@ -109,6 +109,21 @@ class FormatBase(Contract):
 
     kind = "format"
     names = "suffixes"
+
+    column_names: ClassVar[tuple[str, ...]] = (
+        "a b", 'q"q', "q'q", "x.y", "select", "é😀", "a,b", "{x}", "$1", "$files", " lead", "new\nline", "tab\t", "%",
+        "a;b", "null", "1", "[x]", "back\\slash", "CamelCase", "--", "/*", "filename", "source", "m0", "json", "ﬁ",
+    )  # fmt: skip
+    """Names that columns may have."""
+    file_names: ClassVar[tuple[str, ...]] = (
+        "it's", 'say "hi"', "a b", "[ab]", "*", "?", "{x,y}", "$path", "é😀", "%20", "a;b", "--", "k=v", "#",
+    )  # fmt: skip
+    """Names that files, and folders above them, may have."""
+    long_text: ClassVar[int] = 10_000_000
+    """Characters of the longest text that comes back."""
+    memory_growth: ClassVar[Mapping[str, float]] = {"writing": 45, "reading": 180, "reading in Python": 60}
+    """MB by which memory may grow at most where data grows by 90 MB. DuckDB's own readers of text buffer what they
+    read, as far as its memory limit goes; one in Python holds what it is at, not the file."""
 
     @classmethod
     def declared(cls, subject: Any) -> dict[str, bool]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import random
 import shutil
 from concurrent.futures import ThreadPoolExecutor
@@ -9,19 +11,16 @@ from pathlib import Path
 
 import pytest
 
+from mad_prefect_core.batch import RowBatch
 from mad_prefect_core.errors import UnsupportedValueError
 from mad_prefect_core.session import DuckSession, quote, schema_of
-from mad_prefect_core.testing.base import needs
+from mad_prefect_core.testing.base import complaint, needs, raises
 from mad_prefect_core.testing.formats.bench import READ_ERRORS, Bench, FormatBase
 from mad_prefect_core.testing.formats.kinds import announces
+from mad_prefect_core.testing.handles import open_handles
+from mad_prefect_core.writing import writer_of
 
 __all__ = ["ReadingContract"]
-
-_COLUMNS = [
-    "a b", 'q"q', "q'q", "x.y", "select", "é😀", "a,b", "{x}", "$1", "$files", " lead", "new\nline", "tab\t", "%",
-    "a;b", "null", "1", "[x]", "back\\slash", "CamelCase", "--", "/*", "filename", "source", "m0", "json", "ﬁ",
-]  # fmt: skip
-_FILES = ["it's", 'say "hi"', "a b", "[ab]", "*", "?", "{x,y}", "$path", "é😀", "%20", "a;b", "--", "k=v", "#"]
 
 _ROWS = 2_000
 _MANY = f"SELECT i AS a, 'text of row ' || i AS b FROM range({_ROWS}) AS r(i)"  # noqa: S608  a number of our own
@@ -81,16 +80,16 @@ class ReadingContract(FormatBase, contract=True):
 
     def test_columns_of_any_name_come_back(self, bench: Bench) -> None:
         """A column may have any name: with quotes, line ends, braces, or that of a keyword."""
-        query = "SELECT " + ", ".join(f"{number} AS {quote(name)}" for number, name in enumerate(_COLUMNS))
+        query = "SELECT " + ", ".join(f"{number} AS {quote(name)}" for number, name in enumerate(self.column_names))
         path, schema = bench.export(query)
         found = bench.scan(path, schema=schema)
-        assert found.columns == _COLUMNS
-        assert found.fetchall() == [tuple(range(len(_COLUMNS)))]
+        assert found.columns == [*self.column_names]
+        assert found.fetchall() == [tuple(range(len(self.column_names)))]
 
     def test_columns_of_any_name_come_back_where_their_values_need_another_form(self, bench: Bench) -> None:
         """So may a column of bytes, which some formats write in another form."""
         for form in ("chr({})::BLOB", "[chr({})::BLOB]"):
-            values = (f"{form.format(65 + n)} AS {quote(name)}" for n, name in enumerate(_COLUMNS))
+            values = (f"{form.format(65 + n)} AS {quote(name)}" for n, name in enumerate(self.column_names))
             query = f"SELECT {', '.join(values)}"
             try:
                 path, schema = bench.export(query)
@@ -100,12 +99,12 @@ class ReadingContract(FormatBase, contract=True):
                 raise
             found = bench.scan(path, schema=schema)
             assert schema_of(found) == schema
-            expected = [chr(65 + n).encode() for n in range(len(_COLUMNS))]
+            expected = [chr(65 + n).encode() for n in range(len(self.column_names))]
             assert found.fetchall() == [tuple([value] if form[0] == "[" else value for value in expected)]
 
     def test_a_file_of_any_name_is_read_alone(self, bench: Bench) -> None:
         """A path with quotes, globs or spaces is that one file, not a pattern and not SQL."""
-        for name in _FILES:
+        for name in self.file_names:
             for folder in (name, "a", "b", "x", "ab", "no"):
                 (bench.folder / folder).mkdir(exist_ok=True)
             for other in ("a", "b", "x", "ab", "no"):
@@ -136,16 +135,60 @@ class ReadingContract(FormatBase, contract=True):
         with ThreadPoolExecutor(4) as pool:
             assert list(pool.map(read, range(12))) == [expected] * 12
 
+    def test_a_file_that_was_replaced_is_read_as_it_is_now(self, bench: Bench) -> None:
+        """A file that was read and is then replaced at its path, by one of the same size, is read as the new one, on
+        the same session and on another."""
+        wrong = []
+        path = bench.folder / f"file{bench.suffix}"
+        for number in range(4):
+            new, schema = bench.export(f"SELECT {number} AS n, 'text {number}' AS t")
+            at = 1_700_000_000 + 10 * number
+            os.utime(new, (at, at))  # DuckDB itself takes a file of the same name and time for the same
+            os.replace(new, path)
+            for told in (schema, None):
+                for session in (None, DuckSession()):
+                    found = bench.scan(path, schema=told, session=session).fetchall()
+                    if session is not None:
+                        session.close()
+                    if found != [(number, f"text {number}")]:
+                        wrong.append(f"version {number} is read as {found}")
+        assert not wrong, complaint(
+            "A file that was replaced is read as before", "Keep nothing by a file's name; open it at each scan.", wrong
+        )
+
+    def test_what_is_opened_is_closed(self, bench: Bench) -> None:
+        """No file stays open once a relation is gone: one that was read whole, in part, not at all, or that failed."""
+        path, schema = bench.export(_MANY)
+        cut = bench.new_path(f"cut{bench.suffix}")
+        cut.write_bytes(path.read_bytes()[:-8])
+
+        def read(session: DuckSession) -> None:
+            for file in (path, cut):
+                with contextlib.suppress(*READ_ERRORS):
+                    bench.scan(file, schema=schema, session=session)
+                    bench.scan(file, session=session).limit(1).fetchall()
+                    bench.scan(file, schema=schema, session=session).fetchall()
+
+        with DuckSession() as session:
+            read(session)
+        writer = writer_of(bench.format, bench.new_path(), bench.writing())
+        writer.write(RowBatch([{"a": 1}]))
+        writer.abort()
+        if (handles := open_handles()) is None:
+            pytest.skip("this system does not tell which files a process has open")
+        left = [name for name in handles if name.startswith(str(bench.folder.resolve()))]
+        assert not left, complaint("Files are left open", "Close what is opened, also where reading breaks off.", left)
+
     def test_a_file_of_another_kind_is_an_error(self, bench: Bench) -> None:
         """A file that is not of this format is an error, not rows."""
         path = bench.folder / f"file{bench.suffix}"
         path.write_bytes(b"\x93\x00\n\x93\x00{'a'\n")
-        with pytest.raises(READ_ERRORS):
+        with raises(READ_ERRORS, "A file of another kind is read as rows, or as none", "Raise `CorruptFileError`."):
             bench.scan(path, schema={"a": "BIGINT", "b": "DATE"}).fetchall()
 
     def test_a_missing_file_is_an_error(self, bench: Bench) -> None:
         """A file that is not there is an error, not an empty result."""
-        with pytest.raises(READ_ERRORS):
+        with raises(READ_ERRORS, "A file that is not there is read as no rows", "Raise FileNotFoundError."):
             bench.scan(bench.folder / f"none{bench.suffix}", schema={"a": "BIGINT"}).fetchall()
 
     def test_a_file_without_a_byte_has_no_rows_or_is_an_error(self, bench: Bench) -> None:
@@ -166,6 +209,29 @@ class ReadingContract(FormatBase, contract=True):
                 sound = len(found) if bench.format.capabilities.schema_in_file else len(found) - 1
                 assert len(found) <= _ROWS
                 assert found[:sound] == expected[:sound], f"the first {length} of {len(whole)} bytes"
+
+    def test_a_damaged_part_of_a_file_is_not_skipped(self, bench: Bench) -> None:
+        """Of a file with damage in its midst a reader gives an error, or as many rows as there are: it never goes on
+        behind a stripe, block or batch that it could not read."""
+        rows = 40_000
+        path, schema = bench.export("SELECT i AS a, md5(i::VARCHAR) AS b FROM range(40_000) AS r(i)")
+        whole = path.read_bytes()
+        chance = random.Random(1)
+        # Where a file does not tell its rows, damage may make two rows of one line, or one of two.
+        least = rows if bench.format.capabilities.schema_in_file else rows - 20
+        wrong = []
+        for number in range(1, 16):
+            at = len(whole) * number // 16
+            damaged = bench.new_path()
+            damaged.write_bytes(whole[:at] + chance.randbytes(64) + whole[at + 64 :])
+            try:
+                found = bench.scan(damaged, schema=schema).aggregate("count(*)").fetchall()[0][0]
+                read = len(bench.scan(damaged, schema=schema).fetchall())
+            except READ_ERRORS:
+                continue
+            if min(found, read) < least:
+                wrong.append(f"64 wrong bytes at {at} of {len(whole)}: {min(found, read)} of {rows} rows, and no error")
+        assert not wrong, complaint("Rows are lost to damage without an error", "Raise `CorruptFileError`.", wrong)
 
     def test_a_damaged_file_is_an_error_or_rows_and_never_a_crash(self, bench: Bench) -> None:
         """A file with a few wrong bytes is an error or rows; neither the process nor the session is lost."""

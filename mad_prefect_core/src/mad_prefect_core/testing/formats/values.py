@@ -16,9 +16,10 @@ from mad_prefect_core.batch import ColumnBatch, RowBatch
 from mad_prefect_core.contracts import Batch
 from mad_prefect_core.errors import UnsupportedValueError
 from mad_prefect_core.session import schema_of
-from mad_prefect_core.testing.base import needs
+from mad_prefect_core.testing.base import complaint, needs
 from mad_prefect_core.testing.formats.bench import Bench, FormatBase
 from mad_prefect_core.testing.formats.kinds import VALUES, announces, outcome_of
+from mad_prefect_core.testing.formats.nesting import SCALARS, wrong_in
 from mad_prefect_core.writing import duckdb_schema
 
 __all__ = ["ValueContract"]
@@ -104,6 +105,9 @@ _ALIKE = {
 """Text that all looks like one type."""
 
 
+_EXACT = "Keep them exactly, or raise `UnsupportedValueError` with their column."
+
+
 class ValueContract(FormatBase, contract=True):
     """Round trips."""
 
@@ -113,9 +117,22 @@ class ValueContract(FormatBase, contract=True):
         """A value of any DuckDB type comes back with its value and type, or is refused by an error with its column."""
         outcomes = [outcome_of(bench, value) for value in VALUES]
         wrong = [f"{outcome.value}: {outcome.changed}" for outcome in outcomes if outcome.changed]
-        assert not wrong, "\n".join(wrong)
+        assert not wrong, complaint("Values come back changed", _EXACT, wrong)
         kept = sum(outcome.refused is None for outcome in outcomes)
         measured("values of all DuckDB types that come back exactly", f"{kept} of {len(outcomes)}")
+
+    def test_decimals_come_back_in_every_scale_and_nesting(self, bench: Bench) -> None:
+        """Decimals of every scale from 0 to 38 come back exactly, alone and within lists, structs, maps and arrays, or
+        are refused by column."""
+        wrong = wrong_in(bench, [kind for kind in SCALARS if kind.startswith("DECIMAL")])
+        assert not wrong, complaint("Decimals come back changed", _EXACT, wrong)
+
+    def test_every_scalar_comes_back_in_every_nesting(self, bench: Bench) -> None:
+        """The least, the greatest and special values of every scalar type come back exactly, alone and within lists,
+        structs, maps and arrays, or are refused by column."""
+        kinds = (kind for kind in SCALARS if not kind.startswith("DECIMAL"))
+        wrong = [each for kind in kinds for each in wrong_in(bench, [kind])]
+        assert not wrong, complaint("Values come back changed", _EXACT, wrong)
 
     def test_it_refuses_no_type_but_those_it_names(self, bench: Bench) -> None:
         """What it refuses is among the types that it declares as `inexact`: a user can know before."""
@@ -127,7 +144,9 @@ class ValueContract(FormatBase, contract=True):
                 kind = bench.session.sql(f"SELECT {value} AS v").types[0]
                 if not announces(bench.format, kind):
                     silent.append(f"{value} ({kind})")
-        assert not silent, f"refused, and not among {list(bench.format.capabilities.inexact or ())}: {silent}"
+        assert not silent, complaint(
+            "Types are refused that the capabilities do not name", "Name them, with the reason.", silent
+        )
 
     @given(rows=_ROWS)
     @_EXAMPLES
@@ -164,19 +183,28 @@ class ValueContract(FormatBase, contract=True):
                 raise
             for zone in ("America/New_York", "Asia/Kolkata"):
                 bench.session.execute(f"SET TimeZone = '{zone}'")
-                assert bench.scan(path, schema=schema).project(instants).fetchall() == expected, (zone, columns)
+                found = bench.scan(path, schema=schema).project(instants).fetchall()
+                assert found == expected, complaint(
+                    f"A session in {zone} reads other instants", "Write instants at UTC, and say so.", [columns]
+                )
 
     def test_text_stays_text_where_its_type_is_recorded(self, bench: Bench) -> None:
         """Text that looks like dates, numbers or NULL is the same text when it is read with its recorded type."""
         values = [*(text for pair in _ALIKE.values() for text in pair), "", "NULL", "null", "007", " 1", "nan"]
         path = bench.write(RowBatch([{"v": value} for value in values]))
-        assert [row[0] for row in bench.scan(path, schema={"v": "VARCHAR"}).fetchall()] == values
+        found = [row[0] for row in bench.scan(path, schema={"v": "VARCHAR"}).fetchall()]
+        wrong = [f"{one!r} comes back as {other!r}" for one, other in zip(values, found, strict=False) if one != other]
+        assert not wrong, complaint("Text is taken for another value", "Read it by its recorded type.", wrong)
+        assert found == values, "Rows of text are lost"
 
     @needs("nested")
     def test_lists_and_structs_have_their_shape_in_the_file(self, bench: Bench) -> None:
         """A reader that knows only the file finds lists and structs, not text about them."""
         path, _ = bench.export("SELECT [{'a': 1, 'b': ['x', NULL]}] AS l, {'m': {'n': 'y'}} AS s")
-        assert bench.scan(path).fetchall() == [([{"a": 1, "b": ["x", None]}], {"m": {"n": "y"}})]
+        found = bench.scan(path).fetchall()
+        assert found == [([{"a": 1, "b": ["x", None]}], {"m": {"n": "y"}})], complaint(
+            "Lists and structs have another shape in the file", "Do not declare `nested`, or write them so.", found
+        )
 
     @needs("schema_in_file")
     def test_a_file_alone_tells_its_types(self, bench: Bench) -> None:
@@ -189,7 +217,7 @@ class ValueContract(FormatBase, contract=True):
             path, schema = bench.export(f"SELECT {value} AS v")
             if schema_of(bench.scan(path)) != schema:
                 wrong.append(f"{value}: {schema['v']} is {schema_of(bench.scan(path))} in the file")
-        assert not wrong, "\n".join(wrong)
+        assert not wrong, complaint("Types are others in the file", "Do not declare `schema_in_file`.", wrong)
 
     @needs("infers_text")
     def test_text_can_be_read_as_what_it_looks_like(self, bench: Bench) -> None:
@@ -198,7 +226,10 @@ class ValueContract(FormatBase, contract=True):
             path = bench.write(RowBatch([{"v": text} for text in _ALIKE[kind]]))
             values = ", ".join(f"('{text}')" for text in _ALIKE[kind])
             expected = bench.session.sql(f"SELECT CAST(v AS {kind}) FROM (VALUES {values}) AS t(v)").fetchall()  # noqa: S608
-            assert bench.scan(path, schema={"v": kind}).fetchall() == expected, kind
+            found = bench.scan(path, schema={"v": kind}).fetchall()
+            assert found == expected, (
+                f"Text that looks like {kind} can't be read as such: leave it out of `infers_text`"
+            )
 
 
 def _kept(
