@@ -83,6 +83,36 @@ def test_a_part_is_called_partial_and_never_written_over_the_whole(pytester: pyt
     assert run(pytester, "-k", "tall").whole
 
 
+COSTLY = """
+from mad_prefect_core.testing import costly
+
+SHELF
+
+class CostlyContract(ShelfContract, contract=True):
+    @costly
+    def test_long(self):
+        '''It lasts.'''
+
+    def test_short(self):
+        '''It is quick.'''
+
+
+class TestBirch(CostlyContract):
+    pass
+"""
+
+
+def test_what_takes_long_comes_last_and_is_left_out_where_it_must_be_quick(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest('pytest_plugins = ["mad_prefect_core.testing.pytest_plugin"]')
+    path = pytester.makepyfile(COSTLY.replace("SHELF", SHELF))
+    options = ["-v", "-p", "no:asyncio", "-p", "no:cacheprovider", "-p", "no:randomly", f"{path}::TestBirch"]
+    whole = pytester.runpytest_subprocess(*options)
+    whole.stdout.fnmatch_lines(["*::test_short PASSED*", "*::test_long PASSED*"])
+    quick = pytester.runpytest_subprocess(*options, "--quick")
+    quick.stdout.fnmatch_lines(["*::test_short PASSED*", "*This card is partial*"])
+    quick.stdout.no_fnmatch_line("*::test_long*")
+
+
 class Held(Contract, contract=True):
     kind, names = "held", "sizes"
 

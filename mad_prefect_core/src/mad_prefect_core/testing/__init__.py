@@ -15,8 +15,19 @@ for _name in ("base", "formats", "storages"):
     pytest.register_assert_rewrite(f"mad_prefect_core.testing.{_name}")
 
 from mad_prefect_core.cards import Card  # noqa: E402
-from mad_prefect_core.testing.base import Contract, needs, overrides  # noqa: E402
+from mad_prefect_core.testing.base import Contract, complaint, costly, needs, overrides, raises  # noqa: E402
 from mad_prefect_core.testing.formats import FormatContract, write_release  # noqa: E402
 from mad_prefect_core.testing.storages import StorageContract  # noqa: E402
 
-__all__ = ["Card", "Contract", "FormatContract", "StorageContract", "needs", "overrides", "write_release"]
+__all__ = [
+    "Card",
+    "Contract",
+    "FormatContract",
+    "StorageContract",
+    "complaint",
+    "costly",
+    "needs",
+    "overrides",
+    "raises",
+    "write_release",
+]

@@ -1,5 +1,7 @@
 """Makes the capability cards of a test run: `pytest_plugins = ["mad_prefect_core.testing.pytest_plugin"]`.
 
+Contract tests that take long run behind the others of their class; `--quick` leaves them out.
+
 Each card is printed at the end. `--capability-cards=DIR` writes it to `DIR/<name>.md` and `DIR/<name>.json`; a card of
 which only a part was run is never written over a whole one. Under pytest-xdist the workers hand theirs to the
 controller.
@@ -9,6 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Generator
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +49,28 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type=Path,
         help="write the capability card of each plugin that was tested to DIR/<name>.md and DIR/<name>.json",
     )
+
+    parser.getgroup("mad-prefect").addoption(
+        "--quick",
+        action="store_true",
+        help="leave out the contract tests that take long: large files, killed writers, memory",
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Contract tests that take long come behind the others of their class, or are left out."""
+    if config.getoption("--quick"):
+        config.hook.pytest_deselected(items=[item for item in items if _is_costly(item)])
+        items[:] = [item for item in items if not _is_costly(item)]
+        return
+    ordered: list[pytest.Item] = []
+    for _, group in groupby(items, key=lambda item: item.parent):
+        ordered += sorted(group, key=_is_costly)
+    items[:] = ordered
+
+
+def _is_costly(item: pytest.Item) -> bool:
+    return "costly" in getattr(getattr(item, "function", None), "__dict__", {})
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -13,13 +13,14 @@ import duckdb
 import pytest
 
 from mad_prefect_core import asset, hookimpl
-from mad_prefect_core.contracts import StorageLike
+from mad_prefect_core.contracts import FormatLike, StorageLike
 from mad_prefect_core.duckdb_files import register_mad
 from mad_prefect_core.errors import StorageError
 from mad_prefect_core.hookspecs import ENTRY_POINT_GROUP, PLUGIN_API
 from mad_prefect_core.plugins import PluginHost, get_host, use_host
 from mad_prefect_core.settings import Settings
 from mad_prefect_core.testing.base import complaint, needs
+from mad_prefect_core.testing.plain import PLAIN_FORMATS
 from mad_prefect_core.testing.storages.place import Place, StorageBase
 
 __all__ = ["AssetContract"]
@@ -28,11 +29,15 @@ _PLUGIN = "mad_prefect_storage_under_test"
 
 
 class AssetContract(StorageBase, contract=True):
-    """End to end. Formats are those that are installed."""
+    """End to end. Formats are those that are installed, or the kit's own where there is none."""
 
     @pytest.fixture
     def host(self, storage: StorageLike[Any], place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[PluginHost]:
         """A plugin host with this storage and what is installed; relative paths are at the author's place."""
+
+        @hookimpl
+        def mad_prefect_formats() -> list[FormatLike]:
+            return [] if get_host().formats() else [*PLAIN_FORMATS]
 
         @hookimpl
         def mad_prefect_storages() -> list[StorageLike[Any]]:
@@ -43,8 +48,8 @@ class AssetContract(StorageBase, contract=True):
             return place.url, dict(place.given)
 
         plugin = ModuleType(_PLUGIN)
-        hooks = {"mad_prefect_storages": mad_prefect_storages, "mad_prefect_base": mad_prefect_base}
-        vars(plugin).update(requires_plugin_api=(PLUGIN_API, PLUGIN_API), **hooks)
+        hooks = (mad_prefect_formats, mad_prefect_storages, mad_prefect_base)
+        vars(plugin).update({hook.__name__: hook for hook in hooks}, requires_plugin_api=(PLUGIN_API, PLUGIN_API))
         monkeypatch.setitem(sys.modules, _PLUGIN, plugin)
         for field in Settings.model_fields.values():
             monkeypatch.delenv(str(field.alias), raising=False)
@@ -104,12 +109,12 @@ class AssetContract(StorageBase, contract=True):
         assert relation.fetchall() == [(10, 4)]
         assert calls == [0, 1]
 
-    @pytest.mark.usefixtures("host")
-    def test_a_run_that_fails_half_way_leaves_the_last_result(self, place: Place) -> None:
+    def test_a_run_that_fails_half_way_leaves_the_last_result(self, host: PluginHost, place: Place) -> None:
         """A run that fails after a batch leaves the result of the one before, and nothing else that readers see."""
         fails = False
+        suffixes = [format.suffixes[0] for format in host.formats()][:2]
 
-        @asset("orders.parquet|csv", cache_expiration=dt.timedelta(hours=1))
+        @asset(f"orders{'|'.join(suffixes)}".replace("|.", "|"), cache_expiration=dt.timedelta(hours=1))
         def orders() -> Iterator[Any]:
             yield [{"id": 1}, {"id": 2}]
             if fails:
@@ -119,7 +124,7 @@ class AssetContract(StorageBase, contract=True):
             relation = orders.query_sync()
             assert relation is not None
             assert relation.fetchall() == [(1,), (2,)]
-        results = {key: place.bytes_at(key) for key in ("orders.parquet", "orders.csv")}
+        results = {key: place.bytes_at(key) for key in (f"orders{suffix}" for suffix in suffixes)}
         fails = True
         with pytest.raises(RuntimeError, match="half way"):
             orders.with_options(cache_expiration=None).query_sync()
@@ -127,17 +132,19 @@ class AssetContract(StorageBase, contract=True):
         assert not wrong, complaint(
             "A run that failed has changed the result before it", "Delete no other files.", wrong
         )
-        assert place.listing(".parquet") | place.listing(".csv") == results.keys()
+        seen = set().union(*(place.listing(suffix) for suffix in suffixes))
+        assert seen == results.keys(), "A run that failed has left files that readers see"
         relation = orders.query_sync()
         assert relation is not None
         assert relation.fetchall() == [(1,), (2,)]
 
     @needs("works_without_options")
-    @pytest.mark.usefixtures("host")
-    def test_an_asset_names_its_own_storage(self, place: Place) -> None:
+    def test_an_asset_names_its_own_storage(self, host: PluginHost, place: Place) -> None:
         """An asset whose path is a URL of this storage is stored there. Options are not part of a path."""
 
-        @asset(f"{place.url.rstrip('/')}/own/orders.parquet")
+        suffix = host.formats()[0].suffixes[0]
+
+        @asset(f"{place.url.rstrip('/')}/own/orders{suffix}")
         def orders() -> list[dict[str, int]]:
             return [{"id": 1}, {"id": 2}]
 
@@ -147,4 +154,4 @@ class AssetContract(StorageBase, contract=True):
             pytest.fail(complaint("An asset can't be stored by its own URL", "Have path() keep all of a URL.", [error]))
         assert relation is not None
         assert relation.fetchall() == [(2,), (1,)]
-        assert "own/orders.parquet" in place.listing()
+        assert f"own/orders{suffix}" in place.listing(), "An asset with a URL of its own is not stored there"

@@ -36,6 +36,7 @@ class RaceContract(StorageBase, contract=True):
             won = at_once([partial(_create, place, key, writer) for writer in range(self.writers)])
             _check_winner(won, place, key)
 
+    @costly
     @needs_fork
     @needs("conditional_create", "shared_between_processes")
     def test_of_processes_that_create_one_object_one_wins(self, place: Place) -> None:
@@ -49,6 +50,7 @@ class RaceContract(StorageBase, contract=True):
         at_once([partial(_count, place, "count", 10) for _ in range(4)])
         _check_count(place)
 
+    @costly
     @needs_fork
     @needs("conditional_replace", "shared_between_processes")
     def test_no_update_of_racing_processes_is_lost(self, place: Place) -> None:
