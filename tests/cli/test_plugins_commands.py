@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import subprocess
 import sys
@@ -148,6 +149,9 @@ def test_the_capability_card_that_a_plugin_ships_is_shown(cli: Cli, written: Cal
     told = cli("plugins", "show", "cards", "--json", installed=[str(folder)])
     assert told.data["plugins"][0]["card"]["tests"][0]["promise"] == "A."
 
+    (package / "capability_card.json").write_text(dataclasses.replace(card, version="0.9").to_json())
+    assert "capability card" not in cli("plugins", "show", "cards", installed=[str(folder)]).out
+
 
 @pytest.mark.parametrize(
     ("name", "hint"),
@@ -198,7 +202,41 @@ def test_doctor_says_what_failed_and_what_mends_it(cli: Cli) -> None:
     assert "new (fake-new-api 1.0): The plugin was built for plugin API 1000 to 1001" in found.out
     assert "Update mad-prefect-core." in found.out
     assert found.out.count("The suffix '.pq' is claimed by") == 1  # once, though two plugins claim it
-    assert "Problems: 2." in found.out
+    assert "Problems: 3." in found.out  # the third is that a fake's format can't write
+
+
+def test_doctor_finds_out_a_format_that_does_not_give_back_what_it_was_given(
+    cli: Cli, written: Callable[[str, str], str]
+) -> None:
+    source = """
+from mad_prefect_json import JsonFormat
+
+class Lossy(JsonFormat):
+    name, suffixes = "lossy", (".lossy",)
+
+    def read_many(self, files, context):
+        return super().read_many(files, context).limit(0)
+
+class Raising(JsonFormat):
+    name, suffixes = "raising", (".raising",)
+
+    def writer(self, path, context):
+        raise KeyError("no codec")
+
+@hookimpl
+def mad_prefect_formats():
+    return [Lossy(), Raising()]
+"""
+    folder = written("lossy", source)
+    found = cli("plugins", "doctor", "--json", installed=[folder])
+
+    assert found.code == 1
+    assert [format["name"] for format in found.data["formats"] if not format["works"]] == ["lossy", "raising"]
+    assert [(problem["where"], problem["message"]) for problem in found.data["problems"]] == [
+        ("format lossy", "A row does not come there and back: A file of one row is read as []"),
+        ("format raising", "A row does not come there and back: KeyError: 'no codec'"),
+    ]
+    assert "json" in cli("plugins", "doctor", installed=[folder]).out
 
 
 def test_doctor_finds_out_a_storage_that_promises_more_than_it_does(

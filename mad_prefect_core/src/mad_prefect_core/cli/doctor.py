@@ -1,4 +1,4 @@
-"""`mad-prefect plugins doctor`: what is installed, what is wrong with it, and what each storage can really do."""
+"""`mad-prefect plugins doctor`: what is installed, what is wrong with it, and what formats and storages really do."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ from rich.console import RenderableType
 from mad_prefect_core.assets.privacy import redacted
 from mad_prefect_core.cli.describe import error_data, plugin_data
 from mad_prefect_core.cli.output import Result, escape, grid, indented, problem, status_of, styled, table, words
-from mad_prefect_core.errors import MadPrefectError, StorageError
+from mad_prefect_core.cli.trial import try_format
+from mad_prefect_core.contracts import FormatLike
+from mad_prefect_core.errors import CorruptFileError, MadPrefectError, StorageError
 from mad_prefect_core.hookspecs import PLUGIN_API
 from mad_prefect_core.mounts import mount
 from mad_prefect_core.plugins import get_host
@@ -35,18 +37,20 @@ def doctor(
         tuple[str, ...],
         Parameter(negative="", show_default=False, help="Another storage to try, beside the base. May be repeated."),
     ] = (),
-    timeout: Annotated[float, Parameter(help="Seconds that one storage is given.")] = 30.0,
+    timeout: Annotated[float, Parameter(help="Seconds that one format or storage is given.")] = 30.0,
 ) -> Result:
-    """What is installed, what failed and what would mend it, the settings in force, and what storages can really do.
+    """What is installed, what failed and what would mend it, the settings in force, and what formats and storages do.
 
-    Each storage is tried in a folder of its own with a random name, which is removed afterwards.
+    Each format is tried by a row there and back, each storage in a folder of its own with a random name, which is
+    removed afterwards.
     """
     host = get_host()
     settings = get_settings()
     plugins = [plugin_data(host, record) for record in host.plugins()]
+    formats = [_format(format, timeout) for format in host.formats()]
     storages = _tried(settings, url, timeout)
     found = {
-        (p["where"], p["message"]): p for source in (*plugins, *storages) for p in source["problems"]
+        (p["where"], p["message"]): p for source in (*plugins, *formats, *storages) for p in source["problems"]
     }  # both sides of a conflict say the same of it
     data = {
         "python": platform.python_version(),
@@ -55,6 +59,7 @@ def doctor(
         "distributions": _distributions(),
         "plugins": plugins,
         "settings": _settings(settings),
+        "formats": formats,
         "storages": storages,
         "problems": list(found.values()),
     }
@@ -84,6 +89,22 @@ def _settings(settings: Settings) -> list[dict[str, Any]]:
 
 def _hidden(url: str) -> str:
     return redacted(url, {"url": url})
+
+
+# -- formats ---------------------------------------------------------------------------------------------------------
+
+
+def _format(format: FormatLike, seconds: float) -> dict[str, Any]:
+    """One format, tried within so many seconds. What goes wrong is among its problems."""
+    entry: dict[str, Any] = {"name": format.name, "suffixes": list(format.suffixes), "works": True, "problems": []}
+    try:
+        run_within(partial(try_format, format), seconds)
+    except Exception as error:  # of whatever the format is made of
+        known = error if isinstance(error, MadPrefectError) else CorruptFileError(f"{type(error).__name__}: {error}")
+        known.message = f"A row does not come there and back: {known.message}"
+        known.hint = "Update the plugin, or uninstall it."
+        entry.update(works=False, problems=[error_data(f"format {format.name}", known)])
+    return entry
 
 
 # -- storages --------------------------------------------------------------------------------------------------------
@@ -168,6 +189,9 @@ def _view(data: dict[str, Any]) -> Iterator[RenderableType]:
     yield f"\n{styled('settings', 'bold')}"
     shown = ((s["name"], words(s["value"]), "" if s["default"] else "set") for s in data["settings"])
     yield indented(grid((escape(name), escape(value), said) for name, value, said in shown))
+    yield f"\n{styled('formats', 'bold')}, a row there and back"
+    tried = ((f["name"], " ".join(f["suffixes"]), f["works"]) for f in data["formats"])
+    yield indented(grid((escape(name), escape(suffixes), _works(works)) for name, suffixes, works in tried))
     for storage in data["storages"]:
         yield from _storage_view(storage)
     for found in data["problems"]:
@@ -190,7 +214,9 @@ def _storage_view(storage: dict[str, Any]) -> Iterator[RenderableType]:
         yield indented(table(("tried", "promised", "found", ""), rows))
 
 
+def _works(works: bool) -> str:
+    return styled("yes", "green") if works else styled("no", "red")
+
+
 def _does(finding: dict[str, Any]) -> str:
-    if finding["found"]:
-        return styled("yes", "green")
-    return styled("no", "red" if finding["declared"] else "yellow")
+    return _works(finding["found"]) if finding["found"] or finding["declared"] else styled("no", "yellow")

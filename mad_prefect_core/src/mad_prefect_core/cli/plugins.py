@@ -124,14 +124,17 @@ def _whole(host: PluginHost, record: PluginRecord) -> dict[str, Any]:
 
 
 def _card(record: PluginRecord) -> dict[str, Any] | None:
-    """The capability card that the plugin's package ships, if it does and is one that this core reads."""
+    """The capability card that the plugin's package ships, if it is of the installed version and this core reads it."""
     if record.status != "loaded":
         return None
     try:
         text = files(record.package).joinpath("capability_card.json").read_text("utf-8")
-        return {**json.loads(text), "headline": Card.from_json(text).headline}
+        card = Card.from_json(text)
     except (OSError, ValueError, KeyError, TypeError):
         return None
+    if card.version != record.version:  # that of another release says nothing of this one
+        return None
+    return {**json.loads(text), "headline": card.headline}
 
 
 def _shown(plugins: Sequence[dict[str, Any]]) -> Iterator[RenderableType]:

@@ -17,6 +17,7 @@ for _name in ("base", "formats", "storages"):
 from mad_prefect_core.cards import Card  # noqa: E402
 from mad_prefect_core.testing.base import Contract, complaint, costly, needs, overrides, raises  # noqa: E402
 from mad_prefect_core.testing.formats import FormatContract, write_release  # noqa: E402
+from mad_prefect_core.testing.readme import readme_faults  # noqa: E402
 from mad_prefect_core.testing.storages import StorageContract  # noqa: E402
 
 __all__ = [
@@ -29,5 +30,6 @@ __all__ = [
     "needs",
     "overrides",
     "raises",
+    "readme_faults",
     "write_release",
 ]

@@ -1,0 +1,53 @@
+"""Whether a README says of a plugin what the plugin says of itself."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from mad_prefect_core.contracts import FormatLike, Options, ReadOptions, StorageLike
+
+__all__ = ["readme_faults"]
+
+_OPTION = re.compile(r"^\| `(\w+)` \| (?:`([^`]*)`)? *\|", re.MULTILINE)
+
+
+def readme_faults(text: str, plugin: FormatLike | StorageLike[Options]) -> list[str]:
+    """What the README of a format or storage leaves out, or says otherwise, in words.
+
+    It names each suffix or protocol, what a storage can't hold, and in a table each option with its default, as
+    ``| `compression` | `zstd` | what it does |``. The options that all formats read by need not be there.
+    """
+    return list(_faults(text, plugin))
+
+
+def _faults(text: str, plugin: FormatLike | StorageLike[Options]) -> Iterator[str]:
+    shown = dict(_OPTION.findall(text))
+    options = _options(plugin)
+    for name, default in options.items():
+        if name not in shown:
+            yield f"The option {name} is left out"
+        elif shown[name] != default:
+            yield f"The option {name} is {default} unless given, and not {shown[name] or 'without a default'}"
+    yield from (f"There is no option {name}" for name in shown.keys() - options.keys())
+    yield from (f"{name} is left out" for name in _names(plugin) if name not in text)
+
+
+def _options(plugin: FormatLike | StorageLike[Options]) -> dict[str, str]:
+    """The defaults of all options, by name."""
+    models = [model for name in ("read_options", "write_options", "options") if (model := getattr(plugin, name, None))]
+    return {
+        name: "" if field.default is None else str(field.default)
+        for model in models
+        for name, field in model.model_fields.items()
+        if name not in ReadOptions.model_fields
+    }
+
+
+def _names(plugin: FormatLike | StorageLike[Options]) -> Iterator[str]:
+    """What has to be named: suffixes, protocols, and what can't be held."""
+    yield from getattr(plugin, "suffixes", ())
+    yield from (f"{protocol}://" for protocol in getattr(plugin, "protocols", ()))
+    yield from (f"`{character}`" for character in getattr(plugin.capabilities, "refused_characters", ""))
+    if largest := getattr(plugin.capabilities, "largest_object", None):
+        yield f"{largest:,}"
