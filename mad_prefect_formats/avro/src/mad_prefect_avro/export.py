@@ -40,10 +40,14 @@ class _Field:
 
 
 def export(session: Session, relation: str, schema: Schema, path: Path, options: WriteAvroOptions) -> None:
-    """As `Format.export`."""
-    with Exporter(session, schema, path, options) as exporter:
-        exporter.write(relation)
-        exporter.finish()
+    """As `Format.write`."""
+    try:
+        with Exporter(session, schema, path, options) as exporter:
+            exporter.write(relation)
+            exporter.finish()
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
 
 
 class Exporter:
