@@ -21,6 +21,7 @@ REFUSED_BY = {
     "json": {
         "MAP {{'a': 1}: ['x']}": "JSON has no keys but text",
         "union_value(d := 1.5::DOUBLE)": "one of its members needs another form in JSON, which a union can't take",
+        **dict.fromkeys(KINDS["STRUCT without members"], "a struct without members has no type"),
         **dict.fromkeys(KINDS["VARIANT"], "each value has a type of its own, which JSON does not tell"),
     },
     "parquet": {
@@ -38,10 +39,12 @@ REFUSED_BY = {
             [*KINDS["LIST of HUGEINT"], *KINDS["LIST of INTERVAL"], *MORE[1:3]],
             "its values can be checked only outside of lists, structs and maps",
         ),
+        **dict.fromkeys(KINDS["STRUCT without members"], "Parquet has no structs without members"),
         **dict.fromkeys(KINDS["UNION"], "Parquet does not say which member a value is of"),
     },
     "csv": {
         **dict.fromkeys(KINDS["UNION"], "text does not say which member a value is of"),
+        **dict.fromkeys(KINDS["STRUCT without members"], "a struct without members has no type"),
         **dict.fromkeys(KINDS["VARIANT"], "each value has a type of its own, which text does not tell"),
     },
     "avro": {
@@ -50,6 +53,7 @@ REFUSED_BY = {
         "INTERVAL '00:00:00.000001'": "0 months, 0 days and 1000 nanoseconds",
         "[INTERVAL '-1 day']": "0 months, -1 days and 0 nanoseconds",
         **dict.fromkeys(KINDS["UNION"], "Avro knows a value's member by its type, not by its name"),
+        **dict.fromkeys(KINDS["STRUCT without members"], "Avro's readers have no structs without members"),
         **dict.fromkeys(KINDS["VARIANT"], "each value has a type of its own"),
     },
 }

@@ -159,6 +159,11 @@ class RefusesInSilence(JsonFormat):
         super().write(relation, schema, path, context)
 
 
+@found_by("test_it_refuses_what_it_says", "UUID: '01234567")
+class SaysThatItRefuses(JsonFormat):
+    capabilities = replace(JsonFormat.capabilities, refuses={"UUID": "no"})
+
+
 @found_by("test_python_rows_come_back_exactly", "'text': ")
 class NoTextOfRowsIsEmptyText(JsonFormat):
     def writer(self, *args: Any, **kwargs: Any) -> FormatWriter:
@@ -203,6 +208,18 @@ class SaysThatTextIsNested(CsvFormat):
 @found_by("test_a_file_alone_tells_its_types", "a number that a DOUBLE does not hold")
 class SaysThatTextHasTypes(JsonFormat):
     capabilities = replace(JsonFormat.capabilities, schema_in_file=True)
+
+
+@found_by("test_it_says_what_a_file_alone_tells_of_a_type", "BIT is 'BLOB' by `in_file`, and BIT is VARCHAR")
+class SaysThatTextIsBytes(ParquetFormat):
+    capabilities = replace(ParquetFormat.capabilities, in_file={"BIT": "BLOB"})
+
+
+@found_by("test_an_asset_has_the_types_that_a_file_does_not_tell", "[1, NULL, 3]")
+class LosesArrays(ParquetFormat):
+    def read_many(self, *args: Any, **kwargs: Any) -> Any:
+        found = super().read_many(*args, **kwargs)
+        return columns(found, lambda name, kind: f"NULL::{kind}" if kind.endswith("[3]") else name)
 
 
 @found_by("test_text_can_be_read_as_what_it_looks_like", "UUID")

@@ -35,16 +35,14 @@ class IpcFormat(Format[ReadIpcOptions, WriteIpcOptions]):
     capabilities = FormatCapabilities(
         schema_in_file=True,
         schema_on_read=True,
-        inexact={
-            "BIT": "refused",
-            "ENUM": "text in the file; the recorded schema gives the type back",
-            "HUGEINT": "refused",
-            "JSON": "text in the file; the recorded schema gives the type back",
-            "TIME": "24:00:00 is refused",
-            "TIME WITH TIME ZONE": "refused",
-            "UHUGEINT": "refused",
-            "UUID": "text in the file; the recorded schema gives the type back",
-            "VARIANT": "refused",
+        in_file={"ENUM": "VARCHAR", "JSON": "VARCHAR", "UUID": "VARCHAR"},
+        refuses={
+            "BIT": "Arrow has none",
+            "HUGEINT": "Arrow has no integer of that size",
+            "TIME of 24:00:00": "Arrow's ends before it",
+            "TIME WITH TIME ZONE": "Arrow has none",
+            "UHUGEINT": "Arrow has no integer of that size",
+            "VARIANT": "Arrow has none",
         },
         compression=("uncompressed", "lz4", "zstd"),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import (
     Any,
@@ -62,8 +62,12 @@ class FormatCapabilities:
     """DuckDB types that bare strings are taken for, unless switched off: all that a value looks like decides."""
     nested: bool = True
     """Lists, structs and maps keep their shape."""
-    inexact: Mapping[str, str] | None = None
-    """Types that the format can't keep exactly, each with the reason in words: for the docs' table."""
+    in_file: Mapping[str, str] = field(default_factory=dict)
+    """DuckDB types that a file alone does not tell, and the record of a run gives back: each with the type that it is
+    in the file, `{"UUID": "VARCHAR"}`, or with words where that is not one type."""
+    refuses: Mapping[str, str] = field(default_factory=dict)
+    """DuckDB types that can't be written, each with the reason in words. In small letters behind a type stands which of
+    its values are refused, where not all are: `{"HUGEINT of more than 38 digits": "DECIMAL has no more"}`."""
     compression: tuple[str, ...] = ()
     """Codecs that the write options accept."""
 

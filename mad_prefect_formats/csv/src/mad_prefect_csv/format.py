@@ -58,11 +58,11 @@ class CsvFormat(Format[ReadCSVOptions, WriteCSVOptions]):
     capabilities = FormatCapabilities(
         infers_text=frozenset({"BIGINT", "BOOLEAN", "DATE", "DOUBLE", "TIME", "TIMESTAMP", "TIMESTAMP WITH TIME ZONE"}),
         nested=False,
-        inexact={
-            "LIST, ARRAY, STRUCT, MAP": "text in the file; the recorded schema gives the type back",
-            "STRUCT without members": "refused: it has no type that a reader could be told",
-            "UNION": "refused: text does not say which member a value is of",
-            "VARIANT": "refused: each value has a type of its own, which text does not tell",
+        in_file=dict.fromkeys(("ARRAY", "LIST", "MAP", "STRUCT"), "VARCHAR"),
+        refuses={
+            "STRUCT without members": "it has no type that a reader could be told",
+            "UNION": "text does not say which member a value is of",
+            "VARIANT": "each value has a type of its own, which text does not tell",
         },
     )
     read_options = ReadCSVOptions

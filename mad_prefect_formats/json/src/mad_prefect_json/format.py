@@ -54,12 +54,12 @@ class JsonFormat(Format[ReadJsonOptions, WriteJsonOptions]):
         best_for="rows",
         schema_on_read=True,
         infers_text=frozenset({"DATE", "TIME", "TIMESTAMP", "TIMESTAMP WITH TIME ZONE", "UUID"}),
-        inexact={
-            "JSON": "kept as a value: not its white space, nor how numbers and escapes are spelt; a bare null is NULL",
-            "MAP with nested keys": "refused: JSON has no keys but text",
-            "STRUCT without members": "refused: it has no type that a reader could be told",
-            "UNION": "refused where a member is BLOB, BIT, BIGNUM, FLOAT, DOUBLE or a wide DECIMAL",
-            "VARIANT": "refused: each value has a type of its own, which JSON does not tell",
+        in_file={"JSON": "the value: not its white space, nor how numbers and escapes are spelt; a bare null is NULL"},
+        refuses={
+            "MAP with nested keys": "JSON has no keys but text",
+            "STRUCT without members": "it has no type that a reader could be told",
+            "UNION with a member of BLOB, BIT, BIGNUM, FLOAT, DOUBLE or a wide DECIMAL": "JSON has none of them",
+            "VARIANT": "each value has a type of its own, which JSON does not tell",
         },
     )
     read_options = ReadJsonOptions

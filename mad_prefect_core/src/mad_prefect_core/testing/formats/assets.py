@@ -17,12 +17,18 @@ from mad_prefect_core import asset, hookimpl
 from mad_prefect_core.contracts import FormatLike
 from mad_prefect_core.hookspecs import ENTRY_POINT_GROUP, PLUGIN_API
 from mad_prefect_core.plugins import PluginHost, get_host, use_host
+from mad_prefect_core.session import schema_of
 from mad_prefect_core.settings import Settings
-from mad_prefect_core.testing.formats.bench import FormatBase
+from mad_prefect_core.testing.base import needs
+from mad_prefect_core.testing.formats.bench import Bench, FormatBase
+from mad_prefect_core.testing.formats.kinds import VALUES, outcome_of
+from mad_prefect_core.type_names import name_of, names_in
 
 __all__ = ["AssetContract"]
 
 _PLUGIN = "mad_prefect_format_under_test"
+_NEVER_IN_ASSETS = {"BIGNUM", "BIT", "ENUM", "HUGEINT", "TIME WITH TIME ZONE", "UHUGEINT", "VARIANT"}
+"""Types that the core refuses, or makes others of, before a format has them."""
 
 
 class AssetContract(FormatBase, contract=True):
@@ -83,6 +89,25 @@ class AssetContract(FormatBase, contract=True):
             ]  # fmt: skip
         assert len(calls) == 1
 
+    @needs("in_file")
+    @pytest.mark.usefixtures("host")
+    def test_an_asset_has_the_types_that_a_file_does_not_tell(self, bench: Bench, format: FormatLike) -> None:
+        """A type that it declares in `in_file` comes back from an asset with its value: the run recorded it."""
+        declared = set(format.capabilities.in_file) - _NEVER_IN_ASSETS
+        values = [value for value in VALUES if _is_among(bench, value, declared)]
+        values = [value for value in values if outcome_of(bench, value).refused is None]
+        columns = ", ".join(f"{value} AS v{place}" for place, value in enumerate(values)) or "1 AS v"
+
+        @asset(f"kept{format.suffixes[0]}", artifact_filetype=format.name)
+        def kept() -> Any:
+            return bench.session.sql(f"SELECT {columns}")
+
+        found: Any = kept.query_sync()
+        expected = bench.session.sql(f"SELECT {columns}")
+        assert schema_of(found) == schema_of(expected)
+        text = "COLUMNS(*)::VARCHAR"
+        assert found.project(text).fetchall() == expected.project(text).fetchall()
+
     @pytest.mark.usefixtures("host")
     def test_an_empty_run_is_a_result(self, format: FormatLike) -> None:
         """A run without rows replaces the one before it, and keeps its columns."""
@@ -96,3 +121,8 @@ class AssetContract(FormatBase, contract=True):
             relation = orders.query_sync()
             assert relation is not None
             assert (relation.columns, relation.fetchall()) == (["id"], rows)
+
+
+def _is_among(bench: Bench, value: str, declared: set[str]) -> bool:
+    kind = bench.session.sql(f"SELECT {value} AS v").types[0]
+    return name_of(kind) in declared and _NEVER_IN_ASSETS.isdisjoint(names_in(kind))

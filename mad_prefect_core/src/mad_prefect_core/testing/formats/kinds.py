@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
 from dataclasses import dataclass
 from typing import Any
+
+import duckdb
 
 from mad_prefect_core.contracts import FormatLike
 from mad_prefect_core.errors import UnsupportedValueError
 from mad_prefect_core.session import schema_of
 from mad_prefect_core.testing.formats.bench import Bench
+from mad_prefect_core.type_names import names_in
 
-__all__ = ["KINDS", "VALUES", "Outcome", "announces", "outcome_of"]
+__all__ = ["KINDS", "VALUES", "Outcome", "announces", "outcome_of", "type_in", "values_of"]
 
 KINDS: dict[str, list[str]] = {
     "ARRAY": ["[1, NULL, 3]::INTEGER[3]", "['a', '']::VARCHAR[2]"],
@@ -53,6 +56,7 @@ KINDS: dict[str, list[str]] = {
     "MAP with nested keys": ["MAP {{'a': 1}: ['x']}"],
     "NULL": ["NULL"],
     "STRUCT": ["{'a b': 1, 'q\"q': 'it''s', 'x.y': DATE '2020-01-01', 'select': NULL::INTEGER}", "{'a': ''}"],
+    "STRUCT without members": ["{}", "[{}]"] if duckdb.__version__ >= "2" else [],  # DuckDB 1.5 has none
     "STRUCT, nested": [
         r"[{'a': [{'b': ['\xFF'::BLOB]}, NULL], 'm': MAP {'k': {'d': 'nan'::DOUBLE}}}, NULL, {'a': NULL, 'm': NULL}]",
         "{'t': TIMESTAMPTZ '2024-02-29 12:34:56.123456+05:30', 'd': 1.5::DECIMAL(38, 10), 'e': 'x'::ENUM('x')}",
@@ -66,10 +70,16 @@ KINDS: dict[str, list[str]] = {
         "TIMESTAMP 'infinity'",
         "'0044-03-15 (BC) 01:02:03'::TIMESTAMP",
         "'2024-02-29 12:34:56'::TIMESTAMP_S",
+        "'0001-01-01 00:00:00'::TIMESTAMP_S",
         "'2024-02-29 12:34:56.123'::TIMESTAMP_MS",
+        "'0001-01-01 00:00:00'::TIMESTAMP_MS",
         "'2024-02-29 12:34:56.123456789'::TIMESTAMP_NS",
     ],
-    "TIMESTAMP WITH TIME ZONE": ["TIMESTAMPTZ '2024-02-29 12:34:56.123456+05:30'", "TIMESTAMPTZ 'infinity'"],
+    "TIMESTAMP WITH TIME ZONE": [
+        "TIMESTAMPTZ '2024-02-29 12:34:56.123456+05:30'",
+        "TIMESTAMPTZ '0001-01-01 00:00:00+00'",
+        "TIMESTAMPTZ 'infinity'",
+    ],
     "UNION": [
         "union_value(i := 1)::UNION(i INTEGER, s VARCHAR)",
         "union_value(s := '1')::UNION(i INTEGER, s VARCHAR)",
@@ -130,17 +140,18 @@ def _difference(bench: Bench, found: Any, schema: dict[str, str]) -> str | None:
 
 
 def announces(format: FormatLike, kind: Any) -> bool:
-    """Whether the format says that it does not keep a DuckDB type, or one in it, exactly."""
-    keys = ", ".join(format.capabilities.inexact or ()).split(", ")
-    return not {key.partition(" with")[0] for key in keys}.isdisjoint(_words(kind))  # MAP with nested keys: about MAP
+    """Whether the format says that it refuses a DuckDB type, one in it, or some of their values."""
+    refused = {type_in(key) for key in format.capabilities.refuses}
+    return not refused.isdisjoint(names_in(kind))
 
 
-def _words(kind: Any) -> Iterator[str]:
-    """The names of a type and of all that is in it."""
-    if kind.id in ("list", "array", "struct", "map", "union"):
-        yield kind.id.upper()
-        for _, member in kind.children:
-            if hasattr(member, "id"):  # of an array, one child is its size
-                yield from _words(member)
-    else:
-        yield str(kind).partition("(")[0]
+def type_in(text: str) -> str:
+    """The type at the beginning of what a format declares, without its parameters: `MAP` for `MAP with nested keys`,
+    `DECIMAL` for `DECIMAL(38,0)`, and "" where there is none."""
+    found = re.match(r"[A-Z][A-Z0-9_]*(?: [A-Z][A-Z0-9_]*)*(?![a-z])", text)
+    return found[0] if found else ""
+
+
+def values_of(bench: Bench, name: str) -> list[str]:
+    """The values here that are of a type or have one within, by the type's name."""
+    return [value for value in VALUES if name in names_in(bench.session.sql(f"SELECT {value} AS v").types[0])]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -18,8 +18,9 @@ from mad_prefect_core.errors import UnsupportedValueError
 from mad_prefect_core.session import schema_of
 from mad_prefect_core.testing.base import complaint, needs
 from mad_prefect_core.testing.formats.bench import Bench, FormatBase
-from mad_prefect_core.testing.formats.kinds import VALUES, announces, outcome_of
+from mad_prefect_core.testing.formats.kinds import KINDS, VALUES, announces, outcome_of, type_in, values_of
 from mad_prefect_core.testing.formats.nesting import SCALARS, wrong_in
+from mad_prefect_core.type_names import name_of, names_in
 from mad_prefect_core.writing import duckdb_schema
 
 __all__ = ["ValueContract"]
@@ -135,7 +136,7 @@ class ValueContract(FormatBase, contract=True):
         assert not wrong, complaint("Values come back changed", _EXACT, wrong)
 
     def test_it_refuses_no_type_but_those_it_names(self, bench: Bench) -> None:
-        """What it refuses is among the types that it declares as `inexact`: a user can know before."""
+        """What it refuses is among the types that it declares in `refuses`: a user can know before."""
         silent = []
         for value in VALUES:
             try:
@@ -145,8 +146,22 @@ class ValueContract(FormatBase, contract=True):
                 if not announces(bench.format, kind):
                     silent.append(f"{value} ({kind})")
         assert not silent, complaint(
-            "Types are refused that the capabilities do not name", "Name them, with the reason.", silent
+            "Types are refused that the capabilities do not name", "Name them in `refuses`, with the reason.", silent
         )
+
+    @needs("refuses")
+    def test_it_refuses_what_it_says(self, bench: Bench) -> None:
+        """A type that it declares in `refuses` is refused by an error with its column, and nothing is written: always,
+        or for some values where only those are named."""
+        wrong = []
+        for key in bench.format.capabilities.refuses:
+            assert type_in(key), f"`refuses` has {key!r}, which begins with no type"
+            always = values_of(bench, key)
+            values = always if key in KINDS else always or values_of(bench, type_in(key))
+            written = [value for value in values if not _is_refused(bench, value)]
+            if len(written) > (0 if always else max(len(values) - 1, 0)):
+                wrong.append(f"{key}: {', '.join(written)}")
+        assert not wrong, complaint("Values are written that `refuses` names", "Name only what is refused.", wrong)
 
     @given(rows=_ROWS)
     @_EXAMPLES
@@ -208,16 +223,37 @@ class ValueContract(FormatBase, contract=True):
 
     @needs("schema_in_file")
     def test_a_file_alone_tells_its_types(self, bench: Bench) -> None:
-        """A file tells each type by itself, but for those that are declared `inexact`."""
+        """A file tells each type by itself, but for those that it declares in `in_file`."""
         wrong = []
         for value in VALUES:
             kind = bench.session.sql(f"SELECT {value} AS v").types[0]
-            if announces(bench.format, kind) or str(kind) == '"NULL"':
+            if not set(bench.format.capabilities.in_file).isdisjoint(names_in(kind)) or str(kind) == '"NULL"':
                 continue
-            path, schema = bench.export(f"SELECT {value} AS v")
+            try:
+                path, schema = bench.export(f"SELECT {value} AS v")
+            except UnsupportedValueError:
+                if announces(bench.format, kind):
+                    continue
+                raise
             if schema_of(bench.scan(path)) != schema:
                 wrong.append(f"{value}: {schema['v']} is {schema_of(bench.scan(path))} in the file")
-        assert not wrong, complaint("Types are others in the file", "Do not declare `schema_in_file`.", wrong)
+        assert not wrong, complaint(
+            "Types are others in the file", "Name them in `in_file`, or do not declare `schema_in_file`.", wrong
+        )
+
+    @needs("in_file")
+    def test_it_says_what_a_file_alone_tells_of_a_type(self, bench: Bench) -> None:
+        """A type that it declares in `in_file` is another to one who has only the file: the one that it says."""
+        wrong = []
+        for name, stored in bench.format.capabilities.in_file.items():
+            read = [found for value in values_of(bench, name) for found in _read_alone(bench, value)]
+            told = [(kind, found) for kind, found in read if found == kind]
+            if wanted := type_in(stored):
+                told += [(kind, found) for kind, found in read if name_of(kind) == name and name_of(found) != wanted]
+            elif len(told) < len(read):
+                continue  # it is another for some values
+            wrong += [f"{name} is {stored!r} by `in_file`, and {kind} is {found} in the file" for kind, found in told]
+        assert not wrong, complaint("Types are others in the file than it says", "Correct `in_file`.", wrong)
 
     @needs("infers_text")
     def test_text_can_be_read_as_what_it_looks_like(self, bench: Bench) -> None:
@@ -232,12 +268,35 @@ class ValueContract(FormatBase, contract=True):
             )
 
 
+def _is_refused(bench: Bench, value: str) -> bool:
+    """Whether a value is refused: by an error with its column, and without a file."""
+    path = bench.new_path()
+    try:
+        bench.export(f"SELECT {value} AS v", path.name)
+    except UnsupportedValueError as error:
+        column = error.column
+    else:
+        return False
+    assert column == "v", f"{value} is refused without its column"
+    assert not path.exists(), f"{value} is refused, and a file is left"
+    return True
+
+
+def _read_alone(bench: Bench, value: str) -> Iterator[tuple[Any, Any]]:
+    """The type of a value, and the one that a file with it tells alone. Nothing for a value that is refused."""
+    try:
+        path, schema = bench.export(f"SELECT {value} AS v")
+    except UnsupportedValueError:
+        return
+    yield bench.session.connection.type(schema["v"]), bench.scan(path).types[0]
+
+
 def _kept(
     bench: Bench, rows: list[dict[str, Any]], batch_of: Callable[[list[dict[str, Any]]], Batch]
 ) -> tuple[list[dict[str, Any]], duckdb.DuckDBPyRelation]:
     """The rows without the columns that are refused, and what is read of them when they were written as a batch.
 
-    An error is raised on if it does not name its column, or one of a type that the format does not declare `inexact`.
+    An error is raised on if it does not name its column, or one of a type that it does not say it `refuses`.
     """
     while True:
         batch = batch_of(rows)
