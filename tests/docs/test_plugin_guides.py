@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,17 @@ import pytest
 from mad_prefect_core import PLUGIN_API
 from mad_prefect_core.cli.main import run
 
+TESTS_OF_LEDGER = """
+import pytest
+from ledger import LedgerFormat
+from mad_prefect_core.testing import FormatContract
+
+
+class TestLedger(FormatContract):
+    @pytest.fixture
+    def format(self):
+        return LedgerFormat()
+"""
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 
 pytest.importorskip("copier")
@@ -42,6 +55,20 @@ def test_the_tree_of_files_in_a_guide_is_what_is_written(
     assert tree.startswith(f"{project}/\n")
     written = {path.relative_to(project).as_posix() for path in Path(project).rglob("*") if path.is_file()}
     assert drawn(tree) == written - {".gitignore"}
+
+
+def test_the_format_in_the_guide_passes_the_contract(tmp_path: Path) -> None:
+    page = (DOCS / "how-to" / "write-a-format-plugin.md").read_text("utf-8")
+    [code] = re.findall(r"^```python\n(import pyarrow as pa\n.+?)```", page, re.M | re.S)
+    (tmp_path / "ledger.py").write_text(code)
+    (tmp_path / "test_ledger.py").write_text(TESTS_OF_LEDGER)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:xdist", "-p", "no:asyncio", "-p", "no:cacheprovider"]
+
+    ran = subprocess.run(
+        command, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(tmp_path)}, capture_output=True, text=True
+    )
+
+    assert ran.returncode == 0, ran.stdout + ran.stderr
 
 
 def test_the_page_about_the_plugin_api_has_the_number() -> None:

@@ -14,6 +14,8 @@ REFERENCE = (Path(__file__).resolve().parents[2] / "docs" / "reference" / "sdk.m
 
 SECTIONS = {
     "contracts": "Contracts",
+    "arrow_format": "Contracts",
+    "arrow_files": "Contracts",
     "errors": "Errors",
     "hookspecs": "Hooks",
     "session": "SQL",

@@ -4,6 +4,8 @@ What is here belongs to the plugin API, and nothing else of the core does: see `
 sentence of each docstring is in `docs/reference/sdk.md`.
 """
 
+from mad_prefect_core.arrow_files import OpenFile
+from mad_prefect_core.arrow_format import ArrowFormat
 from mad_prefect_core.batch.text import TEXT, TEXT_KINDS, looks_like, parse_text, text_kind, text_kind_in_sql
 from mad_prefect_core.contracts import (
     ISO,
@@ -80,6 +82,7 @@ __all__ = [
     "PLUGIN_API",
     "TEXT",
     "TEXT_KINDS",
+    "ArrowFormat",
     "Batch",
     "BatchFormat",
     "BlankFormat",
@@ -98,6 +101,7 @@ __all__ = [
     "MadPrefectError",
     "ManyFilesFormat",
     "NumberingFormat",
+    "OpenFile",
     "OptionError",
     "Options",
     "OutcomeUnknownError",

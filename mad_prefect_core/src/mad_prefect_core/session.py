@@ -11,7 +11,7 @@ import itertools
 import secrets
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from itertools import groupby
@@ -160,10 +160,12 @@ class DuckSession:
         return files
 
     def opener(self, file: str) -> Callable[[], BinaryIO]:
-        if known := self._locations.get(file):
-            return known.open
-        path = unescape_glob(file)
-        return locate(path).open if is_url(path) else partial(cast("Callable[..., BinaryIO]", open), path, "rb")
+        return _opener(self._locations, file)
+
+    def arrow_filesystem(self) -> Any:
+        from mad_prefect_core.arrow_filesystem import arrow_filesystem  # noqa: PLC0415  few formats need pyarrow's
+
+        return arrow_filesystem(partial(_opener, self._locations))
 
     def close(self) -> None:
         """Close the connection. What was read from it stays readable only if it was fetched."""
@@ -174,6 +176,14 @@ class DuckSession:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _opener(locations: Mapping[str, Location], file: str) -> Callable[[], BinaryIO]:
+    """As `DuckSession.opener`, holding no session."""
+    if known := locations.get(file):
+        return known.open
+    path = unescape_glob(file)
+    return locate(path).open if is_url(path) else partial(cast("Callable[..., BinaryIO]", open), path, "rb")
 
 
 def schema_of(relation: duckdb.DuckDBPyRelation) -> dict[str, str]:

@@ -49,6 +49,13 @@ class Session(Protocol):
         raises `OSError` where the file is not there.
         """
 
+    def arrow_filesystem(self) -> Any:
+        """The files that the format was given as a `pyarrow.fs.FileSystem`, for readers that take one, such as
+        `pyarrow.dataset.dataset(files, filesystem=…)`. As with `opener`, what the connection reads from may keep it.
+
+        It opens these files for reading, by the names that the format was given, and does nothing else.
+        """
+
 
 class PortableRelation(ABC):
     """What is used as a `duckdb.DuckDBPyRelation`, and belongs to no connection."""
