@@ -59,7 +59,7 @@ def made(path):
 
 print(json.dumps({path: made(path) for path in sys.argv[1:]}))
 """
-PATHS = ("x.feather|parquet", "x.arrow", "x.json", "x.parquet", "x.pq", "local://x.json")
+PATHS = ("x.feather|parquet", "x.arrow", "x.orc", "x.json", "x.parquet", "x.pq", "local://x.json")
 ROWS = [["Ceylon", 100]]
 
 # The same on an SFTP server that `ssh` would log in to: it is among the known hosts, and has the user's key.
@@ -129,7 +129,7 @@ def test_an_example_passes_the_tests_that_ours_pass(environment: CleanEnvironmen
 def test_an_asset_in_a_third_partys_format_is_materialised_queried_and_listed(environment: CleanEnvironment) -> None:
     found = made(environment)
 
-    assert found["x.feather|parquet"] == found["x.arrow"] == ROWS
+    assert found["x.feather|parquet"] == found["x.arrow"] == found["x.orc"] == ROWS
     listed = environment.run(environment.program("mad-prefect"), "plugins", "list")
     assert "mad-prefect-ipc 0.1.0" in listed
     assert ".feather" in listed
