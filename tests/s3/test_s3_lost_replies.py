@@ -1,4 +1,4 @@
-"""S3 where the client library itself raises: its exceptions are not taken for conflicts, and requests are sent again."""
+"""S3 where the client library itself raises: that is not taken for a conflict, and requests are sent again."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from mad_prefect_core.testing.storages.failures import FailureContract
 from mad_prefect_s3 import S3Storage
 
 
+@pytest.mark.usefixtures("pauses")
 class TestClientsErrors(FailureContract):
     client_errors = (
         lambda message: ConnectionClosedError(endpoint_url=message),

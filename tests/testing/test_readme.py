@@ -21,6 +21,7 @@ class Zipped(JsonFormat):
     suffixes = (".zipped", ".zz")
     read_options = ReadOptions
     write_options = Write
+    capabilities = replace(JsonFormat.capabilities, refuses={"TIME WITH TIME ZONE of others": "no"})
 
 
 class Limited(LocalStorage):
@@ -29,8 +30,8 @@ class Limited(LocalStorage):
 
 
 def test_a_readme_that_says_all_has_no_fault() -> None:
-    text = "`.zipped` and `.zz`\n| option | default | |\n|---|---|---|\n| `level` | `3` | x |\n| `key` |  | x |\n"
-    assert readme_faults(text, Zipped()) == []
+    options = "| option | default | |\n|---|---|---|\n| `level` | `3` | x |\n| `key` |  | x |\n"
+    assert readme_faults(f"`.zipped` and `.zz`, no TIME WITH TIME ZONE\n\n{options}", Zipped()) == []
     assert readme_faults("file:// local:// without `\\`, up to 1,000 bytes", Limited()) == []
 
 
@@ -41,5 +42,6 @@ def test_what_a_readme_leaves_out_or_says_otherwise_is_told() -> None:
         "The option key is left out",
         "There is no option speed",
         ".zz is left out",
+        "TIME WITH TIME ZONE is left out",
     }
     assert readme_faults("file:// local://", Limited()) == ["`\\` is left out", "1,000 is left out"]

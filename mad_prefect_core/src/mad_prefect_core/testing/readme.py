@@ -15,7 +15,8 @@ _OPTION = re.compile(r"^\| `(\w+)` \| (?:`([^`]*)`)? *\|", re.MULTILINE)
 def readme_faults(text: str, plugin: FormatLike | StorageLike[Options]) -> list[str]:
     """What the README of a format or storage leaves out, or says otherwise, in words.
 
-    It names each suffix or protocol, what a storage can't hold, and in a table each option with its default, as
+    It names each suffix or protocol, the types that a format refuses, what a storage can't hold, and in a table each
+    option with its default, as
     ``| `compression` | `zstd` | what it does |``. The options that all formats read by need not be there.
     """
     return list(_faults(text, plugin))
@@ -45,9 +46,12 @@ def _options(plugin: FormatLike | StorageLike[Options]) -> dict[str, str]:
 
 
 def _names(plugin: FormatLike | StorageLike[Options]) -> Iterator[str]:
-    """What has to be named: suffixes, protocols, and what can't be held."""
+    """What has to be named: suffixes, protocols, and what can't be kept."""
     yield from getattr(plugin, "suffixes", ())
     yield from (f"{protocol}://" for protocol in getattr(plugin, "protocols", ()))
+    for kind in getattr(plugin.capabilities, "refuses", None) or ():
+        if found := re.match(r"[A-Z]+( [A-Z]+)*", kind):
+            yield found[0]
     yield from (f"`{character}`" for character in getattr(plugin.capabilities, "refused_characters", ""))
     if largest := getattr(plugin.capabilities, "largest_object", None):
         yield f"{largest:,}"
