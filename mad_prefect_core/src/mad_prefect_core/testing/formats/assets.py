@@ -63,7 +63,7 @@ class AssetContract(FormatBase, contract=True):
     def test_the_plugin_host_takes_it(self, format: FormatLike, host: PluginHost) -> None:
         """The plugin host takes the format, and finds it by its name and by each suffix, in any case of letters."""
         [record] = [record for record in host.plugins() if record.name == "it"]
-        assert record.error is None
+        assert record.error is None, f"The plugin host does not take it: {record.error}"
         assert host.format_named(format.name.upper()) is format
         for suffix in format.suffixes:
             assert host.format_of(f"folder.d/file{suffix.upper()}")[0] is format
@@ -87,7 +87,7 @@ class AssetContract(FormatBase, contract=True):
             assert relation.fetchall() == [
                 (1, "it's; \"so\"", None, None), (2, None, None, None), (3, None, 2.5, b"\xff"),
             ]  # fmt: skip
-        assert len(calls) == 1
+        assert len(calls) == 1, "An asset is not found in the cache"
 
     @needs("in_file")
     @pytest.mark.usefixtures("host")
