@@ -95,7 +95,7 @@ def sizes(files: Sequence[str]) -> list[int]:
 # -- what the core is told -------------------------------------------------------------------------------------------
 
 
-@found_by("test_it_has_what_the_contract_asks_for", "has suffixes")
+@found_by("test_it_has_what_the_contract_asks_for", "It is no format")
 class ShoutedSuffix(JsonFormat):
     suffixes = (".JSON",)
 
@@ -104,7 +104,7 @@ class LaxOptions(WriteJsonOptions):
     model_config = ConfigDict(extra="ignore")
 
 
-@found_by("test_a_misspelt_option_is_refused", "DID NOT RAISE")
+@found_by("test_a_misspelt_option_is_refused", "LaxOptions takes an option that does not exist")
 class OptionsThatTakeAnything(JsonFormat):
     write_options = LaxOptions
 
@@ -113,24 +113,26 @@ class SilentOptions(WriteJsonOptions):
     indent: int = 0
 
 
-@found_by("test_every_option_is_optional_and_described", "SilentOptions.indent")
+@found_by("test_every_option_is_optional_and_described", "Options are not told")
 class OptionsThatSayNothing(JsonFormat):
     write_options = SilentOptions
 
 
-@found_by("test_how_files_read_back_leaves_folders_and_names_to_the_user", "hive_partitioning")
+@found_by("test_how_files_read_back_leaves_folders_and_names_to_the_user", "read_back() decides what is the user's")
 class DecidesOnFolders(JsonFormat):
     def read_back(self, options: Any) -> ReadJsonOptions:
         return ReadJsonOptions(hive_partitioning=False)
 
 
-@found_by("test_a_file_reads_back_whatever_it_was_written_with", "header=False")
+@found_by(
+    "test_a_file_reads_back_whatever_it_was_written_with", "What was written with an option is read as other rows"
+)
 class ForgetsItsDialect(CsvFormat):
     def read_back(self, options: Any) -> Any:
         return super().read_back(self.write_options())
 
 
-@found_by("test_every_codec_that_it_declares_can_be_written", "compression")
+@found_by("test_every_codec_that_it_declares_can_be_written", "It declares lzma, which `compression` refuses")
 class DeclaresACodecThatItHasNot(ParquetFormat):
     capabilities = replace(ParquetFormat.capabilities, compression=("snappy", "lzma"))
 
@@ -138,19 +140,19 @@ class DeclaresACodecThatItHasNot(ParquetFormat):
 # -- values ----------------------------------------------------------------------------------------------------------
 
 
-@found_by("test_a_value_of_any_type_comes_back_exactly_or_is_refused_by_column", "'': [(1, '', False)")
+@found_by("test_a_value_of_any_type_comes_back_exactly_or_is_refused_by_column", "Values come back changed")
 class EmptyTextIsNull(JsonFormat):
     def read_many(self, *args: Any, **kwargs: Any) -> Any:
         found = super().read_many(*args, **kwargs)
         return columns(found, lambda name, kind: f"nullif({name}, '')" if kind == "VARCHAR" else name)
 
 
-@found_by("test_what_earlier_releases_wrote_is_read", "'.json'")
+@found_by("test_what_earlier_releases_wrote_is_read", "wrote to .json is read in another way now")
 class ReadsWhatEarlierReleasesWroteInAnotherWay(EmptyTextIsNull):
     pass
 
 
-@found_by("test_it_refuses_no_type_but_those_it_names", "(UUID)")
+@found_by("test_it_refuses_no_type_but_those_it_names", "Types are refused that the capabilities do not name")
 class RefusesInSilence(JsonFormat):
     def write(self, relation: Any, schema: Any, path: Any, context: Any) -> None:
         for name, kind in schema.items():
@@ -159,12 +161,12 @@ class RefusesInSilence(JsonFormat):
         super().write(relation, schema, path, context)
 
 
-@found_by("test_it_refuses_what_it_says", "UUID: '01234567")
+@found_by("test_it_refuses_what_it_says", "Values are written that `refuses` names")
 class SaysThatItRefuses(JsonFormat):
     capabilities = replace(JsonFormat.capabilities, refuses={"UUID": "no"})
 
 
-@found_by("test_python_rows_come_back_exactly", "'text': ")
+@found_by("test_python_rows_come_back_exactly", "Python rows come back changed")
 class NoTextOfRowsIsEmptyText(JsonFormat):
     def writer(self, *args: Any, **kwargs: Any) -> FormatWriter:
         class Wrong(Writer):
@@ -174,7 +176,7 @@ class NoTextOfRowsIsEmptyText(JsonFormat):
         return Wrong(super().writer(*args, **kwargs))
 
 
-@found_by("test_arrow_columns_come_back_exactly", "'text': None")
+@found_by("test_arrow_columns_come_back_exactly", "Arrow columns come back changed")
 class EndsColumnsWithARowOfNull(JsonFormat):
     def writer(self, *args: Any, **kwargs: Any) -> FormatWriter:
         class Wrong(Writer):
@@ -186,7 +188,7 @@ class EndsColumnsWithARowOfNull(JsonFormat):
         return Wrong(super().writer(*args, **kwargs))
 
 
-@found_by("test_instants_are_the_same_in_every_time_zone", "America/New_York")
+@found_by("test_instants_are_the_same_in_every_time_zone", "A session in America/New_York reads other instants")
 class ReadsInstantsInTheZoneOfTheSession(JsonFormat):
     def read_many(self, files: Any, context: Any) -> Any:
         local = {name: kind.removesuffix(" WITH TIME ZONE") for name, kind in context.schema.items()}
@@ -194,35 +196,35 @@ class ReadsInstantsInTheZoneOfTheSession(JsonFormat):
         return columns(found, lambda name, kind: f"{name}::{kind} WITH TIME ZONE")
 
 
-@found_by("test_text_stays_text_where_its_type_is_recorded", "'NULL'")
+@found_by("test_text_stays_text_where_its_type_is_recorded", "Text is taken for another value")
 class TextNullIsNull(JsonFormat):
     def read_many(self, *args: Any, **kwargs: Any) -> Any:
         return columns(super().read_many(*args, **kwargs), lambda name, kind: f"nullif({name}, 'NULL')")
 
 
-@found_by("test_lists_and_structs_have_their_shape_in_the_file", "[{'a': 1, 'b': [x, NULL]}]")
+@found_by("test_lists_and_structs_have_their_shape_in_the_file", "Lists and structs have another shape in the file")
 class SaysThatTextIsNested(CsvFormat):
     capabilities = replace(CsvFormat.capabilities, nested=True)
 
 
-@found_by("test_a_file_alone_tells_its_types", "a number that a DOUBLE does not hold")
+@found_by("test_a_file_alone_tells_its_types", "Types are others in the file")
 class SaysThatTextHasTypes(JsonFormat):
     capabilities = replace(JsonFormat.capabilities, schema_in_file=True)
 
 
-@found_by("test_it_says_what_a_file_alone_tells_of_a_type", "BIT is 'BLOB' by `in_file`, and BIT is VARCHAR")
+@found_by("test_it_says_what_a_file_alone_tells_of_a_type", "Types are others in the file than it says")
 class SaysThatTextIsBytes(ParquetFormat):
     capabilities = replace(ParquetFormat.capabilities, in_file={"BIT": "BLOB"})
 
 
-@found_by("test_an_asset_has_the_types_that_a_file_does_not_tell", "[1, NULL, 3]")
+@found_by("test_an_asset_has_the_types_that_a_file_does_not_tell", "Values come back changed from an asset")
 class LosesArrays(ParquetFormat):
     def read_many(self, *args: Any, **kwargs: Any) -> Any:
         found = super().read_many(*args, **kwargs)
         return columns(found, lambda name, kind: f"NULL::{kind}" if kind.endswith("[3]") else name)
 
 
-@found_by("test_text_can_be_read_as_what_it_looks_like", "UUID")
+@found_by("test_text_can_be_read_as_what_it_looks_like", "Text that looks like UUID can't be read as such")
 class TakesTextForWhatItCantRead(JsonFormat):
     def read_many(self, *args: Any, **kwargs: Any) -> Any:
         found = super().read_many(*args, **kwargs)
@@ -262,7 +264,7 @@ class ForgetsNanosecondsInStructs(ParquetFormat):
 # -- files as they are written -----------------------------------------------------------------------------------------
 
 
-@found_by("test_batches_may_bring_drop_and_widen_columns", "None, None")
+@found_by("test_batches_may_bring_drop_and_widen_columns", "Values are lost where batches bring, lack or widen columns")
 class KeepsTheColumnsOfItsFirstBatch(JsonFormat):
     def writer(self, *args: Any, **kwargs: Any) -> FormatWriter:
         class Wrong(Writer):
@@ -276,7 +278,7 @@ class KeepsTheColumnsOfItsFirstBatch(JsonFormat):
         return Wrong(super().writer(*args, **kwargs))
 
 
-@found_by("test_an_empty_batch_ends_nothing", "assert [] == [(1,), (2,)]")
+@found_by("test_an_empty_batch_ends_nothing", "Rows are lost to an empty batch")
 class EndsAtAnEmptyBatch(JsonFormat):
     def writer(self, *args: Any, **kwargs: Any) -> FormatWriter:
         class Wrong(Writer):
@@ -290,7 +292,7 @@ class EndsAtAnEmptyBatch(JsonFormat):
         return Wrong(super().writer(*args, **kwargs))
 
 
-@found_by("test_no_rows_keep_their_columns", "'nothing'")
+@found_by("test_no_rows_keep_their_columns", "A file without rows loses its columns")
 class LosesTheColumnsOfNoRows(JsonFormat):
     def read_many(self, files: Any, context: Any) -> Any:
         if not any(sizes(files)):
@@ -298,21 +300,21 @@ class LosesTheColumnsOfNoRows(JsonFormat):
         return super().read_many(files, context)
 
 
-@found_by("test_a_column_without_values_comes_back", "[(1, None), (2, 'x')]")
+@found_by("test_a_column_without_values_comes_back", "A column without values is lost")
 class LosesColumnsWithoutValues(JsonFormat):
     def read_many(self, *args: Any, **kwargs: Any) -> Any:
         found = super().read_many(*args, **kwargs)
         return found.project(", ".join(quote(name) for name, kind in schema_of(found).items() if kind != "JSON"))
 
 
-@found_by("test_rows_keep_their_order", "(150000, 0)")
+@found_by("test_rows_keep_their_order", "150,000 of them in another place")
 class WritesInAnotherOrder(JsonFormat):
     def write(self, relation: Any, schema: Any, path: Any, context: Any) -> None:
         turned = context.session.view(context.session.sql(f"FROM {relation} ORDER BY 1 DESC"))
         super().write(turned, schema, path, context)
 
 
-@found_by("test_batches_keep_their_order", "(390,)")
+@found_by("test_batches_keep_their_order", "Batches are read in another order")
 class WritesTheLastBatchFirst(JsonFormat):
     def writer(self, *args: Any, **kwargs: Any) -> FormatWriter:
         return Hoarder(super().writer(*args, **kwargs), turned=True)
@@ -336,7 +338,7 @@ class Hoarder(Writer):
         super().close()
 
 
-@found_by("test_joined_files_are_one_with_all_rows_in_order", "== []")
+@found_by("test_joined_files_are_one_with_all_rows_in_order", "Joined files have other rows, or in another order")
 class JoinsTheSecondFileFirst(JsonFormat):
     def joiner(self, *args: Any, **kwargs: Any) -> Any:
         sound = super().joiner(*args, **kwargs)
@@ -363,7 +365,7 @@ class KeepsAllBatchesInMemory(JsonFormat):
         return Hoarder(super().writer(*args, **kwargs))
 
 
-@found_by("test_long_values_fit", "max_line_size")
+@found_by("test_long_values_fit", "A long text is cut or refused")
 class LimitsItsRows(CsvFormat):
     def read_many(self, files: Any, context: Any) -> Any:
         return super().read_many(
@@ -371,13 +373,13 @@ class LimitsItsRows(CsvFormat):
         )
 
 
-@found_by("test_every_suffix_is_written_in_its_compression_and_read", ".json.gz")
+@found_by("test_every_suffix_is_written_in_its_compression_and_read", "A file for .json.gz is not compressed")
 class DoesNotCompress(JsonFormat):
     def writer(self, path: Any, context: Any) -> FormatWriter:
         return super().writer(path, replace(context, suffix=".json"))
 
 
-@found_by("test_an_aborted_writer_leaves_no_file", "PosixPath")
+@found_by("test_an_aborted_writer_leaves_no_file", "A writer that gave up has left files")
 class LeavesAFileWhenItGivesUp(JsonFormat):
     def writer(self, *args: Any, **kwargs: Any) -> FormatWriter:
         class Wrong(Writer):
@@ -387,7 +389,7 @@ class LeavesAFileWhenItGivesUp(JsonFormat):
         return Wrong(super().writer(*args, **kwargs))
 
 
-@found_by("test_a_finished_file_is_one_file", "one.index")
+@found_by("test_a_finished_file_is_one_file", "Files are left beside a finished one")
 class LeavesAFileBesideItsOwn(JsonFormat):
     def writer(self, path: Any, context: Any) -> FormatWriter:
         path.with_name(f"{path.name}.index").touch()
@@ -397,7 +399,7 @@ class LeavesAFileBesideItsOwn(JsonFormat):
 # -- files as they are read --------------------------------------------------------------------------------------------
 
 
-@found_by("test_files_are_united_by_column_name", "['a', 'b'] == ")
+@found_by("test_files_are_united_by_column_name", "Files are not united by name")
 class UnitesByPosition(ParquetFormat):
     def read_many(self, files: Any, context: Any) -> Any:
         return super().read_many(
@@ -405,67 +407,70 @@ class UnitesByPosition(ParquetFormat):
         )
 
 
-@found_by("test_files_are_read_in_the_order_given", "[(0,), (1,), (2,)]")
+@found_by("test_files_are_read_in_the_order_given", "Files are read in another order")
 class SortsFiles(JsonFormat):
     def read_many(self, files: Any, context: Any) -> Any:
         return super().read_many(sorted(files), context)
 
 
-@found_by("test_hundreds_of_files_are_read", "(100, ")
+@found_by("test_hundreds_of_files_are_read", "Of 400 files rows are lost")
 class ReadsAHundredFiles(JsonFormat):
     def read_many(self, files: Any, context: Any) -> Any:
         return super().read_many(files[:100], context)
 
 
-@found_by("test_a_schema_fills_columns_that_files_lack_with_null", "CSV Error")
+@found_by("test_a_schema_fills_columns_that_files_lack_with_null", "Files that lack a column can't be read by a schema")
 class SaysThatItFillsColumns(CsvFormat):
     capabilities = replace(CsvFormat.capabilities, schema_on_read=True)
 
 
-@found_by("test_a_recorded_schema_says_which_columns_there_are", "'a': 'BIGINT'")
+@found_by("test_a_recorded_schema_says_which_columns_there_are", "A recorded schema is not kept to")
 class ForgetsTheRecordedSchema(JsonFormat):
     def read_many(self, files: Any, context: Any) -> Any:
         return super().read_many(files, replace(context, schema=None))
 
 
-@found_by("test_folders_make_no_columns", "(1, 2024)")
+@found_by("test_folders_make_no_columns", "Folders make columns")
 class MakesColumnsOfFolders(ParquetFormat):
     def read_many(self, files: Any, context: Any) -> Any:
         return context.session.sql("FROM read_parquet($files, hive_partitioning = true)", {"files": files})
 
 
-@found_by("test_a_folder_does_not_replace_a_column_of_its_name", "(2024,)")
+@found_by("test_a_folder_does_not_replace_a_column_of_its_name", "A folder replaces a column")
 class PrefersFolders(ParquetFormat):
     def read_many(self, files: Any, context: Any) -> Any:
         return context.session.sql("FROM read_parquet($files, hive_partitioning = true)", {"files": files})
 
 
-@found_by("test_columns_of_any_name_come_back", "'lead'")
+@found_by("test_columns_of_any_name_come_back", "Names of columns are changed")
 class StripsNames(JsonFormat):
     def read_many(self, *args: Any, **kwargs: Any) -> Any:
         return stripped(super().read_many(*args, **kwargs), "INTEGER")
 
 
-@found_by("test_columns_of_any_name_come_back_where_their_values_need_another_form", "'lead'")
+@found_by(
+    "test_columns_of_any_name_come_back_where_their_values_need_another_form",
+    "Columns of bytes lose their names or types",
+)
 class StripsNamesOfBytes(JsonFormat):
     def read_many(self, *args: Any, **kwargs: Any) -> Any:
         return stripped(super().read_many(*args, **kwargs), "BLOB")
 
 
-@found_by("test_a_file_of_any_name_is_read_alone", "[ab]")
+@found_by("test_a_file_of_any_name_is_read_alone", "The path of a file is taken for a pattern or SQL")
 class TakesPathsForPatterns(JsonFormat):
     def read_many(self, files: Any, context: Any) -> Any:
         return super().read_many([unescape_glob(file) for file in files], context)
 
 
-@found_by("test_a_relation_can_be_read_again", "")
+@found_by("test_a_relation_can_be_read_again", "A relation can be read only once")
 class CanBeReadOnce(JsonFormat):
     def read_many(self, files: Any, context: Any) -> Any:
         found = super().read_many(files, context)
         return context.session.sql(f"FROM {context.session.view(found.to_arrow_table().to_reader())}")
 
 
-@found_by("test_readers_at_once_see_what_each_sees_alone", "")
+@found_by("test_readers_at_once_see_what_each_sees_alone", "Readers at once get other rows than one alone")
 class SharesOneConnection(JsonFormat):
     def __init__(self) -> None:
         self.session = DuckSession()
@@ -493,7 +498,7 @@ class ReadsAnythingAsNoRows(Lenient):
     pass
 
 
-@found_by("test_a_truncated_file_gives_no_row_that_nobody_wrote", "bytes")
+@found_by("test_a_truncated_file_gives_no_row_that_nobody_wrote", "bytes of a file are read as rows that nobody wrote")
 class MakesUpRows(Lenient):
     rows = 3
 
@@ -506,7 +511,7 @@ class ReadsMissingFilesAsNoRows(JsonFormat):
         return super().read_many(files, context)
 
 
-@found_by("test_a_file_without_a_byte_has_no_rows_or_is_an_error", "(None, None)")
+@found_by("test_a_file_without_a_byte_has_no_rows_or_is_an_error", "A file of no bytes has rows")
 class ReadsNothingAsARow(JsonFormat):
     def read_many(self, files: Any, context: Any) -> Any:
         if not any(sizes(files)):
@@ -514,7 +519,10 @@ class ReadsNothingAsARow(JsonFormat):
         return super().read_many(files, context)
 
 
-@found_by("test_a_damaged_file_is_an_error_or_rows_and_never_a_crash", "ZeroDivisionError")
+@found_by(
+    "test_a_damaged_file_is_an_error_or_rows_and_never_a_crash",
+    "A damaged file is another error than a reader may raise",
+)
 class CrashesOnDamage(JsonFormat):
     def read_many(self, *args: Any, **kwargs: Any) -> Any:
         found = super().read_many(*args, **kwargs)
@@ -632,7 +640,7 @@ class LeavesItsPartsOpen(JsonFormat):
 # -- whole assets ------------------------------------------------------------------------------------------------------
 
 
-@found_by("test_the_plugin_host_takes_it", "suffixes")
+@found_by("test_the_plugin_host_takes_it", "The plugin host does not take it")
 class HasASuffixThatNoPathHas(JsonFormat):
     suffixes = (".json", ".js n")
 

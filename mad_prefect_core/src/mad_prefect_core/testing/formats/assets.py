@@ -19,7 +19,7 @@ from mad_prefect_core.hookspecs import ENTRY_POINT_GROUP, PLUGIN_API
 from mad_prefect_core.plugins import PluginHost, get_host, use_host
 from mad_prefect_core.session import schema_of
 from mad_prefect_core.settings import Settings
-from mad_prefect_core.testing.base import needs
+from mad_prefect_core.testing.base import complaint, needs
 from mad_prefect_core.testing.formats.bench import Bench, FormatBase
 from mad_prefect_core.testing.formats.kinds import VALUES, outcome_of
 from mad_prefect_core.type_names import name_of, names_in
@@ -106,7 +106,11 @@ class AssetContract(FormatBase, contract=True):
         expected = bench.session.sql(f"SELECT {columns}")
         assert schema_of(found) == schema_of(expected)
         text = "COLUMNS(*)::VARCHAR"
-        assert found.project(text).fetchall() == expected.project(text).fetchall()
+        pairs = zip(*found.project(text).fetchall(), *expected.project(text).fetchall(), strict=True)
+        wrong = [f"{before} comes back as {after}" for after, before in pairs if before != after]
+        assert not wrong, complaint(
+            "Values come back changed from an asset", "Keep them, or do not declare them.", wrong
+        )
 
     @pytest.mark.usefixtures("host")
     def test_an_empty_run_is_a_result(self, format: FormatLike) -> None:

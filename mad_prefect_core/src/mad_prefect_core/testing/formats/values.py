@@ -17,7 +17,7 @@ from mad_prefect_core.contracts import Batch
 from mad_prefect_core.errors import UnsupportedValueError
 from mad_prefect_core.session import schema_of
 from mad_prefect_core.testing.base import complaint, needs
-from mad_prefect_core.testing.formats.bench import Bench, FormatBase
+from mad_prefect_core.testing.formats.bench import READ_ERRORS, Bench, FormatBase
 from mad_prefect_core.testing.formats.kinds import KINDS, VALUES, announces, outcome_of, type_in, values_of
 from mad_prefect_core.testing.formats.nesting import SCALARS, wrong_in
 from mad_prefect_core.type_names import name_of, names_in
@@ -169,7 +169,8 @@ class ValueContract(FormatBase, contract=True):
         """Python values come back as they were, whatever their row holds beside them, or are refused by column."""
         expected, found = _kept(bench, rows, RowBatch)
         names = found.columns
-        assert _comparable([dict(zip(names, row, strict=True)) for row in found.fetchall()]) == _comparable(expected)
+        rows = _comparable([dict(zip(names, row, strict=True)) for row in found.fetchall()])
+        assert rows == _comparable(expected), complaint("Python rows come back changed", _EXACT, rows)
 
     @given(rows=_TABLE_ROWS)
     @_EXAMPLES
@@ -181,7 +182,10 @@ class ValueContract(FormatBase, contract=True):
             return pa.Table.from_pylist(rows, pa.schema([_TABLE.field(name) for name in names]))
 
         expected, found = _kept(bench, rows, lambda rows: ColumnBatch(table(rows)))
-        assert _comparable(found.to_arrow_table().to_pylist()) == _comparable(table(expected).to_pylist())
+        found_rows = _comparable(found.to_arrow_table().to_pylist())
+        assert found_rows == _comparable(table(expected).to_pylist()), complaint(
+            "Arrow columns come back changed", _EXACT, found_rows
+        )
 
     def test_instants_are_the_same_in_every_time_zone(self, bench: Bench) -> None:
         """An instant is read as the same one by a session of any time zone, long before zones were whole minutes."""
@@ -235,8 +239,12 @@ class ValueContract(FormatBase, contract=True):
                 if announces(bench.format, kind):
                     continue
                 raise
-            if schema_of(bench.scan(path)) != schema:
-                wrong.append(f"{value}: {schema['v']} is {schema_of(bench.scan(path))} in the file")
+            try:
+                found: object = schema_of(bench.scan(path))
+            except READ_ERRORS as error:
+                found = error
+            if found != schema:
+                wrong.append(f"{value}: {schema['v']} is {found} in the file")
         assert not wrong, complaint(
             "Types are others in the file", "Name them in `in_file`, or do not declare `schema_in_file`.", wrong
         )
