@@ -169,7 +169,7 @@ MISTAKES = [
     path("s3:/bucket/x.parquet", PathError, "Did you mean 's3://bucket/x.parquet'?"),
     path("S3://bucket/x.parquet", PathError, "Did you mean 's3://bucket/x.parquet'?"),
     path("file://localhost/x.parquet", PathError, "Did you mean 'file:///x.parquet'?"),
-    path("simplecache::s3://bucket/x.parquet", PathError, "Did you mean 's3://bucket/x.parquet'?"),
+    path("simplecache::/lake/x.parquet", PathError, "Did you mean 'simplecache::file:///lake/x.parquet'?"),
     path("C:\\lake\\x.parquet", PathError, "Windows"),
     Mistake(
         "a field that no parameter fills in",
@@ -245,7 +245,7 @@ MISTAKES = [
             ("file://localhost/data", "Did you mean 'file:///data'?"),
             ("file:data", "Did you mean 'file:///data'?"),
             ("file://", "names no folder"),
-            ("filecache::s3://bucket", "Did you mean 's3://bucket'?"),
+            ("filecache::/lake", "Did you mean 'filecache::file:///lake'?"),
             ("://bucket", "Did you mean"),
             ("gs//bucket", "Did you mean 'gs://bucket'?"),
             ("GS:bucket", "Did you mean 'gs://bucket'?"),

@@ -63,6 +63,17 @@ class HookSpecs:
         yield from ()
 
     @hookspec
+    def mad_prefect_storage_for(self, protocol: str) -> StorageLike[Any] | None:
+        """The storage of a protocol that no plugin claims.
+
+        Asked once for each protocol, in lower case: it may be several, chained as fsspec does it, such as
+        `simplecache::sftp`. Return None to leave it to others. The first answer counts. Raise `UnknownStorageError` to
+        say what to install. A protocol that `mad_prefect_storages` of any plugin has, or that one of our own plugins
+        would bring if it were installed, is not asked for.
+        """
+        return None
+
+    @hookspec
     def mad_prefect_batches(self, data: object) -> Iterator[object] | AsyncIterator[object] | None:
         """Teach the core a new kind of returned or yielded object.
 

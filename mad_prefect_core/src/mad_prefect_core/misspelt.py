@@ -17,7 +17,7 @@ from mad_prefect_core.redaction import has_url_secrets
 __all__ = ["check_base", "check_plain", "check_url"]
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_URL = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*)://")
+_URL = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*(?:::[A-Za-z][A-Za-z0-9+.-]*)*)://")
 _CHAINED = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*::")
 _DRIVE = re.compile(r"[A-Za-z]:[/\\]")
 _ONE_SLASH = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:[/\\]")
@@ -70,8 +70,8 @@ def check_url(url: str, what: str = "path") -> None:
     split_url(url)  # refuses secrets in it
     found = _URL.match(url)
     protocol, rest = (found[1], url[found.end() :]) if found else ("", url)
-    if _CHAINED.match(url):
-        _refuse_url(what, url, "chains several filesystems, which is not supported", _as_url(url.rpartition("::")[2]))
+    if not found and _CHAINED.match(url):
+        _refuse_url(what, url, "chains filesystems without a URL at the end", url.replace("::/", "::file:///"))
     if protocol != protocol.lower():
         _refuse_url(what, url, "has capital letters in its protocol", f"{protocol.lower()}://{rest}")
     drive = rest.removeprefix("/") if protocol else rest

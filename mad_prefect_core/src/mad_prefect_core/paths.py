@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_URL = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*)://")
+_URL = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*(?:::[A-Za-z][A-Za-z0-9+.-]*)*)://")
 _MAY_BE_SECRET = re.compile(r"[@?&#%]|^[^/]*:")
 _CONVERSIONS: dict[str, Callable[[object], str]] = {"r": repr, "s": str, "a": ascii}
 _ENCODED = {"%": "%25", "/": "%2F", "=": "%3D", "\\": "%5C"}
@@ -44,7 +44,8 @@ def is_url(path: str) -> bool:
 
 
 def split_url(url: str, *, user: bool = True) -> tuple[str, str]:
-    """Protocol and the rest. A plain path is of protocol "file".
+    """Protocol and the rest. A plain path is of protocol "file"; that of `simplecache::sftp://host/x`, which chains
+    filesystems as fsspec does, is `simplecache::sftp`.
 
     Refused with `PathError`: a URL with a password or a parameter that is secret, since URLs are logged, recorded and
     shown. Also one with a user, if `user` is false: the storage knows none.

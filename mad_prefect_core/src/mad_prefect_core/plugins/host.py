@@ -29,7 +29,7 @@ from mad_prefect_core.hookspecs import ENTRY_POINT_GROUP, PLUGIN_API, PROJECT, H
 from mad_prefect_core.plugins.calls import ask, in_time, listed, taking, wrong
 from mad_prefect_core.plugins.faults import format_faults, storage_faults
 from mad_prefect_core.plugins.records import PluginRecord, canonical, failed, new_record, summary
-from mad_prefect_core.plugins.registry import Conflict, Registry
+from mad_prefect_core.plugins.registry import Conflict, Registry, catalogue
 from mad_prefect_core.settings import get_settings
 
 __all__ = ["PluginHost", "get_host", "use_host"]
@@ -60,6 +60,7 @@ class PluginHost:
         self._records: list[PluginRecord] = []
         self._by_plugin: dict[int, PluginRecord] = {}
         self._registry = Registry([])
+        self._others: dict[str, StorageLike[Any]] = {}
         self._loaded = False
 
     # -- what is there -------------------------------------------------------------------------------------------
@@ -116,11 +117,32 @@ class PluginHost:
         return self._loaded_registry().format_for(kind)
 
     def storage_for(self, protocol: str) -> StorageLike[Any]:
-        """The storage that serves this URL scheme.
+        """The storage that serves this URL scheme: the plugin's that claims it, or else the first that serves it by the
+        hook `mad_prefect_storage_for`.
 
         Raises `UnknownStorageError` with what is known and what to install; `PluginConflictError` if two claim it.
         """
-        return self._loaded_registry().storage_for(protocol)
+        registry, wanted = self._loaded_registry(), protocol.lower()
+        if (found := registry.claimed_storage(wanted) or self._others.get(wanted)) is not None:
+            return found
+        # Where a plugin of ours is missing or has failed, no other takes its place unseen.
+        if wanted not in catalogue()["protocols"] and (found := self._storage_of_others(wanted)) is not None:
+            return self._others.setdefault(wanted, found)  # always the same: what it opens is kept by its identity
+        return registry.storage_for(wanted)
+
+    def _storage_of_others(self, protocol: str) -> StorageLike[Any] | None:
+        """The storage of a protocol that no plugin claims, if one serves it all the same."""
+        for record, call in self._implementations("mad_prefect_storage_for"):
+            answer = ask(record, "mad_prefect_storage_for", call, protocol=protocol)
+            if answer is None:
+                continue
+            if problems := list(storage_faults(answer)):
+                what = f"{type(answer).__name__}, which {'; '.join(problems)},"
+                raise PluginLoadError(
+                    f"The plugin's hook mad_prefect_storage_for returned {what} for {protocol!r}", plugin=record.label
+                )
+            return cast(StorageLike[Any], answer)
+        return None
 
     def _loaded_registry(self) -> Registry:
         self._load()

@@ -9,12 +9,16 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any, Literal, TypeAlias, cast
 
+from fsspec import available_protocols
+
 from mad_prefect_core.contracts import FormatLike, StorageLike
 from mad_prefect_core.errors import PluginConflictError, PluginLoadError, UnknownFormatError, UnknownStorageError
 from mad_prefect_core.plugins.records import PluginRecord, canonical, state
 
 __all__ = ["Conflict", "Registry", "catalogue", "folder_of", "install_hint"]
 
+
+_ANY_PROTOCOL = "mad-prefect-fsspec"
 
 _Kind: TypeAlias = Literal["format", "suffix", "protocol"]
 
@@ -165,14 +169,29 @@ class Registry:
             "No format plugin is installed", hint=f"{install_hint('mad_prefect_formats/*')} It brings the usual four."
         )
 
+    def claimed_storage(self, protocol: str) -> StorageLike[Any] | None:
+        """The storage that a plugin claims this protocol for, in lower case. Raises `PluginConflictError`."""
+        claims = self._protocols.get(protocol)
+        return cast(StorageLike[Any], _only(claims, "protocol", protocol)) if claims else None
+
     def storage_for(self, protocol: str) -> StorageLike[Any]:
         """As `PluginHost.storage_for`."""
         wanted = protocol.lower()
-        if claims := self._protocols.get(wanted):
-            return cast(StorageLike[Any], _only(claims, "protocol", wanted))
+        if (claimed := self.claimed_storage(wanted)) is not None:
+            return claimed
         raise UnknownStorageError(
             f"No installed plugin brings the protocol '{protocol}://'",
-            hint=self._advice("protocols", [wanted], sorted(self._protocols)),
+            hint=self._advice("protocols", [wanted], sorted(self._protocols)) + self._advice_on_others(wanted),
+        )
+
+    def _advice_on_others(self, protocol: str) -> str:
+        """What to install where fsspec knows the protocol."""
+        unknown = {*protocol.split("::")} - {*available_protocols()}
+        loaded = {canonical(record.distribution) for record in self._records if record.status == "loaded"}
+        if unknown or protocol in catalogue()["protocols"] or _ANY_PROTOCOL in loaded:
+            return ""
+        return (
+            f" A filesystem of fsspec has it, which mad-prefect-fsspec brings. {install_hint(folder_of(_ANY_PROTOCOL))}"
         )
 
     # -- messages ------------------------------------------------------------------------------------------------
