@@ -18,7 +18,9 @@ from mad_prefect_core.contracts import (
     FileStat,
     LinkingStore,
     PrivateFiles,
+    ProbedStore,
     Session,
+    StorageCapabilities,
     StorageLike,
     StoreLike,
     SyncingStore,
@@ -146,6 +148,14 @@ class Location:
         """Size and version token; None where there is no file."""
         with self.mount.call:
             return self.mount.store.stat(self.path)
+
+    def promises(self) -> StorageCapabilities:
+        """What the storage can promise here. Raises `StorageError` where it can't be written."""
+        store = self.mount.store
+        if not isinstance(store, ProbedStore):
+            return self.mount.storage.capabilities
+        with self.mount.call:
+            return store.promises(self.path)
 
     def stage(self) -> Path:
         """A local path to write to before `publish`."""

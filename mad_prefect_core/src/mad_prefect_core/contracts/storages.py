@@ -17,6 +17,7 @@ __all__ = [
     "FileStat",
     "LinkingStore",
     "PrivateFiles",
+    "ProbedStore",
     "StagingStore",
     "Storage",
     "StorageCapabilities",
@@ -228,6 +229,17 @@ class SyncingStore(Protocol):
     def sync(self, paths: Sequence[str]) -> None:
         """Make files that were published without `durable` survive a machine that loses power, with their names and
         those of their folders. Raises `FileNotFoundError` where one is not there."""
+
+
+@runtime_checkable
+class ProbedStore(Protocol):
+    """A store that finds out by trying what its server can do. For others, it is what the storage declares."""
+
+    def promises(self, path: str) -> StorageCapabilities:
+        """What holds for files in the folder of `path`, which is asked before a run that writes there begins. What it
+        can't promise is in the run's record.
+
+        Raises `StorageError` where nothing can be written, or where the options ask for more than the server can."""
 
 
 @runtime_checkable

@@ -14,6 +14,7 @@ from mad_prefect_core.contracts import (
     LinkingStore,
     Options,
     PrivateFiles,
+    ProbedStore,
     ReadOptions,
     StagingStore,
     StorageCapabilities,
@@ -24,7 +25,7 @@ from mad_prefect_core.contracts import (
 
 __all__ = ["format_faults", "storage_faults"]
 
-_STORE_ABILITIES = (DuckDBStore, LinkingStore, PrivateFiles, StagingStore, SyncingStore)
+_STORE_ABILITIES = (DuckDBStore, LinkingStore, PrivateFiles, ProbedStore, StagingStore, SyncingStore)
 _SET_WHEN_MADE = frozenset({"fs"})
 """Attributes that a class need not have: its objects get them."""
 
@@ -39,7 +40,7 @@ def format_faults(value: Any) -> Iterator[str]:
 
 def storage_faults(value: Any) -> Iterator[str]:
     yield from _contract_faults(value, StorageLike, StorageCapabilities)
-    yield from _name_faults(value, "protocols", re.compile(r"[a-z][a-z0-9+.-]*"), '("sftp",)')
+    yield from _name_faults(value, "protocols", re.compile(r"[a-z][a-z0-9+.-]*(::[a-z][a-z0-9+.-]*)*"), '("sftp",)')
     if not _is_kind(getattr(value, "options", Options), Options):
         yield "has options that are not a subclass of Options"
     store = getattr(value, "store", None)

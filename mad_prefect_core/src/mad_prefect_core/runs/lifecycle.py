@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import logging
 import time
@@ -10,14 +11,14 @@ from functools import cache
 from importlib.metadata import version
 
 from mad_prefect_core.errors import OutcomeUnknownError, located
-from mad_prefect_core.mounts import default_mount, locate, on_one_base, sync
+from mad_prefect_core.mounts import locate, on_one_base, sync
 from mad_prefect_core.plugins import get_host
 from mad_prefect_core.process import Process
 from mad_prefect_core.runs.kept import readable_runs
 from mad_prefect_core.runs.lease import Holder, Lease
 from mad_prefect_core.runs.manifest import StoredManifest
 from mad_prefect_core.runs.publish import Published, publish, settle
-from mad_prefect_core.runs.record import DataAssetRun, RunStatus
+from mad_prefect_core.runs.record import DataAssetRun, RunStatus, metadata_location
 from mad_prefect_core.runs.result_paths import index_paths
 from mad_prefect_core.runs.retention import Retention
 from mad_prefect_core.runs.sweep import sweep_failed, sweep_left, sweep_superseded
@@ -44,7 +45,9 @@ class Lifecycle:
         self.phase = "begin"
         self.published: Published | None = None
         self._retention = retention
-        self._mounts = [default_mount(), *(locate(f"{folder}/x").mount for folder in self.folders)]
+        self._locations = [metadata_location(str(record.asset_name), str(record.asset_id), "x")]
+        self._locations += [locate(f"{folder}/x") for folder in self.folders]
+        self._mounts = [location.mount for location in self._locations]
         self._started: float
         self._retried: int | None
         self._lease: Lease
@@ -75,6 +78,7 @@ class Lifecycle:
             # The manifest was lost, perhaps: the files of earlier runs are not.
             earlier = readable_runs(str(self.record.asset_name), str(self.record.asset_id))
             self._known = [str(run.id) for run in earlier]
+        self.record.not_promised = self._not_promised()
         lease.begin(self.holder())
         sweep_left(lease)
         self.record.status = RunStatus.RUNNING
@@ -164,6 +168,15 @@ class Lifecycle:
         counts = {id(mount.fs): getattr(mount.fs, "retried", None) for mount in self._mounts}
         known = [count for count in counts.values() if count is not None]
         return sum(known) if known else None
+
+    def _not_promised(self) -> dict[str, list[str]]:
+        """What the run's storages can't promise. Raises `StorageError` for one that can't be written."""
+        missing = {}
+        for location in {location.mount.key: location for location in self._locations}.values():
+            promised = dataclasses.asdict(location.promises())
+            if names := [name for name, held in promised.items() if held is False]:
+                missing[location.mount.storage.name] = names
+        return missing
 
     def _versions(self) -> tuple[dict[str, str], dict[str, str]]:
         """Of the core, and of the distributions whose plugins write the run's files; and these plugins by format."""

@@ -122,6 +122,8 @@ class DataAssetRun(BaseModel):
     """The assets that its function read, each with the run that was current then."""
     retries: Count | None = None
     """Requests that its storages had to be sent again while it ran, where they count them."""
+    not_promised: dict[str, list[str]] = {}
+    """By storage that the run wrote to: the names of the `StorageCapabilities` that it could not promise then."""
     versions: dict[str, str] = {}
     """Of the distributions whose plugins wrote its files, and of the core."""
     writers: dict[str, str] = {}
