@@ -19,6 +19,7 @@ TESTED = {
     "csv": ("tests/formats/test_conformance.py", "TestCsv"),
     "json": ("tests/formats/test_conformance.py", "TestJson"),
     "parquet": ("tests/formats/test_conformance.py", "TestParquet"),
+    "fsspec": ("tests/fsspec_storage/test_fsspec_contract.py", "TestMemory"),
     "gcs": ("tests/gcs/test_gcs_contract.py", "TestGCS"),
     "local": ("tests/storage/test_local_contract.py", "TestLocal"),
     "s3": ("tests/s3/test_s3_contract.py", "TestMoto"),
@@ -48,6 +49,8 @@ def contract_of(plugin: str) -> type[Contract]:
 
 
 def subject_of(plugin: str) -> Any:
+    if plugin == "fsspec":  # of all that it serves, what promises all
+        return get_host().storage_for("memory")
     [subject] = [found for found in (*get_host().formats(), *get_host().storages()) if found.name == plugin]
     return subject
 
