@@ -172,7 +172,7 @@ class NameContract(StorageBase, contract=True):
             listed = {str(found) for found in place.fs.ls(place.path("d"), detail=False)}
             files = {key: b"12345", "d/x.bin": newer}
             if self.shared_between_processes:
-                apart(_publish, writer, files)
+                apart(_publish, writer, files, seconds=self.patience)
             else:
                 _publish(writer, files)
             fs = place.fs

@@ -129,6 +129,8 @@ class StorageBase(Contract):
     """Whether it sends a request again that was lost, or whose reply was, so that a single fault is no error."""
     hostile_names: ClassVar[tuple[str, ...]] = HOSTILE
     """Names of files that each stand for themselves, but for those with characters that the storage refuses."""
+    patience: ClassVar[int] = SECONDS
+    """Seconds after which something that several threads or processes do counts as hanging."""
     writers: ClassVar[int] = 16
     """How many threads, or processes, create one object at once."""
 
@@ -174,9 +176,9 @@ class StorageBase(Contract):
         return (place.fs,)
 
 
-def at_once(tasks: Iterable[Callable[[], Any]]) -> list[Any]:
+def at_once(tasks: Iterable[Callable[[], Any]], seconds: float = SECONDS) -> list[Any]:
     """What each task returns, all begun at one moment in threads of their own. Raises what the first of them raised,
-    and `TimeoutError` if one has not ended after a minute."""
+    and `TimeoutError` if one has not ended after so many seconds."""
     todo = list(tasks)
     results: list[Any] = [None] * len(todo)
     errors: list[BaseException] = []
@@ -195,9 +197,9 @@ def at_once(tasks: Iterable[Callable[[], Any]]) -> list[Any]:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(SECONDS)
+        thread.join(seconds)
     if errors:
         raise errors[0]
     if any(thread.is_alive() for thread in threads):
-        raise TimeoutError(f"Threads still hang after {SECONDS} seconds")
+        raise TimeoutError(f"Threads still hang after {seconds} seconds")
     return results

@@ -17,7 +17,7 @@ from typing import Any
 from mad_prefect_core.errors import StorageConflictError
 from mad_prefect_core.testing.base import complaint, costly, needs
 from mad_prefect_core.testing.faults import faults, kill
-from mad_prefect_core.testing.storages.place import SECONDS, Place, StorageBase, at_once
+from mad_prefect_core.testing.storages.place import Place, StorageBase, at_once
 from mad_prefect_core.testing.storages.processes import Forked, apart, beside, fork, forks, needs_fork, steady
 
 __all__ = ["RaceContract"]
@@ -33,7 +33,7 @@ class RaceContract(StorageBase, contract=True):
         """Of 16 threads that create one object at once exactly one does, and its bytes stay."""
         for number in range(3):
             key = f"{number}.json"
-            won = at_once([partial(_create, place, key, writer) for writer in range(self.writers)])
+            won = at_once([partial(_create, place, key, writer) for writer in range(self.writers)], self.patience)
             _check_winner(won, place, key)
 
     @costly
@@ -41,13 +41,14 @@ class RaceContract(StorageBase, contract=True):
     @needs("conditional_create", "shared_between_processes")
     def test_of_processes_that_create_one_object_one_wins(self, place: Place) -> None:
         """Of 16 processes that create one object at once exactly one does, and its bytes stay."""
-        for number, won in enumerate(apart(_race_to_create, place, 3, self.writers)):
+        race = (_race_to_create, place, 3, self.writers, self.patience)
+        for number, won in enumerate(apart(*race, seconds=self.patience)):
             _check_winner(won, place, f"{number}.json")
 
     @needs("conditional_replace")
     def test_no_update_of_racing_threads_is_lost(self, place: Place) -> None:
         """A counter that 4 threads count up by compare-and-swap, each as often as it takes, is exact."""
-        at_once([partial(_count, place, "count", 10) for _ in range(4)])
+        at_once([partial(_count, place, "count", 10) for _ in range(4)], self.patience)
         _check_count(place)
 
     @costly
@@ -55,19 +56,19 @@ class RaceContract(StorageBase, contract=True):
     @needs("conditional_replace", "shared_between_processes")
     def test_no_update_of_racing_processes_is_lost(self, place: Place) -> None:
         """A counter that 4 processes count up by compare-and-swap, each as often as it takes, is exact."""
-        apart(_race_to_count, place, 4, 10)
+        apart(_race_to_count, place, 4, 10, seconds=self.patience)
         _check_count(place)
 
     @needs("atomic_replace")
     def test_a_reader_beside_writers_sees_whole_files(self, place: Place) -> None:
         """Whoever reads while two writers overwrite a file sees one of their files, whole, and never none."""
-        _read_beside_writers(place, _LENGTH, 15)
+        _read_beside_writers(place, _LENGTH, 15, self.patience)
 
     @costly
     @needs("atomic_replace")
     def test_a_reader_beside_writers_sees_whole_large_files(self, place: Place) -> None:
         """The same of files that are larger than `parts_above`, which clients send in another way."""
-        _read_beside_writers(place, len(self.large(b"a")), 3)
+        _read_beside_writers(place, len(self.large(b"a")), 3, self.patience)
 
     @needs("atomic_replace")
     def test_a_file_that_is_open_is_one_file(self, place: Place) -> None:
@@ -91,14 +92,14 @@ class RaceContract(StorageBase, contract=True):
     def test_a_writer_killed_at_random_leaves_whole_files(self, place: Place) -> None:
         """A writer that is killed (SIGKILL) at any moment leaves the old file or the new one, and nothing beside it
         that a reader of `*.bin` sees; another writer can go on at once."""
-        _kill_at_random(place, _LENGTH, 6)
+        _kill_at_random(place, _LENGTH, 6, self.patience)
 
     @costly
     @needs_fork
     @needs("atomic_replace", "shared_between_processes")
     def test_a_writer_of_large_files_killed_at_random_leaves_whole_files(self, place: Place) -> None:
         """The same of files that are larger than `parts_above`."""
-        _kill_at_random(place, len(self.large(b"a")), 10)
+        _kill_at_random(place, len(self.large(b"a")), 10, self.patience)
 
     @costly
     @needs_fork
@@ -121,7 +122,7 @@ class RaceContract(StorageBase, contract=True):
     def _kill_at_each(self, place: Place, new: bytes, acts: list[str]) -> None:
         killed = (_kill_at_each_operation, place, self.fault_targets, self.kill_at_every, acts, new)
         wrong = []
-        for act, seen in apart(*killed, seconds=5 * SECONDS).items():
+        for act, seen in apart(*killed, seconds=5 * self.patience).items():
             assert len(seen) > 1, f"No operation of {act} could be interrupted: name what it calls in `fault_targets`"
             for number, (state, strays) in enumerate(seen, 1):
                 if state not in ("old", "new"):
@@ -135,7 +136,7 @@ class RaceContract(StorageBase, contract=True):
         )
 
 
-def _read_beside_writers(place: Place, length: int, times: int) -> None:
+def _read_beside_writers(place: Place, length: int, times: int, patience: float) -> None:
     place.publish("x.bin", bytes(length))
     over = threading.Event()
 
@@ -145,7 +146,7 @@ def _read_beside_writers(place: Place, length: int, times: int) -> None:
 
     def write_all() -> None:
         try:
-            at_once([partial(write, b"a"), partial(write, b"b")])
+            at_once([partial(write, b"a"), partial(write, b"b")], patience)
         finally:
             over.set()
 
@@ -161,7 +162,7 @@ def _read_beside_writers(place: Place, length: int, times: int) -> None:
                 wrong.add(f"the listing is {sorted(place.listing('.bin'))}")
         return wrong
 
-    wrong = set().union(*at_once([read, read, write_all])[:2])
+    wrong = set().union(*at_once([read, read, write_all], patience)[:2])
     assert not wrong, complaint(
         f"A reader beside writers sees parts of files of {length:,} bytes, or none",
         "Have a file appear whole at its name, also where it is sent in parts.",
@@ -169,7 +170,7 @@ def _read_beside_writers(place: Place, length: int, times: int) -> None:
     )
 
 
-def _kill_at_random(place: Place, length: int, times: int) -> None:
+def _kill_at_random(place: Place, length: int, times: int, patience: float) -> None:
     place.publish("d/x.bin", bytes(length))
     chance = random.Random(1)
     wrong = set()
@@ -179,7 +180,7 @@ def _kill_at_random(place: Place, length: int, times: int) -> None:
             seen = place.bytes_or_changed("d/x.bin")
             if _described(seen) not in ((length, 1), "changed"):
                 wrong.add(f"meanwhile: {_in_words(seen)}")
-        process.result(2 * SECONDS)
+        process.result(2 * patience)
     seen = place.bytes_at("d/x.bin")
     if _described(seen) != (length, 1):
         wrong.add(f"afterwards: {_in_words(seen)}")
@@ -243,14 +244,14 @@ def _count(place: Place, key: str, times: int) -> None:
                 continue
 
 
-def _race_to_create(place: Place, rounds: int, writers: int) -> list[list[bool]]:
+def _race_to_create(place: Place, rounds: int, writers: int, patience: float) -> list[list[bool]]:
     together = multiprocessing.get_context("fork").Barrier(writers)
 
     def create(writer: int) -> list[bool]:
         mine, won = place.another_client(), []
         for number in range(rounds):
             mine.at("nothing").read()  # it is connected, so that all write at one moment
-            together.wait(SECONDS)
+            together.wait(patience)
             won.append(_create(mine, f"{number}.json", writer))
         return won
 

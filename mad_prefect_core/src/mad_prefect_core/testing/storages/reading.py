@@ -97,7 +97,7 @@ class ReadingContract(StorageBase, contract=True):
             return right
 
         try:
-            right = at_once([partial(read, first) for first in range(8)])
+            right = at_once([partial(read, first) for first in range(8)], self.patience)
         except OSError as error:
             pytest.fail(
                 complaint("Of 8 threads that read at once one was refused", "Share what can be shared.", [error])
