@@ -22,7 +22,7 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], 
     report = tmp_path_factory.mktemp("planted") / "report.xml"
     nodes = [f"{CONTRACTS}::Test{wrong}_{test}::{test}" for test, wrong, _ in CASES]
     command = [sys.executable, "-m", "pytest", "-q", "--tb=short", f"--junitxml={report}", "-p", "no:cacheprovider"]
-    done = subprocess.run([*command, *nodes], capture_output=True, text=True, timeout=240, check=False)
+    done = subprocess.run([*command, *nodes], capture_output=True, text=True, timeout=600, check=False)
     assert report.exists(), done.stdout + done.stderr
     found = {}
     for case in ElementTree.parse(report).iter("testcase"):
