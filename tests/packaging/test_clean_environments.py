@@ -13,9 +13,9 @@ pytestmark = pytest.mark.packaging
 
 # Runs in the clean environment, and prints what it finds there.
 PROBE = """
-import json, sys
+import contextlib, json, sys
 from mad_prefect_core import asset
-from mad_prefect_core.errors import UnknownFormatError
+from mad_prefect_core.errors import UnknownFormatError, UnknownStorageError
 from mad_prefect_core.plugins import PluginHost
 
 host = PluginHost()
@@ -25,6 +25,9 @@ found = {
     "failed": [str(r.error) for r in host.plugins() if r.error],
     "from": sys.modules["mad_prefect_core"].__file__,
 }
+with contextlib.suppress(UnknownStorageError):
+    host.storage_for("memory")
+    found["storages"].append("fsspec")  # it is listed nowhere: it serves what nobody claims
 found["heavy"] = sorted({"prefect", "pandas", "s3fs", "gcsfs", "httpx"} & set(sys.modules))
 try:
     found["x.parquet"] = host.format_of("x.parquet")[0].name

@@ -7,7 +7,6 @@ import datetime as dt
 import errno
 import ftplib
 import io
-import logging
 import os
 import shutil
 import threading
@@ -32,8 +31,6 @@ from mad_prefect_fsspec.kinds import Kind, is_cache
 from mad_prefect_fsspec.options import FsspecOptions
 
 __all__ = ["FsspecFiles", "takes_server"]
-
-logger = logging.getLogger(__name__)
 
 _AHEAD = 4 * 2**20  # bytes fetched at once where small reads follow each other
 _WHOLE = 256 * 2**10  # bytes; a file that is not larger is read in one request
