@@ -12,6 +12,7 @@ import pytest
 
 from mad_prefect_core import PLUGIN_API
 from mad_prefect_core.cli.main import run
+from mad_prefect_core.session import DuckSession
 
 TESTS_OF_LEDGER = """
 import pytest
@@ -74,3 +75,14 @@ def test_the_format_in_the_guide_passes_the_contract(tmp_path: Path) -> None:
 def test_the_page_about_the_plugin_api_has_the_number() -> None:
     page = (DOCS / "reference" / "plugin-api.md").read_text("utf-8")
     assert f"`mad_prefect_core.PLUGIN_API`, now {PLUGIN_API}," in page
+
+
+def test_the_guide_says_what_arrow_types_a_writer_is_given() -> None:
+    page = (DOCS / "how-to" / "write-a-format-plugin.md").read_text("utf-8")
+    [table] = re.findall(r"^\| DuckDB \| as Arrow \|\n\|---\|---\|\n((?:\|.+\n)+)", page, re.M)
+    said = dict(re.findall(r"^\| `(.+?)` \| `(.+?)` \|$", table, re.M))
+    assert len(said) > 20
+    with DuckSession() as session:
+        schema = session.sql(f"SELECT {', '.join(f'CAST(NULL AS {kind})' for kind in said)}").to_arrow_reader(1).schema
+
+    assert [str(field.type) for field in schema] == list(said.values())

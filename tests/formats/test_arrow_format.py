@@ -3,9 +3,13 @@ each."""
 
 from __future__ import annotations
 
+import importlib.metadata
+import re
 import struct
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any, BinaryIO
 
 import duckdb
@@ -13,7 +17,10 @@ import pyarrow as pa
 import pyarrow.dataset
 import pytest
 
-from mad_prefect_core.errors import CorruptFileError, UnsupportedValueError
+from mad_prefect_core import DataArtifact, asset, hookimpl
+from mad_prefect_core.errors import CorruptFileError, PluginError, UnsupportedDataError, UnsupportedValueError
+from mad_prefect_core.hookspecs import ENTRY_POINT_GROUP, PLUGIN_API
+from mad_prefect_core.plugins import PluginHost, use_host
 from mad_prefect_core.sdk import (
     ArrowFormat,
     FormatCapabilities,
@@ -25,6 +32,7 @@ from mad_prefect_core.sdk import (
 )
 from mad_prefect_core.session import DuckSession, schema_of
 from mad_prefect_core.testing.formats.bench import Bench
+from mad_prefect_core.translation import typed
 
 _LENGTH = struct.Struct("<Q")
 
@@ -191,7 +199,7 @@ def test_a_damaged_file_is_told_by_its_name_and_never_has_fewer_rows(bench: Benc
     with pytest.raises(duckdb.Error, match=f"CorruptFileError.*{path.name}"):
         bench.scan(path, schema=schema).fetchall()
     path.write_bytes(whole[:20])
-    with pytest.raises(CorruptFileError, match="damaged, or of another kind") as caught:
+    with pytest.raises(CorruptFileError, match="A file can't be read as frames") as caught:
         bench.scan(path)
     assert caught.value.path == str(path)
     assert session.open == 0
@@ -300,3 +308,126 @@ def test_pyarrow_reads_the_files_of_a_session_and_no_others(tmp_path: Path, sess
         files.open_output_stream(str(path))
     with pytest.raises(FileNotFoundError):
         files.open_input_file(str(tmp_path / "none"))
+
+
+# -- faults of an author ---------------------------------------------------------------------------------------------
+
+
+def _cast(batch: pa.RecordBatch, name: str, kind: pa.DataType) -> pa.RecordBatch:
+    place = batch.schema.get_field_index(name)
+    return batch.set_column(place, name, batch.column(place).cast(kind))
+
+
+@pytest.mark.parametrize(
+    ("change", "saying"),
+    [
+        (lambda batch: _cast(batch, "a", pa.int32()), "column 'a' as int32 where `file_schema` says int64"),
+        (lambda batch: _cast(batch, "t", pa.large_string()), "as large_string where `file_schema` says string"),
+        (lambda batch: batch.drop_columns(["t"]), "no column 't', which `file_schema` names"),
+        (lambda batch: batch.append_column("a", batch.column(0)), "column 'a' 2 times"),
+        (lambda batch: pa.table(batch), "gave a Table, and not a RecordBatch"),
+    ],
+)  # fmt: skip
+def test_batches_that_are_not_as_their_schema_says_are_a_fault_of_the_plugin(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, change: Callable[[Any], Any], saying: str
+) -> None:
+    path, _ = bench.export("SELECT 1::BIGINT AS a, 'x' AS t")
+
+    def batches(self: Frames, file: OpenFile[ReadOptions], columns: Sequence[str] | None) -> Iterator[Any]:
+        return (change(batch) for reader in _frames(file.data) for batch in reader)
+
+    monkeypatch.setattr(Frames, "batches", batches)
+    with pytest.raises(duckdb.Error, match=re.escape(saying)) as caught:
+        bench.scan(path).fetchall()
+    fault = typed(caught.value)
+    assert isinstance(fault, PluginError)
+    assert (fault.plugin, fault.path) == ("frames", str(path))
+
+
+def test_a_schema_that_is_none_is_a_fault_of_the_plugin(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, _ = bench.export("SELECT 1 AS a")
+    monkeypatch.setattr(Frames, "file_schema", lambda *_: {"a": pa.int32()})
+    with pytest.raises(PluginError, match="`file_schema` gave a dict, and not a"):
+        bench.scan(path)
+
+
+def test_a_file_without_columns_is_no_table(bench: Bench, frames: Frames) -> None:
+    path = bench.new_path()
+    batch = pa.RecordBatch.from_struct_array(pa.array([{}], pa.struct([])))
+    with path.open("wb") as file:
+        frames.write_batches(pa.RecordBatchReader.from_batches(batch.schema, [batch]), file, bench.writing())
+    with pytest.raises(UnsupportedDataError, match="no columns, which is no table") as caught:
+        bench.scan(path)
+    assert (caught.value.plugin, caught.value.path) == ("frames", str(path))
+
+
+def _typo(*_: Any) -> Any:
+    return "text".no_such_name  # type: ignore[attr-defined]
+
+
+def _typo_in_batches(*_: Any) -> Iterator[Any]:
+    yield _typo()
+
+
+def _name_that_is_not_there(*_: Any) -> Any:
+    return no_such_name  # type: ignore[name-defined]  # noqa: F821
+
+
+PLACE = r"A fault in the plugin 'frames' \(test_arrow_format\.py:\d+\)"
+
+
+@pytest.fixture
+def installed(frames: Frames, base: Path) -> Iterator[None]:
+    """A host that has the format too."""
+    plugin = ModuleType("frames_plugin")
+    hook = hookimpl(lambda: [frames], specname="mad_prefect_formats")
+    vars(plugin).update(requires_plugin_api=(PLUGIN_API, PLUGIN_API), mad_prefect_formats=hook)
+    sys.modules[plugin.__name__] = plugin
+    entry_points = [*importlib.metadata.entry_points(group=ENTRY_POINT_GROUP)]
+    entry_points.append(importlib.metadata.EntryPoint("it", plugin.__name__, ENTRY_POINT_GROUP))
+    with use_host(PluginHost(entry_points)):
+        yield
+    del sys.modules[plugin.__name__]
+
+
+@pytest.mark.usefixtures("installed")
+@pytest.mark.parametrize("query", [None, "WHERE a = 1"])
+@pytest.mark.parametrize(
+    ("method", "wrong", "saying"),
+    [
+        ("file_schema", _typo, PLACE + ", or a damaged file: AttributeError"),
+        ("file_schema", _name_that_is_not_there, PLACE + ": NameError"),
+        ("batches", _typo_in_batches, PLACE + ", or a damaged file: AttributeError"),
+        ("batches", lambda *_: [int([])], PLACE + ", or a damaged file: TypeError"),  # type: ignore[call-overload]
+        ("batches", lambda *_: [*struct.unpack("<Q", b"")], "A file can't be read as frames: struct.error"),
+    ],
+)
+async def test_a_mistake_in_the_code_of_a_reader_is_told_with_the_plugin_the_place_and_the_users_path(
+    monkeypatch: pytest.MonkeyPatch, method: str, wrong: Any, saying: str, query: str | None
+) -> None:
+    @asset("teas.frames")
+    def teas() -> list[dict[str, int]]:
+        return [{"a": 1}]
+
+    await teas()
+    monkeypatch.setattr(Frames, method, wrong)
+    with pytest.raises(CorruptFileError, match=f"^{saying}") as caught:
+        (await DataArtifact("teas.frames").query(query)).fetchall()  # type: ignore[union-attr]
+    assert (caught.value.plugin, caught.value.path) == ("frames", "teas.frames")
+    with pytest.raises(CorruptFileError, match=f"^{saying}") as caught:
+        await teas()
+    assert (caught.value.plugin, caught.value.path, caught.value.phase) == ("frames", "teas.frames", "union")
+
+
+@pytest.mark.usefixtures("installed")
+async def test_a_mistake_in_the_code_of_a_writer_is_told_with_the_plugin_and_the_place(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    @asset("teas.frames")
+    def teas() -> list[dict[str, int]]:
+        return [{"a": 1}]
+
+    monkeypatch.setattr(Frames, "write_batches", _typo)
+    with pytest.raises(UnsupportedValueError, match=f"^{PLACE}, or a value that it can't write: Attr") as caught:
+        await teas()
+    assert (caught.value.plugin, caught.value.path) == ("frames", "teas.frames")

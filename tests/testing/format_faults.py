@@ -33,6 +33,7 @@ from mad_prefect_core.contracts import (
 )
 from mad_prefect_core.errors import CorruptFileError, UnsupportedValueError
 from mad_prefect_core.paths import unescape_glob
+from mad_prefect_core.sdk import ArrowFormat, OpenFile
 from mad_prefect_core.session import DuckSession, quote, schema_of
 from mad_prefect_core.writing import PartsWriter
 from mad_prefect_csv import CsvFormat
@@ -159,6 +160,25 @@ class RefusesInSilence(JsonFormat):
             if kind == "UUID":
                 raise UnsupportedValueError("No", column=name)
         super().write(relation, schema, path, context)
+
+
+class RaisesAnotherError(JsonFormat):
+    capabilities = replace(JsonFormat.capabilities, refuses={"UUID": "no"})
+
+    def write(self, relation: Any, schema: Any, path: Any, context: Any) -> None:
+        if "UUID" in schema.values():
+            raise NotImplementedError("no such type")
+        super().write(relation, schema, path, context)
+
+
+@found_by("test_it_refuses_no_type_but_those_it_names", "neither written nor refused by UnsupportedValueError")
+class RaisesAnotherErrorForAType(RaisesAnotherError):
+    pass
+
+
+@found_by("test_it_refuses_what_it_says", "neither written nor refused by UnsupportedValueError")
+class RaisesAnotherErrorForATypeThatItNames(RaisesAnotherError):
+    pass
 
 
 @found_by("test_it_refuses_what_it_says", "Values are written that `refuses` names")
@@ -501,6 +521,49 @@ class ReadsAnythingAsNoRows(Lenient):
 @found_by("test_a_truncated_file_gives_no_row_that_nobody_wrote", "bytes of a file are read as rows that nobody wrote")
 class MakesUpRows(Lenient):
     rows = 3
+
+
+class Lengths(ArrowFormat[ReadOptions, Options]):
+    """Arrow batches, each behind its length; the schema alone is first."""
+
+    name = "lengths"
+    suffixes = (".lengths",)
+    capabilities = FormatCapabilities(schema_in_file=True)
+
+    def file_schema(self, file: OpenFile[ReadOptions]) -> Any:
+        return pa.ipc.open_stream(self.part(file.data)).schema
+
+    def batches(self, file: OpenFile[ReadOptions], columns: Sequence[str] | None) -> Iterator[Any]:
+        pa.ipc.open_stream(self.part(file.data))
+        while data := self.part(file.data):
+            yield from pa.ipc.open_stream(data)
+
+    def part(self, file: BinaryIO) -> bytes:
+        return file.read(*struct.unpack("<Q", file.read(8)))
+
+    def write_batches(self, batches: Any, file: BinaryIO, context: WriteContext[Options]) -> None:
+        for batch in chain([pa.RecordBatch.from_pylist([], batches.schema)], batches):
+            data = Framed().frame(batch)
+            file.write(struct.pack("<Q", len(data)) + data)
+        file.write(struct.pack("<Q", 0))
+
+
+@found_by("test_a_truncated_file_never_has_fewer_rows", "Rows are lost where a file is cut off")
+class EndsWhereTheFileDoes(Lengths):
+    def batches(self, file: OpenFile[ReadOptions], columns: Sequence[str] | None) -> Iterator[Any]:
+        with contextlib.suppress(Exception):
+            yield from super().batches(file, columns)
+
+
+@found_by("test_a_truncated_file_never_has_fewer_rows", "Rows are lost where a file is cut off")
+class EndsAfterItsFirstBatch(Lengths):
+    """Notices that the first batch is cut off, and no other."""
+
+    def batches(self, file: OpenFile[ReadOptions], columns: Sequence[str] | None) -> Iterator[Any]:
+        batches = super().batches(file, columns)
+        yield next(batches)
+        with contextlib.suppress(Exception):
+            yield from batches
 
 
 @found_by("test_a_missing_file_is_an_error", "A file that is not there is read as no rows")

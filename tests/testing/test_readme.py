@@ -24,6 +24,14 @@ class Zipped(JsonFormat):
     capabilities = replace(JsonFormat.capabilities, refuses={"TIME WITH TIME ZONE of others": "no"})
 
 
+class WriteBatches(Write):
+    level: int = 4096
+
+
+class Batched(Zipped):
+    write_options = WriteBatches
+
+
 class Limited(LocalStorage):
     options = Options
     capabilities = replace(LocalStorage.capabilities, refused_characters="\\", largest_object=1000)
@@ -32,6 +40,8 @@ class Limited(LocalStorage):
 def test_a_readme_that_says_all_has_no_fault() -> None:
     options = "| option | default | |\n|---|---|---|\n| `level` | `3` | x |\n| `key` |  | x |\n"
     assert readme_faults(f"`.zipped` and `.zz`, no TIME WITH TIME ZONE\n\n{options}", Zipped()) == []
+    options = options.replace("`3`", "`4,096`")
+    assert readme_faults(f"`.zipped` and `.zz`, no TIME WITH TIME ZONE\n\n{options}", Batched()) == []
     assert readme_faults("file:// local:// without `\\`, up to 1,000 bytes", Limited()) == []
 
 
@@ -44,4 +54,8 @@ def test_what_a_readme_leaves_out_or_says_otherwise_is_told() -> None:
         ".zz is left out",
         "TIME WITH TIME ZONE is left out",
     }
+    known = "`.zipped`, `.zz`, TIME WITH TIME ZONE\n| `key` | none | x |\n| `UUID` | as text | x |\n"
+    assert readme_faults(f"{known}| `level` | 3, or less | x |", Zipped()) == [
+        "The option level has no default in backticks in its row: write `3`"
+    ]
     assert readme_faults("file:// local://", Limited()) == ["`\\` is left out", "1,000 is left out"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gzip
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from mad_prefect_core import DataArtifact, DataArtifactQuery, asset
 from mad_prefect_core.errors import NoResultError
 from mad_prefect_csv import ReadCSVOptions
-from mad_prefect_json import ReadJsonOptions
+from mad_prefect_json import JsonFormat, ReadJsonOptions
 
 BLANK = {
     "nothing": b"",
@@ -59,6 +60,17 @@ async def test_a_run_of_such_pages_alone_has_no_rows_and_keeps_the_columns_known
     (base / "page.json.gz").write_bytes(gzip.compress(BLANK[content]))
     found = await made.query()
     assert (found.columns, found.fetchall()) == (["a"], [])
+
+
+@pytest.mark.parametrize(("content", "blank"), [(b"[]", True), (b"[{}]", False), (b"", False)])
+async def test_a_format_that_tells_blank_files_is_asked_though_its_files_have_their_schema(
+    base: Path, monkeypatch: pytest.MonkeyPatch, content: bytes, blank: bool
+) -> None:
+    has_schema = dataclasses.replace(JsonFormat.capabilities, schema_in_file=True)
+    monkeypatch.setattr(JsonFormat, "capabilities", has_schema)
+    monkeypatch.setattr(JsonFormat, "is_blank", lambda self, content, options, *, suffix: content == b"[]")
+    (base / "page.json").write_bytes(content)
+    assert await DataArtifact("page.json").is_blank() is blank
 
 
 @pytest.mark.parametrize("content", [b"[1]", b"[null]", b"[[]]", b'""', b"[{}]", b"[\xff]", b"[", b"]"])

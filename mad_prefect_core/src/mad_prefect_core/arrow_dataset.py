@@ -4,22 +4,20 @@ files again."""
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
-from typing import Any, TypeAlias
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.dataset
 
 from mad_prefect_core.arrow_files import OpenFile, Source
-from mad_prefect_core.errors import CorruptFileError
+from mad_prefect_core.errors import CorruptFileError, PluginError, UnsupportedDataError
+from mad_prefect_core.translation import raised_in_scan
 
-__all__ = ["ArrowDataset", "ReadBatches"]
+__all__ = ["ArrowDataset", "schema_in"]
 
 _PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-
-ReadBatches: TypeAlias = Callable[[OpenFile[Any], Sequence[str] | None], Iterable[pa.RecordBatch]]
-"""As `ArrowFormat.batches`."""
 
 
 class ArrowDataset(pyarrow.dataset.Dataset):  # type: ignore[misc]  # pyarrow is not typed
@@ -28,19 +26,15 @@ class ArrowDataset(pyarrow.dataset.Dataset):  # type: ignore[misc]  # pyarrow is
     Args:
         sources: The files, in order.
         schema: That of each.
-        read: Reads one.
         number: A column for the place of the file that a row is from.
     """
 
-    def __init__(
-        self, sources: Sequence[Source], schema: pa.Schema, read: ReadBatches, number: str | None = None
-    ) -> None:
+    def __init__(self, sources: Sequence[Source], schema: pa.Schema, number: str | None = None) -> None:
         self._sources = sources
         self._file_schema = schema
         names = _distinct(schema.names)
         self._is_ambiguous = names != schema.names
         self._columns = pa.schema([field.with_name(name) for field, name in zip(schema, names, strict=True)])
-        self._read = read
         self._number = number
 
     @property
@@ -53,7 +47,11 @@ class ArrowDataset(pyarrow.dataset.Dataset):  # type: ignore[misc]  # pyarrow is
         return _Scan(self, self.schema.names if columns is None else list(columns), filter)
 
     def batches(self, columns: Sequence[str], filter: Any) -> Iterator[pa.RecordBatch]:
-        """The rows. Raises `CorruptFileError`."""
+        """The rows. Raises `CorruptFileError` and `PluginError`."""
+        with raised_in_scan():
+            yield from self._all_batches(columns, filter)
+
+    def _all_batches(self, columns: Sequence[str], filter: Any) -> Iterator[pa.RecordBatch]:
         wanted = {*columns, *(name for name in self._columns.names if filter is not None and _may_name(filter, name))}
         names = [name for name in self._columns.names if name in wanted] or self._columns.names[:1]
         for source in self._sources:
@@ -66,17 +64,61 @@ class ArrowDataset(pyarrow.dataset.Dataset):  # type: ignore[misc]  # pyarrow is
     def _batches_of(self, source: Source, names: list[str]) -> Iterator[pa.RecordBatch]:
         schema = pa.schema([self._columns.field(name) for name in names])
         # What reads the file ends before it is closed, also where the query does not take all of it.
-        with source.opened() as file, closing(self._all(file, None if self._is_ambiguous else names)) as batches:
+        asked = None if self._is_ambiguous else names
+        with source.opened() as file, closing(_all_of(source, file, asked)) as batches:
             for batch in batches:
-                if self._is_ambiguous and batch.schema.names == self._file_schema.names:
-                    batch = batch.rename_columns(self._columns.names)
-                if not set(names) <= set(batch.schema.names) or (batch := batch.select(names)).schema != schema:
-                    raise CorruptFileError("The file was replaced by another while it was read", path=source.name)
+                batch = self._checked(source, batch, schema)
                 batch.validate(full=True)  # DuckDB trusts what it is given, and would crash on a damaged one
                 yield batch
 
-    def _all(self, file: OpenFile[Any], names: Sequence[str] | None) -> Generator[pa.RecordBatch, None, None]:
-        yield from self._read(file, names)
+    def _checked(self, source: Source, batch: Any, schema: pa.Schema) -> pa.RecordBatch:
+        """A batch's columns of a schema. Raises `PluginError`, or `CorruptFileError` where the file is another now."""
+        if not isinstance(batch, pa.RecordBatch):
+            raise _fault(source, f"`batches` gave a {type(batch).__name__}, and not a RecordBatch")
+        if self._is_ambiguous and batch.schema.names == self._file_schema.names:
+            batch = batch.rename_columns(self._columns.names)
+        for field in schema:
+            if problem := _difference(batch.schema, field):
+                if schema_in(source) != self._file_schema:
+                    raise CorruptFileError("The file was replaced by another while it was read")
+                raise _fault(source, problem)
+        return batch.select(schema.names)
+
+
+def schema_in(source: Source) -> pa.Schema:
+    """What a file's format says that its columns are."""
+    with source.opened() as file:
+        schema = source.format.file_schema(file)
+        if not isinstance(schema, pa.Schema):
+            raise _fault(source, f"`file_schema` gave a {type(schema).__name__}, and not a pyarrow.Schema")
+        if not schema.names:
+            raise UnsupportedDataError("The file has no columns, which is no table")
+        return schema.remove_metadata()
+
+
+def _all_of(source: Source, file: OpenFile[Any], names: Sequence[str] | None) -> Generator[pa.RecordBatch, None, None]:
+    yield from source.format.batches(file, names)
+
+
+def _difference(given: pa.Schema, wanted: pa.Field) -> str | None:
+    """How a batch's columns differ from one that there should be."""
+    places = given.get_all_field_indices(wanted.name)
+    if len(places) != 1:
+        how_often = f"column {wanted.name!r} {len(places)} times" if places else f"no column {wanted.name!r}"
+        return f"`batches` gave {how_often}, which `file_schema` names"
+    if (field := given.field(places[0])) == wanted:
+        return None
+    types = (f"{each.type}{'' if each.nullable else ' not null'}" for each in (field, wanted))
+    return f"`batches` gave column {wanted.name!r} as {' where `file_schema` says '.join(types)}"
+
+
+def _fault(source: Source, problem: str) -> PluginError:
+    name = source.format.name
+    return PluginError(
+        problem,
+        plugin=name,
+        hint=f"This is a fault of the plugin {name!r}, unless the file is damaged: tell its author.",
+    )
 
 
 class _Scan:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO, Generic
 
 from mad_prefect_core.contracts.formats import ReadT
-from mad_prefect_core.errors import CorruptFileError, MadPrefectError
+from mad_prefect_core.errors import MadPrefectError
+from mad_prefect_core.translation import read_error
 
 __all__ = ["OpenFile", "Source"]
 
@@ -18,9 +19,10 @@ class OpenFile(Generic[ReadT]):
     """A file that is being read. More fields may come, with defaults."""
 
     data: BinaryIO
-    """Its bytes, from the start. The base closes it."""
+    """Its bytes: at the start, and seekable, on every storage. It was opened for this one call, and the base closes
+    it."""
     name: str
-    """Its path or URL, for messages."""
+    """Its path or URL as its user knows it, for messages."""
     options: ReadT
     suffix: str
     """One of the format's `suffixes`."""
@@ -30,7 +32,9 @@ class OpenFile(Generic[ReadT]):
 class Source:
     """A file that can be opened again and again. Holds no session."""
 
+    format: Any
     name: str
+    """As `OpenFile.name`."""
     open: Callable[[], BinaryIO]
     options: Any
     suffix: str
@@ -39,14 +43,21 @@ class Source:
 
     @contextmanager
     def opened(self) -> Iterator[OpenFile[Any]]:
-        """The file, open. What a library raises for it is a `CorruptFileError`; what its storage raises stays."""
+        """The file, open. What the format raises for it is an error of ours that names both; what its storage raises
+        stays."""
         with self.open() as data:
             try:
                 yield OpenFile(data=data, name=self.name, options=self.options, suffix=self.suffix)
+            except MadPrefectError as error:
+                error.path = error.path or self.name
+                error.plugin = error.plugin or self.format.name
+                raise
             except Exception as error:
-                if isinstance(error, MadPrefectError | MemoryError) or _is_the_storages(error):
+                if isinstance(error, MemoryError) or _is_the_storages(error):
                     raise
-                raise CorruptFileError(f"The file is damaged, or of another kind: {error!r}", path=self.name) from error
+                problem = read_error(self.format, error)
+                problem.path = self.name
+                raise problem from error
 
 
 def _is_the_storages(error: Exception) -> bool:

@@ -16,7 +16,6 @@ from mad_prefect_core.arrow_files import OpenFile, Source
 from mad_prefect_core.contracts import Format, ReadContext, Schema, WriteContext
 from mad_prefect_core.contracts.formats import ReadT, WriteT
 from mad_prefect_core.errors import UnsupportedValueError
-from mad_prefect_core.paths import unescape_glob
 from mad_prefect_core.session import cast_to, quote
 from mad_prefect_core.type_names import members_of, name_of, names_in
 
@@ -45,7 +44,7 @@ class ArrowFormat(Format[ReadT, WriteT]):
 
     @abstractmethod
     def file_schema(self, file: OpenFile[ReadT]) -> pa.Schema:
-        """The columns of a file."""
+        """The columns of a file, of the very types that `batches` gives them."""
 
     @abstractmethod
     def batches(self, file: OpenFile[ReadT], columns: Sequence[str] | None) -> Iterable[pa.RecordBatch]:
@@ -74,18 +73,20 @@ class ArrowFormat(Format[ReadT, WriteT]):
     def _scan(
         self, files: Sequence[str], context: ReadContext[ReadT], number: str | None = None
     ) -> duckdb.DuckDBPyRelation:
-        from mad_prefect_core.arrow_dataset import ArrowDataset  # noqa: PLC0415  listing plugins must not cost it
+        from mad_prefect_core.arrow_dataset import (  # noqa: PLC0415  listing plugins must not cost it
+            ArrowDataset,
+            schema_in,
+        )
 
         session, options, schema = context.session, context.options, context.schema
         found = []
         for place, file in enumerate(files):
-            source = Source(unescape_glob(file), session.opener(file), options, context.suffix, place)
-            with source.opened() as opened:
-                found.append((self.file_schema(opened).remove_metadata(), source))
+            source = Source(self, session.path_of(file), session.opener(file), options, context.suffix, place)
+            found.append((schema_in(source), source))
         relations = []
         for _, group in groupby(found, key=lambda pair: bytes(pair[0].serialize())):
             alike = list(group)
-            dataset = ArrowDataset([source for _, source in alike], alike[0][0], self.batches, number)
+            dataset = ArrowDataset([source for _, source in alike], alike[0][0], number)
             relation = session.sql(f"FROM {session.view(dataset)}")
             relations.append(relation if schema is None else cast_to(session, relation, schema))
         if len(relations) == 1:

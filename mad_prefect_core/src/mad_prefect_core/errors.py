@@ -31,6 +31,7 @@
     └── StorageError                 (OSError)
         ├── StorageConflictError                   a conditional write lost against another writer
         │   └── LeaseLostError                     a run was held up for so long that another took its place
+        ├── RefusedError      (PermissionError)    a storage says no to whoever asks
         ├── OutcomeUnknownError                    a publish that failed and could not be undone: nothing was deleted
         ├── ManifestError                          a record that can't be read, or that no run has written so
         ├── MissingFileError  (FileNotFoundError, ValueError)  data was to come from a file that is not there
@@ -73,6 +74,7 @@ __all__ = [
     "PluginError",
     "PluginLoadError",
     "QueryError",
+    "RefusedError",
     "ResultGoneError",
     "SchemaError",
     "SharedPathWarning",
@@ -263,6 +265,12 @@ class StorageError(MadPrefectError, OSError):
     def __reduce__(self) -> tuple[Any, ...]:
         system = {name: getattr(self, name) for name in ("errno", "strerror", "filename")}
         return (*super().__reduce__(), system)
+
+
+class RefusedError(StorageError, PermissionError):
+    """A storage says no to whoever asks."""
+
+    __str__ = StorageError.__str__
 
 
 class StorageConflictError(StorageError):

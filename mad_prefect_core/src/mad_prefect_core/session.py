@@ -24,7 +24,7 @@ from mad_prefect_core.addresses import binding
 from mad_prefect_core.contracts.formats import Schema
 from mad_prefect_core.contracts.session import Parameters, Session
 from mad_prefect_core.mounts import BaseKey, Location, Mount, locate
-from mad_prefect_core.paths import is_url, unescape_glob
+from mad_prefect_core.paths import escape_glob, is_url, unescape_glob
 from mad_prefect_core.settings import get_settings
 from mad_prefect_core.stores import duckdb_files
 from mad_prefect_core.temporary_folders import process_folder
@@ -110,6 +110,7 @@ class DuckSession:
         self._names = itertools.count()
         self._last: tuple[duckdb.DuckDBPyRelation, str, Parameters] | None = None
         self._locations: dict[str, Location] = {}
+        self._paths: dict[str, str] = {}
 
     @classmethod
     def for_writing(cls, threads: int | None = None) -> DuckSession:
@@ -161,6 +162,22 @@ class DuckSession:
 
     def opener(self, file: str) -> Callable[[], BinaryIO]:
         return _opener(self._locations, file)
+
+    def path_of(self, file: str) -> str:
+        if file in self._paths:
+            return self._paths[file]
+        known = self._locations.get(file)
+        return unescape_glob(file) if known is None else known.key
+
+    def staged(self, local: Path, path: str) -> str:
+        """What this connection reads a local copy by."""
+        file = escape_glob(str(local))
+        self.rename(file, path)
+        return file
+
+    def rename(self, file: str, path: str) -> None:
+        """Have `path_of` say another path of a file."""
+        self._paths[file] = path
 
     def arrow_filesystem(self) -> Any:
         from mad_prefect_core.arrow_filesystem import arrow_filesystem  # noqa: PLC0415  few formats need pyarrow's

@@ -7,6 +7,7 @@ cause. What a user's own function raises was marked by `user_code` where it was 
 
 from __future__ import annotations
 
+import copy
 import errno
 import os
 import re
@@ -14,7 +15,10 @@ import shutil
 import struct
 import sys
 import tempfile
+import traceback
 import zlib
+from collections import deque
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Any
 
@@ -22,8 +26,11 @@ from mad_prefect_core.errors import (
     CorruptFileError,
     DataError,
     MadPrefectError,
+    OutcomeUnknownError,
     OutOfMemoryError,
     QueryError,
+    RefusedError,
+    StorageConflictError,
     StorageError,
     UnsupportedDataError,
     UnsupportedValueError,
@@ -38,6 +45,8 @@ __all__ = [
     "StorageCall",
     "WriteCall",
     "machine_fault",
+    "raised_in_scan",
+    "read_error",
     "translated",
     "typed",
     "user_code",
@@ -69,6 +78,17 @@ _HINTS |= {
     errno.ECONNRESET: _CALL_AGAIN,
     errno.EPIPE: _CALL_AGAIN,
 }
+_MEANINGS: dict[str, tuple[type[StorageError], str, str]] = {
+    "ambiguous": (OutcomeUnknownError, "The storage did not say whether it did what it was asked", _CALL_AGAIN),
+    "conflict": (StorageConflictError, "Another writer was faster", "Read it again, and decide anew."),
+    "refused": (RefusedError, "The storage refuses it", "Check who asks, and what they may do."),
+    "transient": (StorageError, "The storage failed for now", _CALL_AGAIN),
+}
+_MISTAKES = (AttributeError, ImportError, NameError, TypeError)
+"""What a mistake in code raises; the first and the last may be due to the data as well."""
+_AUTHOR = "Report it to the plugin's author"
+_in_scans: deque[MadPrefectError] = deque(maxlen=64)
+"""What was raised last by readers in Python that DuckDB called, of which its own errors have the text alone."""
 _STANDARD = sys.stdlib_module_names
 _MACHINE = {errno.ENOSPC, *_HINTS} - {errno.ENOENT}
 """The faults of a machine, as opposed to those of what is asked of it."""
@@ -139,9 +159,20 @@ class _PluginCall:
 
 
 class StorageCall(_PluginCall):
-    """A call of a storage's plugin, by name: what its library raises is a `StorageError`."""
+    """A call of a storage's plugin, by name: what its library raises is a `StorageError`, or what the class of it is
+    declared to mean: a member of `Fault` by its value."""
 
-    __slots__ = ()
+    __slots__ = ("_meanings",)
+
+    def __init__(self, name: str, meanings: Mapping[type[Exception], str] | None = None) -> None:
+        super().__init__(name)
+        self._meanings = meanings or {}
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: TracebackType | None) -> None:
+        meaning = next((self._meanings[each] for each in type(error).__mro__ if each in self._meanings), None)
+        if isinstance(error, Exception) and meaning is not None and not isinstance(error, MadPrefectError):
+            raise self._meant(meaning, _named(error)) from error
+        super().__exit__(kind, error, trace)
 
     def _is_librarys(self, error: Exception) -> bool:
         return not isinstance(error, MadPrefectError | OSError | MemoryError)
@@ -149,31 +180,95 @@ class StorageCall(_PluginCall):
     def _made(self, problem: str) -> MadPrefectError:
         return StorageError(f"The storage failed: {problem}", plugin=self._name, hint=_CALL_AGAIN)
 
+    def _meant(self, meaning: str, problem: str) -> OSError:
+        if meaning == "missing":
+            return FileNotFoundError(errno.ENOENT, problem)
+        kind, text, hint = _MEANINGS[meaning]
+        return kind(f"{text}: {problem}", plugin=self._name, hint=hint)
 
-class ReadCall(_PluginCall):
-    """A call of a format's plugin, by name, that reads: what its library raises is a `CorruptFileError`."""
+
+class _FormatCall(_PluginCall):
+    """A call of a format."""
+
+    __slots__ = ("_format",)
+
+    def __init__(self, format: Any) -> None:
+        super().__init__(format.name)
+        self._format = format
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: TracebackType | None) -> None:
+        if isinstance(error, Exception) and self._is_librarys(error):
+            raise self._error(error) from error
+
+    def _error(self, error: Exception) -> MadPrefectError:
+        raise NotImplementedError
+
+
+class ReadCall(_FormatCall):
+    """A call of a format that reads: what its library raises is a `CorruptFileError`."""
 
     __slots__ = ()
 
-    def _made(self, problem: str) -> MadPrefectError:
-        return CorruptFileError(
-            f"A file can't be read as {self._name}: {problem}",
-            plugin=self._name,
-            hint="Make the file anew: an asset's own by calling the asset.",
-        )
+    def _error(self, error: Exception) -> MadPrefectError:
+        return read_error(self._format, error)
 
 
-class WriteCall(_PluginCall):
-    """A call of a format's plugin, by name, that writes: what its library raises is an `UnsupportedValueError`."""
+class WriteCall(_FormatCall):
+    """A call of a format that writes: what its library raises is an `UnsupportedValueError`."""
 
     __slots__ = ()
 
-    def _made(self, problem: str) -> MadPrefectError:
-        return UnsupportedValueError(
-            f"The data can't be written as {self._name}: {problem}",
-            plugin=self._name,
-            hint="Convert the values before yielding, or choose another format.",
-        )
+    def _error(self, error: Exception) -> MadPrefectError:
+        if fault := _mistake(self._format, error, "a value that it can't write"):
+            problem, hint = fault, f"{_AUTHOR}, or convert the values before yielding."
+        else:
+            problem = f"The data can't be written as {self._name}: {_named(error)}"
+            hint = "Convert the values before yielding, or choose another format."
+        return UnsupportedValueError(problem, plugin=self._name, hint=hint)
+
+
+def read_error(format: Any, error: Exception) -> CorruptFileError:
+    """What it means that a format raised this for a file that it reads."""
+    anew = "ake the file anew: an asset's own by calling the asset."
+    if fault := _mistake(format, error, "a damaged file"):
+        return CorruptFileError(fault, plugin=format.name, hint=f"{_AUTHOR}, or m{anew}")
+    return CorruptFileError(
+        f"A file can't be read as {format.name}: {_named(error)}", plugin=format.name, hint=f"M{anew}"
+    )
+
+
+def _mistake(plugin: Any, error: Exception, otherwise: str) -> str | None:
+    """What is to be said of an error that is typical of a mistake in code, and that the plugin's own code raised."""
+    if not isinstance(error, _MISTAKES) or type(error).__module__ != "builtins":
+        return None
+    own = {_package(kind.__module__) for kind in type(plugin).__mro__} - {"mad_prefect_core", *_STANDARD}
+    *_, (frame, line) = traceback.walk_tb(error.__traceback__)
+    if _package(frame.f_globals.get("__name__", "")) not in own:
+        return None
+    place = f"{os.path.basename(frame.f_code.co_filename)}:{line}"
+    doubt = "" if isinstance(error, ImportError | NameError) else f", or {otherwise}"
+    return f"A fault in the plugin {plugin.name!r} ({place}){doubt}: {_named(error)}"
+
+
+def _package(module: str) -> str:
+    return module.partition(".")[0]
+
+
+class raised_in_scan:
+    """Remember what of ours is raised in this block, which DuckDB calls: it is what DuckDB's error then means."""
+
+    __slots__ = ()
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: TracebackType | None) -> None:
+        if isinstance(error, MadPrefectError):
+            _in_scans.append(copy.copy(error))  # without the traceback, whose frames have data
+
+
+def _of_scan(error: Exception) -> MadPrefectError | None:
+    text = str(error)
+    return next((copy.copy(known) for known in list(_in_scans) if str(known) in text), None)
 
 
 class BatchesCall(_PluginCall):
@@ -188,8 +283,11 @@ class BatchesCall(_PluginCall):
 
 
 def machine_fault(error: Exception) -> MadPrefectError | None:
-    """What a DuckDB error means that is neither about the query nor about the data: memory, disk, rights."""
+    """What a DuckDB error means that is neither about the query nor about the data, but memory, disk or rights, or that
+    is an error of ours which a reader in Python raised."""
     classes = _duckdb_classes(error)
+    if classes and (raised := _of_scan(error)):
+        return raised
     text = _duckdb_text(error)
     if "OutOfMemoryException" in classes:
         if "max_temp_directory_size" in text:

@@ -300,12 +300,12 @@ class _OpenFile:
             self._declared = self._declared.checked(self.session)
             self._location = locate(self._path)
             self._staged = self._location.stage()
-            with WriteCall(self._format.name):
+            with WriteCall(self._format):
                 options = self._options.writing(self._format)
                 context = WriteContext(session=self.session, options=options, suffix=self._suffix)
                 self._writer = writer_of(self._format, self._staged, context)
         try:
-            with WriteCall(self._format.name):
+            with WriteCall(self._format):
                 self._writer.write(batch)
         except Exception as error:
             problem = getattr(batch, "problem", None)  # DuckDB and Arrow know only the text of what a stream raised
@@ -329,7 +329,7 @@ class _OpenFile:
         if self._writer is None:
             return None
         assert self._staged is not None
-        with WriteCall(self._format.name):
+        with WriteCall(self._format):
             self._writer.close()
         size, digest = self._staged.stat().st_size, checksum(self._staged)
         # A fragment that a power cut takes is made again by the next run. Those that are kept are synced together,

@@ -18,7 +18,14 @@ from mad_prefect_core.batch.relations import RelationStream
 from mad_prefect_core.batch.sources import missing_file
 from mad_prefect_core.contracts import Artifact, PortableRelation, ReadOptions, Schema
 from mad_prefect_core.duckdb_files import register_base
-from mad_prefect_core.errors import CorruptFileError, QueryError, ResultGoneError, SchemaError, UnsupportedValueError
+from mad_prefect_core.errors import (
+    CorruptFileError,
+    PluginError,
+    QueryError,
+    ResultGoneError,
+    SchemaError,
+    UnsupportedValueError,
+)
 from mad_prefect_core.mounts import default_mount, on_one_base
 from mad_prefect_core.overrides import refuse_uncalled
 from mad_prefect_core.queries import select_from
@@ -259,8 +266,11 @@ def _explained(files: Sequence[DataFile], query_str: str | None) -> Callable[[Ex
                 hint="Query the asset again for its current rows.",
             )
         shown = (files[0].published or files[0].location).key
-        if not isinstance(error, duckdb.Error) or machine_fault(error):
+        if not isinstance(error, duckdb.Error):
             return typed(error, path=shown, phase="query")
+        if fault := machine_fault(error):
+            of_reader = isinstance(fault, CorruptFileError | PluginError)
+            return typed(fault, path=shown, phase="read" if of_reader else "query")
         if query_str:
             return QueryError(
                 f"The query failed: {error}", path=shown, phase="query", hint=f"It was: {query_str.strip()}"

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import replace
 from itertools import chain, groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import duckdb
 
@@ -17,7 +17,6 @@ from mad_prefect_core.artifacts.uniting import Part, unite
 from mad_prefect_core.batch.lossless import refuse_inexact, refuse_repeated_keys
 from mad_prefect_core.contracts import BlankFormat, ComparingFormat, FormatLike, NumberingFormat, ReadContext, Schema
 from mad_prefect_core.errors import CorruptFileError, MadPrefectError, ResultGoneError, SchemaError
-from mad_prefect_core.paths import escape_glob
 from mad_prefect_core.reading import read_files
 from mad_prefect_core.session import DuckSession, cast_to, quote, schema_of, union_all
 from mad_prefect_core.translation import ReadCall, machine_fault
@@ -103,15 +102,16 @@ def tell_apart(session: DuckSession, files: Sequence[DataFile], options: FormatO
 def is_empty(file: DataFile, options: FormatOptions) -> bool:
     """Whether a file of others has neither rows nor columns, in a format whose reader makes a column of that: it has no
     data."""
-    if file.schema is not None or file.format.capabilities.schema_in_file:
+    has_schema, tells = file.format.capabilities.schema_in_file, isinstance(file.format, BlankFormat)
+    if file.schema is not None or (has_schema and not tells):
         return False
     stat = file.location.stat()
     if stat is None or stat.size > _BLANK_AT_MOST:
         return False
-    if stat.size == 0 or not isinstance(file.format, BlankFormat):
+    if not tells or (stat.size == 0 and not has_schema):
         return stat.size == 0
     with file.location.open() as opened:
-        return file.format.is_blank(opened.read(), _read_options(file, options), suffix=file.suffix)
+        return cast(BlankFormat, file.format).is_blank(opened.read(), _read_options(file, options), suffix=file.suffix)
 
 
 def _keys(
@@ -182,11 +182,16 @@ def _scan_alike(
         typed = {name: kind for name, kind in schema.items() if name not in (first.hive or ())}
     context = ReadContext(session=session, options=_read_options(first, options), suffix=first.suffix)
     try:
-        names = [escape_glob(str(joined))] if joined else session.files([file.location for file in files])
+        names = (
+            [session.staged(joined, first.location.key)] if joined else session.files([file.location for file in files])
+        )
     except FileNotFoundError as error:
         raise _gone(error, first) from error
+    for name, file in zip(names, files, strict=False):
+        if file.published:
+            session.rename(name, file.published.key)
     try:
-        with ReadCall(format.name):
+        with ReadCall(format):
             if isinstance(format, NumberingFormat) and differ([file.hive or {} for file in files]):
                 relation = format.read_numbered(names, NUMBER, context)
             else:

@@ -290,8 +290,8 @@ class ComparingFormat(Protocol):
 
 @runtime_checkable
 class BlankFormat(Protocol):
-    """A format without types in its files, of which one may have bytes, and neither rows nor columns. None has to tell:
-    files without bytes are known as such."""
+    """A format of which a file may have bytes, and neither rows nor columns. None has to tell. Files without bytes are
+    known as such where the format is without types in its files; one with `schema_in_file` is asked of these too."""
 
     def is_blank(self, content: bytes, options: Any, *, suffix: str) -> bool:
         """Whether a small file with this content, read with these options, has neither rows nor columns."""

@@ -42,12 +42,15 @@ class Session(Protocol):
         closed. Raises nothing, so that it never replaces an error in whose wake it is called."""
 
     def opener(self, file: str) -> Callable[[], BinaryIO]:
-        """How Python reads one of the `files` that `Format.scan` was given: a function that opens it anew at each
+        """How Python reads one of the `files` that `Format.read` was given: a function that opens it anew at each
         call, in any thread, also while a query runs.
 
         It holds neither this session nor its connection, so what the connection reads from may keep it. Calling it
         raises `OSError` where the file is not there.
         """
+
+    def path_of(self, file: str) -> str:
+        """The path or URL of one of these files as its user knows it, for messages."""
 
     def arrow_filesystem(self) -> Any:
         """The files that the format was given as a `pyarrow.fs.FileSystem`, for readers that take one, such as

@@ -113,7 +113,7 @@ async def _table_bytes(format: FormatLike, path: str, data: Any) -> bytes:
         parts = [session.sql(f"FROM {session.view(batch.arrow())}") for batch in batches]
         relation = session.view(union_all(session, [cast_to(session, part, schema, encode=True) for part in parts]))
         file, suffix = Path(folder, "data"), get_host().format_of(path)[1].lower()
-        with _problems_of(batches), WriteCall(format.name):
+        with _problems_of(batches), WriteCall(format):
             plain, codec = _without_codec(format, suffix) if isinstance(format, StandaloneFormat) else (suffix, None)
             context = WriteContext(session=session, options=format.write_options(), suffix=plain)
             write = format.write_standalone if isinstance(format, StandaloneFormat) else format.write
@@ -186,7 +186,7 @@ def _rows(format: FormatLike, path: str, content: bytes, encoding: str) -> list[
             suffix, codec = _without_codec(format, suffix)
             content = _decoded(_decompressed(content, codec), encoding).removeprefix("\ufeff").encode()
         file.write_bytes(content)
-        with ReadCall(format.name):
+        with ReadCall(format):
             options = format.read_back(format.write_options()).model_copy(update={"hive_partitioning": False})
             context = ReadContext(session=session, options=options, suffix=suffix)
             if isinstance(format, StandaloneFormat):
@@ -220,6 +220,7 @@ def _corrupt(format: FormatLike, path: str) -> Iterator[None]:
         raise
     except duckdb.Error as error:
         if fault := machine_fault(error):
+            fault.path = path
             raise fault from error
         raise CorruptFileError(f"The file can't be read as {format.name}: {error}", plugin=format.name) from error
 

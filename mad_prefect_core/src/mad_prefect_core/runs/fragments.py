@@ -103,7 +103,7 @@ def joined(files: Sequence[DataFile], path: Path) -> bool:
     first = files[0]
     if not isinstance(first.format, JoiningFormat):
         return False
-    with ReadCall(first.format.name):
+    with ReadCall(first.format):
         joiner = first.format.joiner(path, first.write, suffix=first.suffix)
         if joiner is None:
             return False

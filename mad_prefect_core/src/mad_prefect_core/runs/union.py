@@ -85,7 +85,7 @@ def _store(
                     staged.append(local := own.stage())
                     if not _joined(session, fragments, target, schema, options, local):
                         writing, view = rows_of_all()
-                        with WriteCall(target.format.name):
+                        with WriteCall(target.format):
                             target.format.write(view, schema, local, target.writing(writing, options))
         rows, nulls = _counted(session, schema, targets, staged, options, only)
         _refuse_other_rows(fragments, rows)
@@ -183,8 +183,12 @@ def _counted(
     target, local = next((pair for pair in written if pair[0].format.capabilities.schema_in_file), written[0])
     own = target.format.read_back(options.writing(target.format)).explicit()
     read = options.reading(target.format).model_copy(update={**own, "hive_partitioning": False})
-    with located(path=target.path, phase="union"), ReadCall(target.format.name):
-        files = session.files([only.location]) if local is None and only else [escape_glob(str(local))]
+    with located(path=target.path, phase="union"), ReadCall(target.format):
+        if local is None:
+            assert only is not None
+            files = session.files([only.location])
+        else:
+            files = [session.staged(local, target.path)]
         relation = read_files(target.format, files, target.reading(session, read, schema))
         counts = ", ".join(("count(*)", *(f"count({quote(name)})" for name in schema)))
         rows, *values = relation.aggregate(counts).fetchall()[0]

@@ -9,7 +9,8 @@ from mad_prefect_core.contracts import FormatLike, Options, ReadOptions, Storage
 
 __all__ = ["readme_faults"]
 
-_OPTION = re.compile(r"^\| `(\w+)` \| (?:`([^`]*)`)? *\|", re.MULTILINE)
+_OPTION = re.compile(r"^\| *`(\w+)` *\| *(?:`([^`]*)`|([^|\n]*?)) *\|", re.MULTILINE)
+_DIGITS = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?")
 
 
 def readme_faults(text: str, plugin: FormatLike | StorageLike[Options]) -> list[str]:
@@ -23,15 +24,23 @@ def readme_faults(text: str, plugin: FormatLike | StorageLike[Options]) -> list[
 
 
 def _faults(text: str, plugin: FormatLike | StorageLike[Options]) -> Iterator[str]:
-    shown = dict(_OPTION.findall(text))
+    rows = {name: (default, words) for name, default, words in _OPTION.findall(text)}
+    shown = {name: _plain(default) for name, (default, _) in rows.items()}
     options = _options(plugin)
     for name, default in options.items():
         if name not in shown:
             yield f"The option {name} is left out"
-        elif shown[name] != default:
+        elif rows[name][1] and default:
+            yield f"The option {name} has no default in backticks in its row: write `{default}`"
+        elif shown[name] != _plain(default):
             yield f"The option {name} is {default} unless given, and not {shown[name] or 'without a default'}"
-    yield from (f"There is no option {name}" for name in shown.keys() - options.keys())
+    yield from (f"There is no option {name}" for name in shown.keys() - options.keys() if not rows[name][1])
     yield from (f"{name} is left out" for name in _names(plugin) if name not in text)
+
+
+def _plain(default: str) -> str:
+    """A default without the commas in a number."""
+    return default.replace(",", "") if _DIGITS.fullmatch(default) else default
 
 
 def _options(plugin: FormatLike | StorageLike[Options]) -> dict[str, str]:

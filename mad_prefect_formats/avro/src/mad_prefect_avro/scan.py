@@ -11,7 +11,7 @@ import duckdb
 from mad_prefect_avro.options import ReadAvroOptions
 from mad_prefect_avro.reader import AvroDataset, Source
 from mad_prefect_avro.schema import Node, parse, refuse_other_units
-from mad_prefect_core.sdk import ReadContext, cast_to, unescape_glob
+from mad_prefect_core.sdk import ReadContext, cast_to
 
 __all__ = ["scan"]
 
@@ -22,7 +22,7 @@ def scan(
     """As `mad_prefect_core.contracts.ManyFilesFormat.read_many`, or as `NumberingFormat.read_numbered` with
     `number`."""
     session, options, schema = context.session, context.options, context.schema
-    sources = [Source.of(unescape_glob(file), session.opener(file), place) for place, file in enumerate(files)]
+    sources = [Source.of(session.path_of(file), session.opener(file), place) for place, file in enumerate(files)]
     nodes = [_node(source, options.avro_schema) for source in sources]
     relations = []
     for node, group in groupby(zip(sources, nodes, strict=True), key=lambda found: found[1]):

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Literal
 import duckdb
 import pytest
 
+from mad_prefect_core.arrow_format import ArrowFormat
 from mad_prefect_core.contracts import Batch, FormatLike, JoiningFormat, Options, ReadContext, Schema, WriteContext
 from mad_prefect_core.errors import MadPrefectError
 from mad_prefect_core.paths import escape_glob
@@ -127,11 +128,12 @@ class FormatBase(Contract):
 
     @classmethod
     def declared(cls, subject: Any) -> dict[str, bool]:
-        """The capabilities, `joiner`: whether the format joins files, and `written_before`: whether the author gives
-        files of earlier releases."""
+        """The capabilities, `arrow`: whether it is an `ArrowFormat`, `joiner`: whether the format joins files, and
+        `written_before`: whether the author gives files of earlier releases."""
         given = inspect.getattr_static(cls, "written_before") is not vars(FormatBase)["written_before"]
         joins = isinstance(subject, JoiningFormat)
-        return {**super().declared(subject), "joiner": joins, "written_before": given}
+        reads = isinstance(subject, ArrowFormat)
+        return {**super().declared(subject), "arrow": reads, "joiner": joins, "written_before": given}
 
     @pytest.fixture(autouse=True)
     def _under_test(self, request: pytest.FixtureRequest, format: FormatLike) -> None:

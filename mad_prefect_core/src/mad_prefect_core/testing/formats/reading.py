@@ -249,7 +249,7 @@ class ReadingContract(FormatBase, contract=True):
         path, _ = bench.export(_MANY)
         whole = path.read_bytes()
         expected = [(i, f"text of row {i}") for i in range(_ROWS)]
-        for length in [len(whole) * n // 20 for n in range(1, 20)] + [len(whole) - n for n in (1, 2, 4, 8)]:
+        for length in _cuts(len(whole)):
             cut = bench.new_path()
             cut.write_bytes(whole[:length])
             if found := _rows_of(bench, cut):
@@ -259,6 +259,29 @@ class ReadingContract(FormatBase, contract=True):
                     "Raise `CorruptFileError` where a file ends too early.",
                     [found[:3]],
                 )
+
+    @needs("arrow")
+    def test_a_truncated_file_never_has_fewer_rows(self, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Of a file that was cut off, whichever of its batches that is in, a reader in Python gives an error or every
+        row."""
+        for rows_of_batch in (_ROWS, 300):
+            monkeypatch.setattr(bench.format, "batch_rows", lambda _, rows=rows_of_batch: rows)
+            path, _ = bench.export(_MANY)
+            whole = path.read_bytes()
+            wrong = []
+            for length in _cuts(len(whole)):
+                cut = bench.new_path()
+                cut.write_bytes(whole[:length])
+                found = _rows_of(bench, cut)
+                if found is not None and len(found) != _ROWS:
+                    wrong.append(
+                        f"the first {length} of {len(whole)} bytes: {len(found)} of {_ROWS} rows, and no error"
+                    )
+            assert not wrong, complaint(
+                "Rows are lost where a file is cut off",
+                "Have `batches` raise where a file ends too early: write an end, a length or a count, and look for it.",
+                wrong,
+            )
 
     def test_a_damaged_part_of_a_file_is_not_skipped(self, bench: Bench) -> None:
         """Of a file with damage in its midst a reader gives an error, or as many rows as there are: it never goes on
@@ -301,6 +324,11 @@ class ReadingContract(FormatBase, contract=True):
                     complaint("A damaged file is another error than a reader may raise", _CORRUPT, [repr(error)])
                 )
         assert len(_rows_of(bench, path) or ()) == _ROWS, "After damaged files a sound one can't be read any more"
+
+
+def _cuts(length: int) -> list[int]:
+    """Where to cut a file off: all over it, and near its end."""
+    return [length * n // 20 for n in range(1, 20)] + [length - n for n in (1, 2, 3, 4, 8, 12, 16, 32) if n < length]
 
 
 def _rows_of(bench: Bench, path: Path) -> list[tuple[object, ...]] | None:

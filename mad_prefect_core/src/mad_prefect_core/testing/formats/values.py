@@ -106,6 +106,8 @@ _ALIKE = {
 """Text that all looks like one type."""
 
 
+_RAW = "Values are neither written nor refused by UnsupportedValueError"
+_DECLARE = "Declare the type in `refuses`, or in `in_file` as VARCHAR."
 _EXACT = "Keep them exactly, or raise `UnsupportedValueError` with their column."
 
 
@@ -137,14 +139,17 @@ class ValueContract(FormatBase, contract=True):
 
     def test_it_refuses_no_type_but_those_it_names(self, bench: Bench) -> None:
         """What it refuses is among the types that it declares in `refuses`: a user can know before."""
-        silent = []
+        silent, raw = [], []
         for value in VALUES:
+            kind = bench.session.sql(f"SELECT {value} AS v").types[0]
             try:
                 bench.export(f"SELECT {value} AS v")
             except UnsupportedValueError:
-                kind = bench.session.sql(f"SELECT {value} AS v").types[0]
                 if not announces(bench.format, kind):
                     silent.append(f"{value} ({kind})")
+            except Exception as error:
+                raw.append(f"{value} ({kind}): {error!r}")
+        assert not raw, complaint(_RAW, _DECLARE, raw)
         assert not silent, complaint(
             "Types are refused that the capabilities do not name", "Name them in `refuses`, with the reason.", silent
         )
@@ -153,14 +158,23 @@ class ValueContract(FormatBase, contract=True):
     def test_it_refuses_what_it_says(self, bench: Bench) -> None:
         """A type that it declares in `refuses` is refused by an error with its column, and nothing is written: always,
         or for some values where only those are named."""
-        wrong = []
+        wrong, raw = [], []
         for key in bench.format.capabilities.refuses:
             assert type_in(key), f"`refuses` has {key!r}, which begins with no type"
             always = values_of(bench, key)
             values = always if key in KINDS else always or values_of(bench, type_in(key))
-            written = [value for value in values if not _is_refused(bench, value)]
+            written = []
+            for value in values:
+                try:
+                    if not _is_refused(bench, value):
+                        written.append(value)
+                except AssertionError:
+                    raise
+                except Exception as error:
+                    raw.append(f"{value} ({key}): {error!r}")
             if len(written) > (0 if always else max(len(values) - 1, 0)):
                 wrong.append(f"{key}: {', '.join(written)}")
+        assert not raw, complaint(_RAW, _DECLARE, raw)
         assert not wrong, complaint("Values are written that `refuses` names", "Name only what is refused.", wrong)
 
     @given(rows=_ROWS)
