@@ -17,6 +17,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
+from azurite import azurite_missing
 from prefect_database import new_database
 from s3_server import rgw_missing
 
@@ -142,6 +143,7 @@ def _on_server(storage: str, folder: Path) -> Demo:
     what, root = {
         "gcs": ("A server for Google Cloud Storage (the one of the tests)", "gs://nyc-flights"),
         "rgw": ("Ceph's gateway", "s3://nyc-flights"),
+        "azure": ("Azurite, Microsoft's emulator of Azure,", "az://nyc-flights"),
     }[storage]
     assert f"{what} runs at http://127.0.0.1:" in said
     return Demo(outputs, root, Path(), [], SOME)
@@ -152,7 +154,7 @@ def _parts(printed: str) -> list[str]:
     return re.split(r"\n(?=Assets, in the Prefect flow run)", printed)
 
 
-DEMOS = {"local": _local, "s3": _s3, "gcs": _on_server, "rgw": _on_server}
+DEMOS = {"local": _local, "s3": _s3, "gcs": _on_server, "rgw": _on_server, "azure": _on_server}
 
 
 @pytest.fixture(params=["local", "s3"])
@@ -160,10 +162,12 @@ def demo(request: pytest.FixtureRequest, demos: Callable[[str], Demo]) -> Demo:
     return demos(request.param)
 
 
-@pytest.fixture(params=["gcs", "rgw"])
+@pytest.fixture(params=["gcs", "rgw", "azure"])
 def on_server(request: pytest.FixtureRequest, demos: Callable[[str], Demo]) -> Demo:
     if request.param == "rgw" and (missing := rgw_missing()):
         pytest.skip(missing)
+    if request.param == "azure" and (missing := azurite_missing()):
+        pytest.skip(f"Azurite is {missing}")
     return demos(request.param)
 
 

@@ -1,5 +1,5 @@
-"""On S3 and on Google Cloud Storage, the N-th request fails for every N: before the server hears of it, after it acted,
-once and for ever (S08)."""
+"""On S3, Google Cloud Storage and Azure, the N-th request fails for every N: before the server hears of it, after it
+acted, once and for ever (S08)."""
 
 from __future__ import annotations
 
@@ -9,10 +9,14 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import gcs_server
 import pytest
+from azure.core.exceptions import ResourceNotFoundError
+from azurite import azurite, azurite_missing
 from http_proxy import Fault, Proxy, Request, proxy_to
 from lake import Effort, Files, Lake, Trials, make
 from moto.core import DEFAULT_ACCOUNT_ID as ACCOUNT
@@ -65,6 +69,29 @@ class OnGCS:
 
 
 @dataclass(frozen=True)
+class OnAzure:
+    """The same in a container of Azurite."""
+
+    container: Any
+
+    def all(self) -> dict[str, bytes]:
+        names = [name for name in self.container.list_blob_names() if name.startswith("lake/")]
+        with ThreadPoolExecutor(8) as threads:
+            found = threads.map(lambda name: self.get(name.removeprefix("lake/")), names)
+            pairs = zip(names, found, strict=True)
+            return {name.removeprefix("lake/"): data for name, data in pairs if data is not None}
+
+    def get(self, key: str) -> bytes | None:
+        try:
+            return bytes(self.container.download_blob(f"lake/{key}").readall())
+        except ResourceNotFoundError:
+            return None
+
+    def put(self, key: str, data: bytes) -> None:
+        self.container.upload_blob(f"lake/{key}", data, overwrite=True)
+
+
+@dataclass(frozen=True)
 class Store:
     """A server behind a proxy. `new` makes a lake in a bucket of its own."""
 
@@ -97,7 +124,20 @@ def gcs() -> Iterator[tuple[Proxy, dict[str, str], Callable[[str], Files]]]:
         yield proxy, {"STORAGE_EMULATOR_HOST": proxy.url}, bucket
 
 
-@pytest.fixture(params=[("s3", s3), ("gs", gcs)], ids=["s3", "gcs"])
+@contextmanager
+def azure() -> Iterator[tuple[Proxy, dict[str, str], Callable[[str], Files]]]:
+    """The same."""
+    if missing := azurite_missing():
+        pytest.skip(f"Azurite is {missing}")
+    with TemporaryDirectory() as folder, azurite(Path(folder)) as server, proxy_to(server.url) as proxy:
+
+        def bucket(name: str) -> Files:
+            return OnAzure(server.client.create_container(name))
+
+        yield proxy, {"AZURE_STORAGE_CONNECTION_STRING": server.connection_string(proxy.url)}, bucket
+
+
+@pytest.fixture(params=[("s3", s3), ("gs", gcs), ("az", azure)], ids=["s3", "gcs", "azure"])
 def store(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
     monkeypatch.setattr("mad_prefect_core.retries._FIRST", 0.02)
     protocol, begin = request.param

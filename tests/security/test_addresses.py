@@ -12,7 +12,7 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
 from mad_prefect_core.errors import QueryError
-from mad_prefect_core.objects import PinnedFiles, Tail
+from mad_prefect_core.object_stores.pinned import PinnedFiles, Tail
 from mad_prefect_core.relations import Relation
 from mad_prefect_core.session import DuckSession
 from mad_prefect_core.shared_files import serve

@@ -172,7 +172,7 @@ def test_a_process_whose_folder_was_deleted_goes_on_in_one_of_its_own(tmp_path: 
     """As cleaners of old temporary files do it with those of a process that lives for weeks."""
     code = f"""
 import os, shutil
-from mad_prefect_core.objects import StagedUpload
+from mad_prefect_core.sdk import StagedUpload
 from mad_prefect_core.session import DuckSession
 from mad_prefect_core.temporary_folders import process_folder
 first = process_folder()

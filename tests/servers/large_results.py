@@ -30,7 +30,7 @@ class LargeResultTests:
     """To be inherited for each kind of object store."""
 
     limits: ClassVar[dict[str, dict[str, int]]] = {}
-    """By module and name, what of the client is to be as much lower as the store is."""
+    """By class and name, what of the client is to be as much lower as the store is."""
 
     @pytest.fixture
     def lake(self) -> Any:

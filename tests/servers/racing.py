@@ -1,4 +1,4 @@
-"""Processes that begin together, forked from one that has imported everything: `python racing.py MODULE`.
+"""Processes that begin together, forked from one that has imported everything: `python racing.py MODULE ...`.
 
 Reads a JSON object a line, `{"how": ..., "values": [...], "log": ..., "environment": {...}}`, does `how` once for each
 value, each in a process of its own, and answers with a line: what each of them says.
@@ -110,7 +110,8 @@ def said(task: Callable[[int, Log], list[Any]], value: int, log: Log, environmen
 
 
 def main() -> None:
-    importlib.import_module(sys.argv[1])  # so that the forked need not
+    for module in sys.argv[1:]:
+        importlib.import_module(module)  # so that the forked need not
     tasks = {task.__name__: task for task in (run, run_with_arguments, run_or_fail, relate)}
     get_host().plugins()
     for line in sys.stdin:

@@ -13,12 +13,12 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
@@ -27,6 +27,7 @@ from racing import PAGES, WRITERS, Log, rival
 from mad_prefect_core import DataArtifact, asset
 from mad_prefect_core.errors import ResultGoneError
 
+CLIENTS = [f"mad_prefect_{name}.client" for name in ("s3", "gcs", "azure")]
 LONG = os.environ.get("MAD_PREFECT_FAULTS") == "long"
 
 
@@ -55,9 +56,9 @@ class Trials:
 class Processes:
     """Processes beside this one, on the same base."""
 
-    def __init__(self, module: str) -> None:
+    def __init__(self, modules: Sequence[str]) -> None:
         script = Path(__file__).with_name("racing.py")
-        command = [sys.executable, str(script), module]
+        command = [sys.executable, str(script), *modules]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def at_once(self, how: str, values: list[int], log: Path) -> list[dict[str, Any]]:
@@ -115,10 +116,7 @@ def pairs(suffix: str, data: bytes) -> list[tuple[int, int]]:
 
 @pytest.mark.faults
 class RivalTests:
-    """To be inherited for each kind of object store."""
-
-    client: ClassVar[str]
-    """The module of its client."""
+    """To be inherited."""
 
     @pytest.fixture
     def lake(self) -> Any:
@@ -129,7 +127,7 @@ class RivalTests:
     @classmethod
     def processes(cls) -> Iterator[Processes]:
         """Started once: to fork a process takes milliseconds, to import seconds."""
-        processes = Processes(cls.client)
+        processes = Processes(CLIENTS)
         yield processes
         processes.close()
 

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mad_prefect_core import objects
 from mad_prefect_core.errors import StorageError
-from mad_prefect_core.objects import PinnedFiles, Tail
+from mad_prefect_core.object_stores import pinned as objects
+from mad_prefect_core.object_stores.pinned import PinnedFiles, Tail
 from mad_prefect_core.paths import is_written_once
 
 MIB = 2**20

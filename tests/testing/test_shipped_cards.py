@@ -20,9 +20,10 @@ TESTED = {
     "json": ("tests/formats/test_conformance.py", "TestJson"),
     "parquet": ("tests/formats/test_conformance.py", "TestParquet"),
     "fsspec": ("tests/fsspec_storage/test_fsspec_contract.py", "TestMemory"),
-    "gcs": ("tests/gcs/test_gcs_contract.py", "TestGCS"),
+    "azure": ("tests/object_stores/test_object_store_contract.py", "TestAzurite"),
+    "gcs": ("tests/object_stores/test_object_store_contract.py", "TestGCS"),
     "local": ("tests/storage/test_local_contract.py", "TestLocal"),
-    "s3": ("tests/s3/test_s3_contract.py", "TestMoto"),
+    "s3": ("tests/object_stores/test_object_store_contract.py", "TestMoto"),
 }
 
 
@@ -71,3 +72,14 @@ def test_a_card_that_is_shipped_is_whole_and_of_this_version_of_its_plugin_and_i
 def test_the_page_of_a_card_is_what_the_plugin_ships(plugin: str, shipped: Card) -> None:
     page = ROOT / "docs" / "reference" / "cards" / f"{plugin}.md"
     assert page.read_text("utf-8") == shipped.to_markdown(), "`./dev cards` makes the cards anew"
+
+
+def test_the_page_that_compares_storages_is_what_their_cards_say() -> None:
+    spec = importlib.util.spec_from_file_location("storages_page", ROOT / ".ci" / "storages_page.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+
+    written = (ROOT / "docs" / "reference" / "storages.md").read_text("utf-8")
+    assert written == module.page(), "`./dev cards` makes the page anew"

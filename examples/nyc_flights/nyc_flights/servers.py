@@ -84,6 +84,22 @@ def _gcs() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def _azure() -> Iterator[None]:
+    module = _of_the_tests("azurite")
+    if missing := module.azurite_missing():
+        raise SystemExit(f"Azurite can't be started: {missing}")
+    with TemporaryDirectory(prefix="azurite") as folder, module.azurite(Path(folder)) as server:
+        _base(
+            "Azurite, Microsoft's emulator of Azure,",
+            server.url,
+            AZURE_STORAGE_CONNECTION_STRING=server.connection_string(),
+            FILESYSTEM_URL=f"az://{_BUCKET}",
+        )
+        server.client.create_container(_BUCKET)
+        yield
+
+
 def _base(what: str, url: str, **environment: str) -> None:
     for name in _OTHERS:
         os.environ.pop(name, None)
@@ -96,6 +112,7 @@ STORAGES: dict[str, Callable[[], AbstractContextManager[None]]] = {
     "s3": _s3,
     "rgw": _rgw,
     "gcs": _gcs,
+    "azure": _azure,
 }
 
 

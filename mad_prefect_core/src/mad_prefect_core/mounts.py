@@ -15,6 +15,7 @@ from typing import Any, BinaryIO, TypeAlias, cast
 from pydantic import ValidationError
 
 from mad_prefect_core.contracts import (
+    DeclaredErrors,
     FileStat,
     LinkingStore,
     PrivateFiles,
@@ -72,7 +73,8 @@ class Mount:
     @property
     def call(self) -> StorageCall:
         """What every call of the storage and its filesystem is made in."""
-        return StorageCall(self.storage.name)
+        store = self.store
+        return StorageCall(self.storage.name, store.errors if isinstance(store, DeclaredErrors) else None)
 
     def at(self, key: str) -> Location:
         """The file at a key that `relative_key` has made."""
@@ -146,8 +148,9 @@ class Location:
 
     def stat(self) -> FileStat | None:
         """Size and version token; None where there is no file."""
-        with self.mount.call:
+        with suppress(FileNotFoundError), self.mount.call:
             return self.mount.store.stat(self.path)
+        return None
 
     def promises(self) -> StorageCapabilities:
         """What the storage can promise here. Raises `StorageError` where it can't be written."""
@@ -190,8 +193,9 @@ class Location:
     def read(self) -> Versioned | None:
         """A small object and its version. Raises `ManifestError` where there is a folder in its place."""
         try:
-            with self.mount.call:
+            with suppress(FileNotFoundError), self.mount.call:
                 return self.mount.store.read(self.path)
+            return None
         except IsADirectoryError as error:
             raise ManifestError(
                 "There is a folder in the place of a file of ours", path=self.key, hint="Move it away, or delete it."

@@ -13,7 +13,9 @@ from mad_prefect_core.contracts import (
     BatchFormat,
     BlankFormat,
     ComparingFormat,
+    DeclaredErrors,
     DuckDBStore,
+    Fault,
     FileStat,
     Format,
     FormatCapabilities,
@@ -49,6 +51,7 @@ from mad_prefect_core.errors import (
     OptionError,
     OutcomeUnknownError,
     PathError,
+    RefusedError,
     SchemaError,
     StorageConflictError,
     StorageError,
@@ -59,7 +62,19 @@ from mad_prefect_core.errors import (
 )
 from mad_prefect_core.hookspecs import PLUGIN_API, hookimpl
 from mad_prefect_core.mounts import mount
-from mad_prefect_core.objects import PinnedFiles, StagedUpload, Tail
+from mad_prefect_core.object_stores import (
+    Body,
+    Failure,
+    ObjectClient,
+    ObjectFiles,
+    ObjectInfo,
+    ObjectStorage,
+    ObjectStore,
+    ObjectStoreOptions,
+    Page,
+    StagedUpload,
+    without_password,
+)
 from mad_prefect_core.paths import (
     another_name,
     escape_glob,
@@ -71,9 +86,8 @@ from mad_prefect_core.paths import (
     unescape_glob,
 )
 from mad_prefect_core.plugins import get_host
-from mad_prefect_core.prefect_support import saved_block_account
 from mad_prefect_core.probe import probe
-from mad_prefect_core.retries import Retries
+from mad_prefect_core.runs import DataAssetRun
 from mad_prefect_core.session import cast_to, numbered, quote, schema_of
 from mad_prefect_core.shared_files import SharedFile
 from mad_prefect_core.stores import staged_file
@@ -88,10 +102,15 @@ __all__ = [
     "Batch",
     "BatchFormat",
     "BlankFormat",
+    "Body",
     "ComparingFormat",
     "ConfigurationError",
     "CorruptFileError",
+    "DataAssetRun",
+    "DeclaredErrors",
     "DuckDBStore",
+    "Failure",
+    "Fault",
     "FileStat",
     "Format",
     "FormatCapabilities",
@@ -103,18 +122,24 @@ __all__ = [
     "MadPrefectError",
     "ManyFilesFormat",
     "NumberingFormat",
+    "ObjectClient",
+    "ObjectFiles",
+    "ObjectInfo",
+    "ObjectStorage",
+    "ObjectStore",
+    "ObjectStoreOptions",
     "OpenFile",
     "OptionError",
     "Options",
     "OutcomeUnknownError",
+    "Page",
     "PartsWriter",
     "PathError",
-    "PinnedFiles",
     "PrivateFiles",
     "ProbedStore",
     "ReadContext",
     "ReadOptions",
-    "Retries",
+    "RefusedError",
     "Schema",
     "SchemaError",
     "Session",
@@ -130,7 +155,6 @@ __all__ = [
     "Store",
     "StoreLike",
     "SyncingStore",
-    "Tail",
     "UnknownStorageError",
     "UnsupportedDataError",
     "UnsupportedValueError",
@@ -152,7 +176,6 @@ __all__ = [
     "parse_text",
     "probe",
     "quote",
-    "saved_block_account",
     "schema_of",
     "split_url",
     "staged_file",
@@ -160,4 +183,5 @@ __all__ = [
     "text_kind",
     "text_kind_in_sql",
     "unescape_glob",
+    "without_password",
 ]

@@ -22,7 +22,9 @@ from mad_prefect_core.contracts.formats import (
 from mad_prefect_core.contracts.options import ISO, Options, ReadOptions
 from mad_prefect_core.contracts.session import PortableRelation, Session
 from mad_prefect_core.contracts.storages import (
+    DeclaredErrors,
     DuckDBStore,
+    Fault,
     FileStat,
     LinkingStore,
     PrivateFiles,
@@ -46,7 +48,9 @@ __all__ = [
     "BlankFormat",
     "Collector",
     "ComparingFormat",
+    "DeclaredErrors",
     "DuckDBStore",
+    "Fault",
     "FileStat",
     "Format",
     "FormatCapabilities",

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Protocol, TypeVar, runtime_checkable
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 from mad_prefect_core.contracts.options import Options
 from mad_prefect_core.contracts.session import Session
 from mad_prefect_core.paths import split_url
 
 __all__ = [
+    "DeclaredErrors",
     "DuckDBStore",
+    "Fault",
     "FileStat",
     "LinkingStore",
     "PrivateFiles",
@@ -38,18 +41,35 @@ class StorageCapabilities:
     nothing."""
 
     atomic_replace: bool = False
-    """A published file appears whole at its key, or not at all, also over an older one."""
+    """A published file appears whole at its key, or not at all, also over an older one: whoever reads or lists it
+    meanwhile, in any process, sees the one or the other, and never none."""
     conditional_create: bool = False
-    """Of several writers that create one key by `replace`, one wins and the others are told."""
+    """Of several writers that create one key by `replace`, in any processes, one wins and the others are told."""
     conditional_replace: bool = False
-    """`replace` writes only over the very version that was read, whatever other writers do meanwhile."""
+    """`replace` writes only over the very version that was read, whatever other writers do meanwhile. A lock that ends
+    by time does not promise it: a writer that was paused goes on when another one has the lock."""
     strong_listing: bool = False
-    """What was published is listed at once."""
+    """What was published, overwritten or deleted by anybody shows in the next listing."""
     refused_characters: str = ""
     """Characters that no name may have here, since a server would take them for others. The core refuses paths with
     them before anything is written."""
     largest_object: int | None = None
     """How many bytes one file may have at most; the core refuses larger ones before they are sent. None: any size."""
+
+
+class Fault(StrEnum):
+    """What an exception of a client library means, as the core deals with it."""
+
+    MISSING = "missing"
+    """There is no such file, or it is gone."""
+    CONFLICT = "conflict"
+    """A condition is not met: it is another version, or there is one already. Nothing was written."""
+    REFUSED = "refused"
+    """The server says no to whoever asks."""
+    TRANSIENT = "transient"
+    """It failed for now. If it was to change something, a look tells whether it did."""
+    AMBIGUOUS = "ambiguous"
+    """There was no answer: the server may have done what it was asked, or may do so yet."""
 
 
 @dataclass(frozen=True)
@@ -164,12 +184,12 @@ class StorageLike(Protocol[OptionsT_contra]):
 class Storage(ABC, Generic[OptionsT]):
     """A kind of place for files, reached by URL. It keeps nothing: what it opens is the core's to keep and close."""
 
-    name: ClassVar[str]
-    protocols: ClassVar[tuple[str, ...]]
+    name: str
+    protocols: tuple[str, ...]
     """URL schemes; the first is canonical."""
-    capabilities: ClassVar[StorageCapabilities] = StorageCapabilities()
-    options: ClassVar[type[Options]] = Options
-    store: ClassVar[type[StoreLike]]
+    capabilities: StorageCapabilities = StorageCapabilities()
+    options: type[Options] = Options
+    store: type[StoreLike]
     """What `open` gives one of: looked at when the plugin is loaded, so that what it lacks is told then."""
 
     @abstractmethod
@@ -185,6 +205,17 @@ class Storage(ABC, Generic[OptionsT]):
         Unless overridden, a store for each server, bucket or the like in a URL, and for each set of options. What else
         a client is made of, such as environment variables, belongs here."""
         return split_url(url)[1].partition("/")[0], options.fingerprint()
+
+
+@runtime_checkable
+class DeclaredErrors(Protocol):
+    """A store that says what the exceptions of its client library mean. For others, one that is no `OSError` is a
+    `StorageError` without more."""
+
+    @property
+    def errors(self) -> Mapping[type[Exception], Fault]:
+        """By class, also of their subclasses, the nearest first: the core makes of each, in every call of the store and
+        of its filesystem, what `Store` says is to be raised."""
 
 
 @runtime_checkable

@@ -1,369 +1,296 @@
-"""gcsfs with one policy: bounded retries, renewed credentials, no listing cache, and errors that say what to do.
-
-Importing this imports gcsfs and Google's libraries, which takes two seconds: `storage` does so when the first URL is
-opened.
-"""
+"""Google Cloud Storage by its JSON API. Importing this imports Google's libraries: `storage` does so when the first URL
+is opened."""
 
 from __future__ import annotations
 
 import asyncio
-import io
-import json as json_
+import base64
+import datetime as dt
+import hashlib
+import json
 import os
-from collections.abc import Awaitable, Callable, Mapping
-from pathlib import Path
-from typing import Any, TypeVar
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 from urllib.parse import quote, urlencode
 
 import aiohttp
-from fsspec.asyn import sync
-from gcsfs.core import GCSFileSystem
 from yarl import URL
 
-from mad_prefect_core.sdk import OptionError, PinnedFiles, Retries, StagedUpload, StorageError, Tail
-from mad_prefect_gcs import conditional, transfers
-from mad_prefect_gcs.answers import UNANSWERED, Answer, masked
+from mad_prefect_core.sdk import (
+    Body,
+    Failure,
+    ObjectClient,
+    ObjectInfo,
+    OptionError,
+    Page,
+    StorageError,
+    without_password,
+)
 from mad_prefect_gcs.credentials import Access
 from mad_prefect_gcs.options import GCSOptions
 
-__all__ = ["GCSFiles"]
+__all__ = ["GCSClient"]
 
-R = TypeVar("R")
-
-_PART = 8 * 2**20  # bytes of a long range that are one request
-_PARALLEL = 8
-_SLOWEST = 64 * 2**10  # bytes in a second that a server has to take
+_NO_BUCKET = "bucketNotFound"
+_PAYS = "Give the options requester_pays and project: the bucket's owner does not pay for requests."
+_NAMED = ("contentType", "crc32c", "etag", "generation", "md5Hash", "storageClass", "timeCreated", "updated")
 
 
-class GCSFiles(GCSFileSystem):  # type: ignore[misc]  # gcsfs is not typed
-    """One account on one server. Paths are `bucket/key`. Safe for use by several threads.
+@dataclass(frozen=True)
+class _Answer:
+    status: int
+    headers: Mapping[str, str]
+    data: bytes
 
-    Every request is tried `attempts` times, with growing pauses of random length, where the server is busy or the
-    connection breaks. Credentials that the server refuses are looked up once more, and the request is sent again if
-    they are others now.
 
-    Raises `FileNotFoundError` for a key that is not there; `StorageError` that names URL and server for all else, of
-    which refusals are `PermissionError` too.
-    """
+class _AnswerError(Exception):
+    """An answer that is none of those hoped for."""
 
-    cachable = False
+    def __init__(self, answer: _Answer) -> None:
+        super().__init__(f"HTTP {answer.status}")
+        self.answer = answer
 
-    # fsspec's go by how arguments print, and secrets all print alike.
-    __eq__ = object.__eq__
-    __hash__ = object.__hash__
+
+@dataclass
+class _Upload:
+    """A resumable upload."""
+
+    session: str
+    size: int
+    unsure: bool = False
+    """What the server has got of it is known to the server alone."""
+
+
+class GCSClient(ObjectClient):
+    """One account on one server. A token is the object's generation."""
+
+    scheme = "gs"
+    nobodys = "1"
+    unanswered = (*ObjectClient.unanswered, aiohttp.ClientError)
+    codes = {_NO_BUCKET: None}  # noqa: RUF012  as the base has it
+    hints = {  # noqa: RUF012  as the base has it
+        401: "There is no token, or it is wrong or has expired and there is no newer one. Log in again, or see the "
+        "option token.",
+        403: "The credentials need storage.objects.get, create, delete and list, as in the role Storage Object User; "
+        "without the last, also an object that is not there is refused.",
+        429: "Too many requests at once; one object can be written about once a second.",
+        _NO_BUCKET: "Make the bucket, or correct its name: mad-prefect makes none.",
+    }
+    single = 8 * 2**20
+    part = 16 * 2**20  # a multiple of 256 KiB
+    most_parts = 2**31
+    parts_at_once = 1  # a resumable upload is one stream
+    options: GCSOptions
 
     def __init__(self, options: GCSOptions) -> None:
-        self.options = options
-        self.retries = Retries(options.attempts)
-        self.pinned = PinnedFiles(self, "gcs")
-        self.conditions: bool | None = None  # whether the server keeps them, once that is known
-        self.probing = asyncio.Lock()
-        super().__init__(
-            token="anon",  # each request asks `access`
-            project=options.project or os.environ.get("GOOGLE_CLOUD_PROJECT", ""),
-            endpoint_url=options.endpoint_url,
-            session_kwargs={"trust_env": True, "auto_decompress": False},
-            use_listings_cache=False,
-        )
-        self.access = Access(options, trusted=self._location.startswith("https://"))
-
-    @property
-    def retried(self) -> int:
-        """Requests that had to be sent again, so far: run records tell."""
-        return self.retries.retried
-
-    # -- one request ---------------------------------------------------------------------------------------------
-
-    async def once(
-        self,
-        method: str,
-        url: str,
-        *,
-        params: Mapping[str, str] | None = None,
-        headers: Mapping[str, str] | None = None,
-        data: bytes = b"",
-    ) -> Answer:
-        """The answer to one request, whatever it is. Raises only where nobody can be asked for."""
-        who = self.access.ready()
-        if who is None:
-            who = await asyncio.to_thread(self.access.renewed)
-        answer = await self._send(method, url, params or {}, {**(headers or {}), **who}, data)
-        if answer.status == 401 and who:
-            new = await asyncio.to_thread(self.access.renewed, who)
-            if new != who:
-                answer = await self._send(method, url, params or {}, {**(headers or {}), **new}, data)
-        return answer
-
-    async def _send(
-        self, method: str, url: str, params: Mapping[str, str], headers: Mapping[str, str], data: bytes
-    ) -> Answer:
-        session = await self._set_session()
-        said = urlencode({**params, **self._payer()}, quote_via=quote)
-        full = URL(f"{url}{'&' if '?' in url else '?'}{said}" if said else url, encoded=True)
-        # As they are stored: bytes that the server unpacked on the way would not be those of its sizes and ranges.
-        headers = {"Accept-Encoding": "gzip" if "alt=media" in full.query_string else "identity", **headers}
-        body = None if method == "GET" else io.BytesIO(data)
-        try:
-            async with session.request(
-                method, full, headers=headers, data=body, timeout=self._timeout(data), allow_redirects=False
-            ) as answer:
-                return Answer(answer.status, answer.headers, await answer.read())
-        except UNANSWERED as error:
-            return Answer(0, {}, b"", broken=error)
-
-    def _timeout(self, data: bytes) -> aiohttp.ClientTimeout:
-        connect, read = self.options.connect_timeout, self.options.read_timeout
-        # aiohttp waits without end for a server that stops to take what it is sent.
-        total = connect + read + len(data) / _SLOWEST if data else None
-        return aiohttp.ClientTimeout(total=total, sock_connect=connect, sock_read=read)
-
-    async def _set_session(self) -> aiohttp.ClientSession:
-        session: aiohttp.ClientSession = await super()._set_session()
-        # aiohttp would send a request again by itself whose answer was lost, and nobody would know that it did.
-        session._retry_connection = False
-        return session
-
-    def _payer(self) -> dict[str, str]:
-        if not self.options.requester_pays:
-            return {}
-        project = self.access.project()
-        if not project:
-            raise OptionError(
-                "With requester_pays a project is billed, and none is known",
-                hint="Give the option project, or set GOOGLE_CLOUD_PROJECT.",
-            )
-        return {"userProject": project}
-
-    async def ask(
-        self,
-        method: str,
-        url: str,
-        path: str,
-        *,
-        params: Mapping[str, str] | None = None,
-        headers: Mapping[str, str] | None = None,
-        data: bytes = b"",
-        also: int | None = None,
-    ) -> Answer:
-        """A good answer to a request about a bucket or object, after as many attempts as it takes; or one with the
-        status `also`. Raises as the class says, and `FileExistsError` where a condition is not met."""
-        attempts = self.retries.attempts()
-        unclear = False
-        for attempt in attempts:
-            answer = await self.once(method, url, params=params, headers=headers, data=data)
-            gone = method == "DELETE" and answer.status == 404 and unclear  # what an earlier attempt has deleted
-            if answer.good or answer.status == also or gone:
-                self.retries.answered()
-                return answer
-            unclear |= answer.unclear
-            if not answer.passes or attempts.last:
-                raise self.failure(answer, "an upload" if "/upload/" in url else method, path, attempt)
-            await self.retries.pause(attempt, f"{self.server()}, gs://{path}: {answer}")
-        raise AssertionError("not reached")
-
-    def failure(self, answer: Answer, what: str, path: str, attempts: int) -> OSError:
-        """What to raise for the last answer that there is, after so many attempts."""
-        if answer.passes:
-            self.retries.gave_up()
-        else:
-            self.retries.answered()
-        error = answer.error(self.server(), what, path, attempts)
-        error.__cause__ = answer.broken
-        return error
-
-    async def _call(
-        self,
-        method: str,
-        path: str,
-        *args: str,
-        json_out: bool = False,
-        headers: Mapping[str, str] | None = None,
-        json: Any = None,
-        data: str | bytes = b"",
-        **params: Any,
-    ) -> Any:
-        """All requests that gcsfs makes: what the server says, or headers and bytes."""
-        if json is not None:
-            headers, data = {**(headers or {}), "Content-Type": "application/json"}, json_.dumps(json)
-        answer = await self.ask(
-            method,
-            self._format_path(path, args),
-            "/".join(args[:2]),
-            params={name: str(value) for name, value in params.items() if value is not None},
-            headers=headers,
-            data=data.encode() if isinstance(data, str) else data,
-        )
-        return answer.json if json_out else (answer.headers, answer.data)
-
-    @property
-    def _location(self) -> str:
-        return str(super()._location).rstrip("/")
+        super().__init__(options)
+        self._location = (options.endpoint_url or _location()).rstrip("/")
+        self._session: aiohttp.ClientSession | None = None
+        self._access = Access(options, trusted=self._location.startswith("https://"))
 
     def server(self) -> str:
-        """The server's URL, for messages."""
-        return masked(self._location)
+        return without_password(self._location)
 
-    def is_google(self) -> bool:
-        """Whether the server is Google's own."""
-        return bool(self.on_google)
+    def knows_conditions(self, bucket: str) -> bool:
+        return re.match(r"https://storage\.(\w+\.)?googleapis\.com", self._location) is not None
 
-    def object_url(self, path: str, kind: str = "") -> str:
-        """The URL of an object; of its bytes with the kind `/download`."""
-        bucket, _, key = path.partition("/")
-        return f"{self._location}{kind}/storage/v1/b/{quote(bucket, safe='')}/o/{quote(key, safe='')}"
+    async def who(self) -> dict[str, str] | None:
+        """The headers that say who asks; None for anonymous requests."""
+        ready = self._access.ready()
+        return (await asyncio.to_thread(self._access.renewed) if ready is None else ready) or None
 
-    def upload_url(self, path: str) -> str:
-        """Where objects of the bucket are uploaded to."""
-        return f"{self._location}/upload/storage/v1/b/{quote(path.partition('/')[0], safe='')}/o"
+    async def renewed(self, used: Any) -> bool:
+        return bool(await asyncio.to_thread(self._access.renewed, used) != used)
 
-    def run(self, work: Callable[..., Awaitable[R]], *args: Any) -> R:
-        """Have a coroutine function run on the event loop of this filesystem. Blocks the calling thread."""
-        result: R = sync(self.loop, work, *args)
-        return result
+    # -- one request ---------------------------------------------------------------------------------------------------
 
-    # -- whole objects -------------------------------------------------------------------------------------------
+    async def _ask(
+        self, method: str, url: str, params: Any = None, headers: Any = None, body: Body | None = None, also: Any = ()
+    ) -> _Answer:
+        """The answer, if it is a good one or has one of the statuses `also`."""
+        said = {**(params or {}), "userProject": self._payer()}
+        query = urlencode({name: value for name, value in said.items() if value is not None}, quote_via=quote)
+        full = URL(f"{url}{'&' if '?' in url else '?'}{query}" if query else url, encoded=True)
+        # As they are stored: bytes that the server unpacked on the way would not be those of its sizes and ranges.
+        encoding = {"Accept-Encoding": "gzip" if "alt=media" in query else "identity"}
+        headers = {**encoding, **(headers or {}), **(await self.who() or {})}
+        if "authorization" in {name.lower() for name in headers}:
+            full = full.with_user(None)  # aiohttp takes one of the two
+        async with self._connected().request(method, full, headers=headers, data=body, allow_redirects=False) as reply:
+            answer = _Answer(reply.status, reply.headers, await reply.read())
+        if not (200 <= answer.status < 300 or answer.status in also):
+            raise _AnswerError(answer)
+        return answer
 
-    async def resource(self, path: str) -> dict[str, Any] | None:
-        """What the server says of an object; None where there is none."""
-        try:
-            answer = await self.ask("GET", self.object_url(path), path)
-        except FileNotFoundError:
+    def _connected(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            limits = {"sock_connect": self.options.connect_timeout, "sock_read": self.options.read_timeout}
+            timeout = aiohttp.ClientTimeout(total=None, **limits)
+            self._session = aiohttp.ClientSession(trust_env=True, auto_decompress=False, timeout=timeout)
+            # aiohttp would send a request again by itself whose answer was lost, and nobody would know that it did.
+            self._session._retry_connection = False
+        return self._session
+
+    def _payer(self) -> str | None:
+        if not self.options.requester_pays:
             return None
-        return {**answer.json, "generation": answer.generation, "size": int(answer.says("size"))}
+        if project := self._access.project():
+            return project
+        raise OptionError(
+            "With requester_pays a project is billed, and none is known",
+            hint="Give the option project, or set GOOGLE_CLOUD_PROJECT.",
+        )
 
-    async def media(self, path: str, byte_range: str | None = None, **params: str) -> Answer:
-        """Bytes of an object, all but where a range is given; of a range beyond its end none, with status 416.
+    def _bucket(self, path: str, kind: str = "") -> str:
+        return f"{self._location}{kind}/storage/v1/b/{quote(path.partition('/')[0], safe='')}/o"
 
-        Raises `FileNotFoundError`."""
-        headers = {"Range": byte_range} if byte_range else {}
-        url = self.object_url(path, "/download")
-        return await self.ask("GET", url, path, params={"alt": "media", **params}, headers=headers, also=416)
+    def _object(self, path: str, kind: str = "") -> str:
+        return f"{self._bucket(path, kind)}/{quote(path.partition('/')[2], safe='')}"
 
-    async def insert(self, local: Path, path: str, create: bool = False) -> None:
-        """Bring a local file to a key: whole, or not at all. With `create`, raises `FileExistsError` where it is."""
-        await transfers.upload(self, local, path, create)
+    # -- requests ------------------------------------------------------------------------------------------------------
 
-    async def rewrite(self, source: str, path: str) -> str:
-        """Copy an object on the server. Returns the generation of the copy. Raises `FileNotFoundError`."""
-        return await transfers.copy(self, source, path)
+    async def head(self, path: str) -> ObjectInfo:
+        return _info(_json(await self._ask("GET", self._object(path))))
 
-    async def replace(self, path: str, data: bytes, expected: str | None) -> str:
-        """Write an object if it is still of the generation `expected` (None: if there is none). Returns its new one.
-
-        Raises `StorageConflictError` where it is not, and `OutcomeUnknownError` where the answer was lost and what is
-        there now does not tell either.
-        """
-        return await conditional.replace(self, path, data, expected)
-
-    # -- mad_prefect_core.objects.ObjectReader --------------------------------------------------------------------
-
-    def tail(self, path: str, length: int, known: str | None) -> Tail | None:
-        """As the protocol says, in one request unless the object is empty."""
-        return self.run(self._tail, path, length, known)
-
-    async def _tail(self, path: str, length: int, known: str | None) -> Tail | None:
-        answer = await self.media(path, f"bytes=-{length}", **({"ifGenerationNotMatch": known} if known else {}))
+    async def get(
+        self, path: str, *, span: tuple[int, int] | None = None, tail: int | None = None, version: str | None = None,
+        unless: str | None = None,
+    ) -> tuple[bytes, ObjectInfo] | None:  # fmt: skip
+        headers = {"Range": f"bytes={span[0]}-{span[1] - 1}"} if span else {"Range": f"bytes=-{tail}"} if tail else {}
+        params = {"alt": "media", "generation": version, "ifGenerationNotMatch": unless}
+        answer = await self._ask("GET", self._object(path, "/download"), params, headers, also=(304, 416))
         if answer.status == 304:
             return None
         if answer.status == 416:
-            found = await self.resource(path)
-            if found is None:
-                raise FileNotFoundError(path)
-            return Tail(found["generation"], found["size"], b"")
+            return b"", await self.head(path)
         size = answer.headers.get("Content-Range", str(len(answer.data))).rpartition("/")[2]
-        return Tail(answer.generation, int(size), answer.data)
+        return answer.data, ObjectInfo(int(size), _says(answer, "x-goog-generation"))
 
-    def fetch(self, path: str, version: str, start: int, end: int) -> bytes:
-        """As the protocol says; long ranges in parts, several at a time."""
-        return self.run(self._fetch, path, version, start, end)
+    async def put(self, path: str, data: Body, metadata: Mapping[str, str], expected: str | None) -> str:
+        digest = hashlib.md5(data.getbuffer(), usedforsecurity=False).digest()
+        boundary = os.urandom(16).hex()
+        kinds = [f"--{boundary}\r\nContent-Type: application/{kind}\r\n\r\n" for kind in ("json", "octet-stream")]
+        before = f"{kinds[0]}{_resource(path, metadata, digest)}\r\n{kinds[1]}".encode()
+        body = data.within(before, f"\r\n--{boundary}--\r\n".encode())
+        params = {"uploadType": "multipart", "ifGenerationMatch": None if expected is None else expected or "0"}
+        headers = {"Content-Type": f"multipart/related; boundary={boundary}"}
+        return _info(_json(await self._ask("POST", self._bucket(path, "/upload"), params, headers, body))).token
 
-    async def _fetch(self, path: str, version: str, start: int, end: int) -> bytes:
-        slots = asyncio.Semaphore(_PARALLEL)
+    async def begin(self, path: str, size: int, metadata: Mapping[str, str], create: bool, md5: Any) -> _Upload:
+        headers = {"Content-Type": "application/json", "X-Upload-Content-Length": str(size)}
+        params = {"uploadType": "resumable", "ifGenerationMatch": "0" if create else None}
+        resource = Body(_resource(path, metadata, await md5()).encode())
+        answer = await self._ask("POST", self._bucket(path, "/upload"), params, headers, resource)
+        return _Upload(_says(answer, "Location"), size)
 
-        async def part(first: int, last: int) -> bytes:
-            async with slots:
-                data = (await self.media(path, f"bytes={first}-{last - 1}", generation=version)).data
-            if len(data) != last - first:
-                raise StorageError(
-                    f"{self.server()} sent {len(data)} bytes where {last - first} were asked for", path=f"gs://{path}"
-                )
-            return data
+    async def send(self, path: str, upload: _Upload, number: int, start: int, data: Body) -> None:
+        at, end = start, start + len(data.getbuffer())
+        if upload.unsure:
+            at = max(start, await self._send(upload, f"bytes */{upload.size}"))
+        while at < end:
+            upload.unsure = True
+            got = await self._send(upload, f"bytes {at}-{end - 1}/{upload.size}", data, at - start)
+            if got <= at:
+                raise StorageError("The server keeps nothing of what is uploaded", path=f"gs://{path}")
+            at = got
+        upload.unsure = False
 
+    async def _send(self, upload: _Upload, said: str, data: Body | None = None, skipped: int = 0) -> int:
+        """How many bytes the server has got by now."""
+        body = Body(data.getvalue()[skipped:], data.moved) if data else Body(b"")
+        answer = await self._ask("PUT", upload.session, None, {"Content-Range": said}, body, also=(308,))
+        if answer.status != 308:
+            return upload.size
+        return int(answer.headers.get("Range", "-1").rpartition("-")[2]) + 1 if "Range" in answer.headers else 0
+
+    async def finish(self, path: str, upload: _Upload, parts: Sequence[Any]) -> None:
+        """The object is there with its last byte."""
+
+    async def abandon(self, path: str, upload: _Upload) -> None:
+        await self._ask("DELETE", upload.session, also=(404, 499))  # 499 is how the server says that it is discarded
+
+    async def copy(self, path: str, source: str) -> str:
+        url = f"{self._object(source)}/rewriteTo/{self._object(path).partition('/storage/v1/')[2]}"
+        answer = _json(await self._ask("POST", url))
+        while not answer.get("done"):  # large objects between places take several requests
+            answer = _json(await self._ask("POST", url, {"rewriteToken": str(answer.get("rewriteToken"))}))
+        return _info(answer["resource"]).token
+
+    async def page(self, folder: str, *, flat: bool, most: int | None, after: str | None) -> Page:
+        bucket, _, prefix = folder.partition("/")
+        params = {"prefix": prefix, "delimiter": None if flat else "/", "pageToken": after}
+        answer = _json(await self._ask("GET", self._bucket(bucket), {**params, "maxResults": str(most or 1000)}))
+        found = [(f"{bucket}/{entry['name']}", _info(entry)) for entry in answer.get("items", ())]
+        folders = [f"{bucket}/{name.rstrip('/')}" for name in answer.get("prefixes", ())]
+        return Page(found, folders, answer.get("nextPageToken"))
+
+    async def delete(self, path: str) -> None:
+        await self._ask("DELETE", self._object(path))
+
+    async def close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    # -- what failed ---------------------------------------------------------------------------------------------------
+
+    def failure(self, error: BaseException) -> Failure | None:
+        if not isinstance(error, _AnswerError):
+            return None
+        answer, text = error.answer, error.answer.data.decode("utf-8", "replace")
         try:
-            parts = await asyncio.gather(*(part(at, min(at + _PART, end)) for at in range(start, end, _PART)))
-        except FileNotFoundError as error:
-            raise StorageError(
-                "The object was replaced or deleted while it was read",
-                path=f"gs://{path}",
-                hint="Query it again.",
-            ) from error
-        return b"".join(parts)
+            said = json.loads(text)["error"]
+            text = said if isinstance(said, str) else said["message"]
+        except (ValueError, KeyError, TypeError):
+            text = re.sub(r"<[^>]*>", " ", text)[:200]
+        reason = " ".join(text.split())
+        no_bucket = answer.status == 404 and re.search("bucket.* does not exist", reason)
+        return Failure(answer.status, _NO_BUCKET if no_bucket else "", reason)
 
-    # -- otherwise than gcsfs, which commits what failed, takes what it can't read for missing, and asks more often ----
+    def hint(self, error: BaseException, said: Failure) -> str | None:
+        return _PAYS if "requester pays" in said.reason else super().hint(error, said)
 
-    def _open(self, path: str, mode: str = "rb", *_: Any, **__: Any) -> Any:
-        if mode == "rb":
-            return self.pinned.open_now(path)
-        if mode not in ("wb", "xb"):
-            raise io.UnsupportedOperation(f"Objects can't be opened with the mode {mode!r}")
-        if mode == "xb" and self.isfile(path):
-            raise FileExistsError(path)
-        return StagedUpload(path, lambda staged: self.run(self.insert, staged, path, mode == "xb"))
 
-    async def _cat_file(self, path: str, start: int | None = None, end: int | None = None, **_: Any) -> bytes:
-        path = self._strip_protocol(path)
-        if start is None and end is None:
-            return (await self.media(path)).data
-        found = await self._info(path)
-        first, last, _step = slice(start, end).indices(found["size"])
-        return await self._fetch(path, found["generation"], first, last)
+def _location() -> str:
+    """Google's server, or the emulator that the environment names."""
+    named = os.environ.get("STORAGE_EMULATOR_HOST", "")
+    if named in ("", "default"):
+        return f"https://storage.{os.environ.get('GOOGLE_CLOUD_UNIVERSE_DOMAIN', 'googleapis.com')}"
+    return named if named.startswith(("http://", "https://")) else f"http://{named}"
 
-    async def _get_file(self, rpath: str, lpath: str, **_: Any) -> None:
-        path = self._strip_protocol(rpath)
-        if Path(lpath).is_dir():
-            return
-        found = await self.resource(path)
-        if found is None:
-            raise FileNotFoundError(path)
-        size = found["size"]
-        try:
-            with await asyncio.to_thread(open, lpath, "wb") as file:
-                for start in range(0, size, _PART):
-                    part = await self._fetch(path, found["generation"], start, min(start + _PART, size))
-                    await asyncio.to_thread(file.write, part)
-        except BaseException:
-            Path(lpath).unlink(missing_ok=True)
-            raise
 
-    async def _pipe_file(self, path: str, data: bytes, mode: str = "overwrite", **_: Any) -> None:
-        await transfers.write(self, self._strip_protocol(path), bytes(data), mode == "create")
+def _resource(path: str, metadata: Mapping[str, str], digest: bytes) -> str:
+    said = {"name": path.partition("/")[2], "contentType": "application/octet-stream", "metadata": dict(metadata)}
+    return json.dumps({**said, "md5Hash": base64.b64encode(digest).decode()})
 
-    async def _put_file(self, lpath: str, rpath: str, mode: str = "overwrite", **_: Any) -> None:
-        if Path(lpath).is_file():
-            await self.insert(Path(lpath), self._strip_protocol(rpath), mode == "create")
 
-    async def _cp_file(self, path1: str, path2: str, **_: Any) -> None:
-        await self.rewrite(self._strip_protocol(path1), self._strip_protocol(path2))
+def _json(answer: _Answer) -> dict[str, Any]:
+    """What it says. Raises `StorageError` where that is no JSON object."""
+    try:
+        said = json.loads(answer.data)
+    except ValueError:
+        said = None
+    if not isinstance(said, dict):
+        raise _strange()
+    return said
 
-    async def _mv_file(self, path1: str, path2: str, **_: Any) -> None:
-        await self._cp_file(path1, path2)
-        await self._rm_file(path1)
 
-    async def _isfile(self, path: str) -> bool:
-        path = self._strip_protocol(path)
-        return bool(path.partition("/")[2]) and await self.resource(path) is not None
+def _info(resource: Mapping[str, Any]) -> ObjectInfo:
+    try:
+        token, size = str(resource["generation"]), int(resource["size"])
+    except KeyError:
+        raise _strange() from None
+    updated = dt.datetime.fromisoformat(resource["updated"]) if "updated" in resource else None
+    named = {name: resource[name] for name in _NAMED if name in resource}
+    return ObjectInfo(size, token, resource.get("metadata", {}), updated, named)
 
-    async def _isdir(self, path: str) -> bool:
-        path = self._strip_protocol(path).rstrip("/")
-        found = await self._do_list_objects(path, max_results=1)
-        return "/" not in path or any(found)
 
-    async def _info(self, path: str, **_: Any) -> dict[str, Any]:
-        path = self._strip_protocol(path).rstrip("/")
-        bucket, _slash, key = path.partition("/")
-        if key and (found := await self.resource(path)):
-            entry: dict[str, Any] = self._process_object(bucket, found)
-            return entry
-        if await self._isdir(path):
-            return {"name": path, "size": 0, "type": "directory"}
-        raise FileNotFoundError(path)
+def _says(answer: _Answer, name: str) -> str:
+    if name not in answer.headers:
+        raise _strange()
+    return answer.headers[name]
+
+
+def _strange() -> StorageError:
+    return StorageError("The server does not answer as Google Cloud Storage does", hint="Check the endpoint.")

@@ -16,8 +16,7 @@ from google.auth.transport.requests import Request
 from google.oauth2.credentials import Credentials as UserCredentials
 from google.oauth2.service_account import Credentials as ServiceAccount
 
-from mad_prefect_core.sdk import OptionError, StorageError
-from mad_prefect_gcs.answers import RefusedError
+from mad_prefect_core.sdk import OptionError, RefusedError, StorageError
 from mad_prefect_gcs.options import GCSOptions
 
 __all__ = ["Access"]
@@ -83,7 +82,7 @@ class Access:
         """Credentials, None for anonymous requests, and their project."""
         token = self._options.token.get_secret_value().strip() if self._options.token else ""
         if not token and self._options.credentials is not None:
-            return _of_block(self._options.credentials)
+            return _of_block(self._options.block())
         if token == "anon" or (not token and not self._trusted):
             return None, None
         if token in ("", "google_default"):
@@ -111,13 +110,6 @@ def _default() -> tuple[Any, str | None]:
 
 
 def _of_block(block: Any) -> tuple[Any, str | None]:
-    if isinstance(block, str):
-        from prefect.blocks.core import Block  # noqa: PLC0415  Prefect takes a second to import
-
-        try:
-            block = Block.load(block, _sync=True)  # type: ignore[call-arg]
-        except ValueError as error:
-            raise OptionError(f"The credentials {block!r} can't be loaded: {error}") from None
     block = getattr(block, "gcp_credentials", block)  # of a block that is a bucket
     info = getattr(block, "service_account_info", None)
     file = getattr(block, "service_account_file", None)

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import json
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
-from pydantic import AliasChoices, ConfigDict, Field, SecretStr, field_validator
+from pydantic import AliasChoices, Field, SecretStr, field_validator
 
-from mad_prefect_core.sdk import Options
+from mad_prefect_core.sdk import ObjectStoreOptions
 
 __all__ = ["GCSOptions"]
 
 
-class GCSOptions(Options):
+class GCSOptions(ObjectStoreOptions):
     """Options of the storage `gcs`. What is not given comes from where Google's own tools take it: the environment
     variables named below, what `gcloud auth application-default login` has written, and the metadata server of
     machines and containers at Google."""
-
-    model_config = ConfigDict(arbitrary_types_allowed=True)
 
     without_effect: ClassVar[frozenset[str]] = frozenset(
         {"cache_timeout", "check_connection", "consistency", "default_location", "requests_timeout", "secure_serialize",
@@ -31,14 +29,9 @@ class GCSOptions(Options):
         "credentials. These are used also if nothing is given, unless the server speaks plain HTTP: it is asked "
         "anonymously then. Environment: GOOGLE_APPLICATION_CREDENTIALS, a path.",
     )
-    credentials: Any = Field(
-        None,
-        description="A Prefect block with Google credentials, or its type and name as text: "
-        "'gcp-credentials/production'. Loaded anew when the server refuses the old ones.",
-    )
     project: str | None = Field(
         None,
-        description="The project that is billed for requests and whose buckets are listed; the credentials' own if not "
+        description="The project that is billed for requests; the credentials' own if not "
         "given. Environment: GOOGLE_CLOUD_PROJECT.",
     )
     endpoint_url: str | None = Field(
@@ -48,15 +41,6 @@ class GCSOptions(Options):
         description="Another server than Google's, such as an emulator. Environment: STORAGE_EMULATOR_HOST.",
     )
     requester_pays: bool = Field(False, description="Have the project pay for requests to somebody else's bucket.")
-    attempts: int = Field(6, ge=1, description="How often a request is tried, the first time included.")
-    connect_timeout: float = Field(5, gt=0, description="Seconds.")
-    read_timeout: float = Field(60, gt=0, description="Seconds without a byte from the server.")
-    conditional_writes: Literal["probe", "require", "trust"] = Field(
-        "probe",
-        description="What to do about a server that is not Google's and ignores ifGenerationMatch. 'probe': find out "
-        "at the first write and warn, then compare before each write, which keeps apart all but the closest rivals; "
-        "'require': find out, and refuse to write; 'trust': do not find out.",
-    )
 
     @field_validator("token", mode="before")
     @classmethod

@@ -180,7 +180,7 @@ class LocalStorage(Storage[LocalOptions]):
     """Local disks."""
 
     name = "local"
-    protocols = ("file", "local")
+    protocols: tuple[str, ...] = ("file", "local")
     capabilities = StorageCapabilities(
         atomic_replace=True, conditional_create=True, conditional_replace=True, strong_listing=True
     )

@@ -1,406 +1,295 @@
-"""s3fs with one policy: bounded retries, refreshed credentials, no listing cache, and errors that say what to do.
-
-Importing this imports s3fs and botocore, which takes half a second: `storage` does so when the first URL is opened.
-"""
+"""S3 as botocore speaks it. Importing this imports aiobotocore: `storage` does so when the first URL is opened."""
 
 from __future__ import annotations
 
 import asyncio
+import base64
 import functools
+import hashlib
 import logging
 import re
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
-from io import UnsupportedOperation
-from pathlib import Path
-from typing import Any, TypeVar
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from typing import Any
 from urllib.parse import urlsplit
 
+import aiohttp
+from aiobotocore.config import AioConfig
 from aiobotocore.credentials import AioAssumeRoleCredentialFetcher, AioDeferredRefreshableCredentials
 from aiobotocore.session import AioSession
-from fsspec.asyn import sync, sync_wrapper
-from s3fs import S3FileSystem
+from botocore import UNSIGNED
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectTimeoutError,
+    EndpointConnectionError,
+    HTTPClientError,
+    NoCredentialsError,
+    ProxyConnectionError,
+)
+from botocore.parsers import ResponseParserError
 
-from mad_prefect_core.sdk import OptionError, PinnedFiles, Retries, StagedUpload, StorageError, Tail
-from mad_prefect_s3 import conditional, transfers
-from mad_prefect_s3.answers import UNANSWERED, Failure, code_of, etag_of, place, said, token_of, told
+from mad_prefect_core.sdk import Body, Failure, Fault, ObjectClient, ObjectInfo, Page, StorageError
 from mad_prefect_s3.logs import hide_keys
 from mad_prefect_s3.options import S3Options
-from mad_prefect_s3.uploads import sending
 
-__all__ = ["S3Files"]
+__all__ = ["S3Client"]
 
 logger = logging.getLogger(__name__)
 
-R = TypeVar("R")
-
-_PART = 8 * 2**20  # bytes of a long range that are one request
-_PARALLEL = 8
-_EXPIRED = {
-    "400",  # what a HEAD is answered where the token has expired
-    "403",
-    "AccessDenied",
-    "ExpiredToken",
-    "ExpiredTokenException",
-    "InvalidAccessKeyId",
-    "InvalidClientTokenId",
-    "InvalidToken",
-    "RequestExpired",
-    "SignatureDoesNotMatch",
-    "TokenRefreshRequired",
-}
+_DENIED = (
+    "The credentials need s3:GetObject, s3:PutObject, s3:DeleteObject and s3:ListBucket; without the last, also an "
+    "object that is not there is refused."
+)
+_REGION = "Name the bucket's region with the option region or in AWS_REGION."
+_UNSAID = "To a HEAD the server does not say why. Check the region, and whether the credentials have expired."
+_EXPIRED = (
+    *("AccessDenied", "ExpiredToken", "ExpiredTokenException", "InvalidAccessKeyId", "InvalidClientTokenId"),
+    *("InvalidToken", "RequestExpired", "SignatureDoesNotMatch", "TokenRefreshRequired"),
+)
 
 
-@dataclass(frozen=True)
-class _Access:
-    """What options and a Prefect block together say."""
+class S3Client(ObjectClient):
+    """One account on one server. A token is the ETag, and the version's id where the bucket keeps versions."""
 
-    key: str | None
-    secret: str | None = field(repr=False)
-    token: str | None = field(repr=False)
-    profile: str | None
-    region: str | None
-    endpoint_url: str | None
-
-    @classmethod
-    def of(cls, options: S3Options) -> _Access:
-        block = _block(options.credentials)
-        client = _value(getattr(block, "aws_client_parameters", None))
-        said = {
-            "key": _value(options.key) or _first(block, "aws_access_key_id", "minio_root_user"),
-            "secret": _value(options.secret) or _first(block, "aws_secret_access_key", "minio_root_password"),
-            "token": _value(options.token) or _first(block, "aws_session_token"),
-            "profile": options.profile or _first(block, "profile_name"),
-            "region": options.region or _first(block, "region_name"),
-            "endpoint_url": options.endpoint_url or _first(client, "endpoint_url"),
-        }
-        return cls(**said)
-
-
-def _block(credentials: Any) -> Any:
-    if not isinstance(credentials, str):
-        return credentials
-    from prefect.blocks.core import Block  # noqa: PLC0415  Prefect takes a second to import
-
-    try:
-        return Block.load(credentials, _sync=True)  # type: ignore[call-arg]
-    except ValueError as error:
-        raise OptionError(f"The credentials {credentials!r} can't be loaded: {error}") from None
-
-
-def _first(block: Any, *names: str) -> Any:
-    return next((value for name in names if (value := _value(getattr(block, name, None)))), None)
-
-
-def _value(secret: Any) -> Any:
-    return secret.get_secret_value() if hasattr(secret, "get_secret_value") else secret
-
-
-class S3Files(S3FileSystem):  # type: ignore[misc]  # s3fs is not typed
-    """One account on one server. Paths are `bucket/key`. Safe for use by several threads.
-
-    Every request is tried `attempts` times, with growing pauses of random length, where the server is busy or the
-    connection breaks. Credentials that the server refuses are looked up once more, and the request is sent again if
-    they are others now.
-
-    Raises `FileNotFoundError` for a key that is not there; `StorageError` that names URL and server for all else, of
-    which refusals are `PermissionError` too.
-    """
-
-    cachable = False
-
-    # fsspec's go by how arguments print, and secrets all print alike.
-    __eq__ = object.__eq__
-    __hash__ = object.__hash__
-
-    retries = 1  # of s3fs; those here know more, and both would multiply
-    default_block_size = _PART
+    scheme = "s3"
+    nobodys = "0" * 32
+    unanswered = (
+        *ObjectClient.unanswered,
+        *(HTTPClientError, EndpointConnectionError, ConnectTimeoutError, ProxyConnectionError, ResponseParserError),
+        aiohttp.ClientError,
+    )
+    nobody = (NoCredentialsError,)
+    codes = {  # noqa: RUF012  as the base has it
+        **dict.fromkeys(_EXPIRED, Fault.REFUSED),
+        "400": Fault.REFUSED,  # what a HEAD is answered where the token has expired
+        "ConditionalRequestConflict": Fault.TRANSIENT,
+        "OperationAborted": Fault.TRANSIENT,
+        "RequestTimeout": Fault.TRANSIENT,
+        "SlowDown": Fault.TRANSIENT,
+        "Throttling": Fault.TRANSIENT,
+        "ThrottlingException": Fault.TRANSIENT,
+        "NoSuchBucket": None,
+        "NoSuchUpload": None,
+    }
+    hints = {  # noqa: RUF012  as the base has it
+        301: _REGION,
+        403: _DENIED,
+        "400": _UNSAID,
+        "credentials": "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or AWS_PROFILE, or give the option anon.",
+        "AuthorizationHeaderMalformed": _REGION,
+        "ExpiredToken": "The credentials have expired, and there are no newer ones. Log in again.",
+        "InvalidAccessKeyId": "The server does not know this access key. Check the credentials and the endpoint.",
+        "NoSuchBucket": "Make the bucket, or correct its name: mad-prefect makes none.",
+        "PermanentRedirect": _REGION,
+        "RequestTimeTooSkewed": "Set this machine's clock.",
+        "SignatureDoesNotMatch": "The secret key does not belong to the access key, or the endpoint is another one.",
+    }
+    copy_part = 128 * 2**20
+    options: S3Options
 
     def __init__(self, options: S3Options) -> None:
+        super().__init__(options)
         hide_keys()
-        self.options = options
-        self.retrying = Retries(options.attempts)
-        self.pinned = PinnedFiles(self, "s3")
-        self.quotes_etags = True  # whether the server wants quotes around the ETags of conditions
-        self.conditions: dict[str, bool] = {}  # by bucket, whether the server keeps them
-        self.probing = asyncio.Lock()
-        self.history: dict[str, tuple[str, list[str]]] = {}  # of `conditional`
-        access = _Access.of(options)
-        client = {**options.client_kwargs.get_secret_value(), "verify": options.checks}
+        self._access = options.access()
+        self._session = self._new_session(self._access)
+        self._making = asyncio.Lock()
+        self._open = AsyncExitStack()
+        self._client: Any = None
+        self._quotes = True  # whether the server wants quotes around the ETags of conditions
         if options.checks is False:
-            server = urlsplit(access.endpoint_url or "").netloc.rpartition("@")[2] or "AWS"
             logger.warning(
                 "The storage 's3' does not check the certificate of %s: with verify=False, anybody on the way can read "
                 "and change the data. Give the path of a file of its authorities instead.",
-                server,
+                urlsplit(str(self._access["endpoint_url"] or "")).netloc.rpartition("@")[2] or "AWS",
             )
-        if access.region:
-            client["region_name"] = access.region
+
+    # -- who asks ------------------------------------------------------------------------------------------------------
+
+    def _new_session(self, access: Mapping[str, str | None]) -> AioSession:
+        session = AioSession(profile=access["profile"])
+        if self.options.role_arn:
+            source = AioSession(profile=access["profile"])
+            if access["key"]:
+                source.set_credentials(access["key"], access["secret"], access["token"])
+            provider = _Role(source, self.options, access["region"])
+            session.get_component("credential_provider").insert_before("env", provider)
+        elif access["key"]:
+            session.set_credentials(access["key"], access["secret"], access["token"])
+        return session
+
+    async def who(self) -> tuple[str | None, ...] | None:
+        """Key, secret and token as they are now; None for anonymous requests."""
+        return None if self.options.anon else await _frozen(self._session)
+
+    async def renewed(self, used: Any) -> bool:
+        if await self.who() != used:
+            return True  # another task was quicker
+        access = await asyncio.to_thread(self.options.access)
+        session = self._new_session(access)
+        if await _frozen(session) in (None, used):
+            return False
+        logger.info("The server refused the old credentials, and there are new ones.")
+        async with self._making:
+            # Requests that are under way go on with the old client.
+            self._access, self._session, self._client = access, session, None
+        return True
+
+    async def connected(self) -> Any:
+        """The client of botocore."""
+        async with self._making:
+            if self._client is None:
+                self._client = await self._open.enter_async_context(self._session.create_client("s3", **self._said()))
+            return self._client
+
+    def _said(self) -> dict[str, Any]:
+        options, access = self.options, self._access
         config = {
             "retries": {"mode": "standard", "total_max_attempts": 1},
             "connect_timeout": options.connect_timeout,
             "read_timeout": options.read_timeout,
-            "max_pool_connections": 4 * _PARALLEL,
+            "max_pool_connections": 32,
             "s3": {"addressing_style": options.addressing_style},
             # Content-MD5 is what every server checks; many choke on the checksums that botocore adds by itself.
             "request_checksum_calculation": "when_required",
             "response_checksum_validation": "when_required",
+            **({"signature_version": UNSIGNED} if options.anon else {}),
             **options.config_kwargs,
         }
-        super().__init__(
-            anon=options.anon,
-            endpoint_url=access.endpoint_url,
-            **self._static(access),
-            session=self._new_session(access),
-            client_kwargs=client,
-            config_kwargs=config,
-            requester_pays=options.requester_pays,
-            s3_additional_kwargs=dict(options.s3_additional_kwargs),
-            use_listings_cache=False,
-        )
-
-    # -- who asks ------------------------------------------------------------------------------------------------
-
-    @property
-    def retried(self) -> int:
-        """Requests that had to be sent again, so far: run records tell."""
-        return self.retrying.retried
-
-    def _static(self, access: _Access) -> dict[str, str | None]:
-        if self.options.role_arn:
-            return {}
-        return {"key": access.key, "secret": access.secret, "token": access.token}
-
-    def _new_session(self, access: _Access) -> AioSession:
-        session = AioSession(profile=access.profile)
-        if self.options.role_arn:
-            source = AioSession(profile=access.profile)
-            if access.key:
-                source.set_credentials(access.key, access.secret, access.token)
-            provider = _Role(source, self.options, access.region)
-            session.get_component("credential_provider").insert_before("env", provider)
-        return session
-
-    async def credentials(self) -> tuple[str | None, ...] | None:
-        """Key, secret and token as they are now; None for anonymous requests."""
-        if self.options.anon:
-            return None
-        if self.key:
-            return self.key, self.secret, self.token
-        await self.set_session()
-        found = await self.session.get_credentials()
-        return None if found is None else tuple(await found.get_frozen_credentials())
-
-    async def _refreshed(self, used: Any) -> bool:
-        """Look the credentials up anew. Whether they are others than those that were used."""
-        if await self.credentials() != used:
-            return True  # another task was quicker
-        access = await asyncio.to_thread(_Access.of, self.options)
-        session, static = self._new_session(access), self._static(access)
-        if static.get("key"):
-            fresh: Any = (access.key, access.secret, access.token)
-        else:
-            found = await session.get_credentials()
-            fresh = None if found is None else tuple(await found.get_frozen_credentials())
-        if fresh is None or fresh == used:
-            return False
-        logger.info("The server refused the old credentials, and there are new ones.")
-        self.session = session
-        self.key, self.secret, self.token = static.get("key"), static.get("secret"), static.get("token")
-        await self.set_session(refresh=True)
-        return True
-
-    # -- one request ---------------------------------------------------------------------------------------------
-
-    async def _call_s3(self, method: str, *parameters: Any, **named: Any) -> Any:
-        attempts = self.retrying.attempts()
-        for attempt in attempts:
-            try:
-                return await self._attempt(method, *parameters, **named)
-            except Exception as error:
-                if Failure.of(error).passes:
-                    if not attempts.last:
-                        await self.retrying.pause(attempt, f"{self.server()}: {said(error)}")
-                        continue
-                    self.retrying.gave_up()
-                if (failure := told(error, self.server(), method, named, attempt)) is error:
-                    raise
-                raise failure from error
-        raise AssertionError("not reached")
-
-    async def _attempt(self, method: str, *parameters: Any, **named: Any) -> Any:
-        used = await self.credentials()
-        try:
-            answer = await self._send(method, *parameters, **named)
-        except Exception as error:
-            if used is None or code_of(error) not in _EXPIRED or not await self._refreshed(used):
-                raise
-            answer = await self._send(method, *parameters, **named)
-        self.retrying.answered()
-        return answer
-
-    async def _send(self, method: str, *parameters: Any, **named: Any) -> Any:
-        if "Body" not in named:
-            return await super()._call_s3(method, *parameters, **named)
-        async with sending(named["Body"], self.options.connect_timeout + self.options.read_timeout) as body:
-            return await super()._call_s3(method, *parameters, **{**named, "Body": body})
-
-    async def call(self, method: str, path: str, **named: Any) -> dict[str, Any]:
-        """One call of the S3 API on one object. Raises as the class says."""
-        answer: dict[str, Any] = await self._call_s3(method, **place(path), **named)
-        return answer
-
-    async def once(self, method: str, path: str, **named: Any) -> dict[str, Any]:
-        """As `call`, in one attempt."""
-        try:
-            answer: dict[str, Any] = await self._attempt(method, **place(path), **named)
-        except Exception as error:
-            if (failure := told(error, self.server(), method, place(path), 1)) is error:
-                raise
-            raise failure from error
-        return answer
+        said = {"region_name": access["region"], "endpoint_url": access["endpoint_url"]}
+        given = {name: value for name, value in said.items() if value}
+        given |= options.client_kwargs.get_secret_value() | {"verify": options.checks}
+        return {**given, "config": AioConfig(**config)}
 
     def server(self) -> str:
-        """The server's URL, for messages."""
-        endpoint = self._s3.meta.endpoint_url if self._s3 is not None else self.endpoint_url
+        endpoint = self._client.meta.endpoint_url if self._client is not None else self._access["endpoint_url"]
         return re.sub(r"//[^/@]*@", "//", str(endpoint or "S3"))
 
     def is_amazon(self) -> bool:
         """Whether the server is AWS itself."""
         return re.search(r"\.amazonaws\.com(\.cn)?(:\d+)?(/|$)", self.server()) is not None
 
-    def run(self, work: Callable[..., Awaitable[R]], *args: Any) -> R:
-        """Have a coroutine function run on the event loop of this filesystem. Blocks the calling thread."""
-        result: R = sync(self.loop, work, *args)
-        return result
+    def knows_conditions(self, bucket: str) -> bool:
+        return self.is_amazon()
 
-    # -- whole objects -------------------------------------------------------------------------------------------
+    def disputed(self) -> bool:
+        quotes, self._quotes = self._quotes, False  # it compares ours in quotes with its own without: older Ceph
+        return quotes
 
-    async def head_object(self, path: str) -> dict[str, Any] | None:
-        """What the server says of an object; None where there is none."""
+    # -- requests ------------------------------------------------------------------------------------------------------
+
+    async def _call(self, method: str, path: str, **named: Any) -> dict[str, Any]:
+        client = await self.connected()
+        operation = client.meta.method_to_api_mapping[method]
+        known = client.meta.service_model.operation_model(operation).input_shape.members
+        more = {"RequestPayer": "requester"} if self.options.requester_pays else {}
+        more |= self.options.s3_additional_kwargs
+        bucket, _, key = path.partition("/")
+        named |= {"Bucket": bucket} | ({"Key": key} if "Key" in known else {})
+        answer: dict[str, Any] = await getattr(client, method)(**{n: v for n, v in more.items() if n in known}, **named)
+        return answer
+
+    async def head(self, path: str) -> ObjectInfo:
+        return _info(await self._call("head_object", path))
+
+    async def get(
+        self, path: str, *, span: tuple[int, int] | None = None, tail: int | None = None, version: str | None = None,
+        unless: str | None = None,
+    ) -> tuple[bytes, ObjectInfo] | None:  # fmt: skip
+        named = {"Range": f"bytes={span[0]}-{span[1] - 1}"} if span else {"Range": f"bytes=-{tail}"} if tail else {}
+        named |= {"IfMatch": f'"{_etag(version)}"'} if version else {}
+        named |= {"IfNoneMatch": f'"{_etag(unless)}"'} if unless else {}
         try:
-            return await self.call("head_object", path)
-        except FileNotFoundError:
+            answer = await self._call("get_object", path, **named)
+        except ClientError as error:
+            status = error.response["ResponseMetadata"]["HTTPStatusCode"]
+            if status not in (304, 416):
+                raise
+            return None if status == 304 else (b"", await self.head(path))
+        async with answer["Body"] as body:
+            return await body.read(), _info(answer)
+
+    async def put(self, path: str, data: Body, metadata: Mapping[str, str], expected: str | None) -> str:
+        condition = {}
+        if expected is not None:
+            etag = f'"{_etag(expected)}"' if self._quotes else _etag(expected)
+            condition = {"IfMatch": etag} if expected else {"IfNoneMatch": "*"}
+        more = {"Metadata": dict(metadata), **condition} if metadata else condition
+        return _token(await self._call("put_object", path, Body=data, ContentMD5=await _md5(data), **more))
+
+    async def begin(self, path: str, size: int, metadata: Mapping[str, str], create: bool, md5: Any) -> Any:
+        begun = await self._call("create_multipart_upload", path, Metadata=dict(metadata))
+        return begun["UploadId"], {"IfNoneMatch": "*"} if create else {}
+
+    async def send(self, path: str, upload: Any, number: int, start: int, data: Body) -> Any:
+        named = {"UploadId": upload[0], "PartNumber": number, "Body": data, "ContentMD5": await _md5(data)}
+        return {"PartNumber": number, "ETag": (await self._call("upload_part", path, **named))["ETag"]}
+
+    async def finish(self, path: str, upload: Any, parts: Sequence[Any]) -> None:
+        whole = {"UploadId": upload[0], "MultipartUpload": {"Parts": list(parts)}}
+        await self._call("complete_multipart_upload", path, **whole, **upload[1])
+
+    async def abandon(self, path: str, upload: Any) -> None:
+        await self._call("abort_multipart_upload", path, UploadId=upload[0])
+
+    async def copy(self, path: str, source: str) -> str:
+        answer = await self._call("copy_object", path, CopySource=_source(source))
+        return _token({**answer, **answer.get("CopyObjectResult", {})})
+
+    async def send_copy(
+        self, path: str, upload: Any, number: int, source: str, of: ObjectInfo, span: tuple[int, int]
+    ) -> Any:
+        named = {"UploadId": upload[0], "PartNumber": number, "CopySourceRange": f"bytes={span[0]}-{span[1] - 1}"}
+        named |= {"CopySource": _source(source), "CopySourceIfMatch": f'"{_etag(of.token)}"'}
+        answer = await self._call("upload_part_copy", path, **named)
+        return {"PartNumber": number, "ETag": answer["CopyPartResult"]["ETag"]}
+
+    async def page(self, folder: str, *, flat: bool, most: int | None, after: str | None) -> Page:
+        bucket, _, prefix = folder.partition("/")
+        named: dict[str, Any] = {} if flat else {"Delimiter": "/"}
+        named |= {"MaxKeys": most} if most else {}
+        named |= {"ContinuationToken": after} if after else {}
+        answer = await self._call("list_objects_v2", bucket, Prefix=prefix, **named)
+        if "IsTruncated" not in answer:
+            raise _strange("how much there is")
+        found = [(f"{bucket}/{entry['Key']}", _info(entry)) for entry in answer.get("Contents", ())]
+        folders = [f"{bucket}/{entry['Prefix'].rstrip('/')}" for entry in answer.get("CommonPrefixes", ())]
+        return Page(found, folders, answer.get("NextContinuationToken"))
+
+    async def delete(self, path: str) -> None:
+        await self._call("delete_object", path)
+
+    async def sign(self, path: str, seconds: int) -> str:
+        client = await self.connected()
+        url: str = await client.generate_presigned_url("get_object", Params=_source(path), ExpiresIn=seconds)
+        return url
+
+    async def close(self) -> None:
+        await self._open.aclose()
+        self._client = None
+
+    # -- what failed ---------------------------------------------------------------------------------------------------
+
+    def failure(self, error: BaseException) -> Failure | None:
+        if not isinstance(error, ClientError):
             return None
+        said = error.response.get("Error", {})
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        return Failure(status, str(said.get("Code", "")), str(said.get("Message") or ""))
 
-    async def get_object(self, path: str, **parameters: Any) -> tuple[bytes, dict[str, Any]]:
-        """Bytes of an object, and what else the server says of it. Raises `FileNotFoundError`."""
-        attempts = self.retrying.attempts()
-        for attempt in attempts:
-            answer = await self.call("get_object", path, **parameters)
-            try:
-                async with answer["Body"] as body:
-                    data = await body.read()
-            except UNANSWERED as error:
-                if attempts.last:
-                    raise told(error, self.server(), "get_object", place(path), attempt) from error
-                await self.retrying.pause(attempt, f"{self.server()}: {said(error)}")
-            else:
-                conditional.remember(self, path, answer)
-                return data, answer
-        raise AssertionError("not reached")
+    def hint(self, error: BaseException, said: Failure) -> str | None:
+        hint = super().hint(error, said)
+        if hint in (_REGION, _UNSAID) and isinstance(error, ClientError):
+            headers = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+            if region := headers.get("x-amz-bucket-region") or error.response.get("Error", {}).get("Region"):
+                return f"The bucket is in the region {region}: give it with the option region or in AWS_REGION."
+        return hint
 
-    async def put_object(self, local: Path, path: str, create: bool = False) -> None:
-        """Bring a local file to a key: whole, or not at all. With `create`, raises `FileExistsError` where it is."""
-        await transfers.upload(self, local, path, create)
-
-    async def copy_object(self, source: str, path: str) -> str | None:
-        """Copy an object on the server. Returns its token, where the server tells it. Raises `FileNotFoundError`."""
-        return await transfers.copy(self, source, path)
-
-    async def replace(self, path: str, data: bytes, expected: str | None) -> str:
-        """Write an object if it is still at version `expected` (None: if there is none). Returns its new token.
-
-        Raises `StorageConflictError` where it is not, and `OutcomeUnknownError` where the answer was lost and what is
-        there now does not tell either.
-        """
-        return await conditional.replace(self, path, data, expected)
-
-    # -- mad_prefect_core.objects.ObjectReader --------------------------------------------------------------------
-
-    def tail(self, path: str, length: int, known: str | None) -> Tail | None:
-        """As the protocol says, in one request unless the object is empty."""
-        return self.run(self._tail, path, length, known)
-
-    async def _tail(self, path: str, length: int, known: str | None) -> Tail | None:
-        unless = {"IfNoneMatch": f'"{etag_of(known)}"'} if known else {}
-        try:
-            data, answer = await self.get_object(path, Range=f"bytes=-{length}", **unless)
-        except OSError as error:
-            status = Failure.of(error).status
-            if status == 304:
-                return None
-            if status != 416:
-                raise
-            found = await self.head_object(path)
-            if found is None:
-                raise FileNotFoundError(path) from error
-            return Tail(token_of(found), found["ContentLength"], b"")
-        size = int(str(answer["ContentRange"]).rpartition("/")[2]) if "ContentRange" in answer else len(data)
-        return Tail(token_of(answer), size, data)
-
-    def fetch(self, path: str, version: str, start: int, end: int) -> bytes:
-        """As the protocol says; long ranges in parts, several at a time."""
-        return self.run(self._fetch, path, version, start, end)
-
-    async def _fetch(self, path: str, version: str, start: int, end: int) -> bytes:
-        slots = asyncio.Semaphore(_PARALLEL)
-
-        async def part(first: int, last: int) -> bytes:
-            async with slots:
-                return (
-                    await self.get_object(path, Range=f"bytes={first}-{last - 1}", IfMatch=f'"{etag_of(version)}"')
-                )[0]
-
-        try:
-            parts = await asyncio.gather(*(part(at, min(at + _PART, end)) for at in range(start, end, _PART)))
-        except OSError as error:
-            if Failure.of(error).status not in (404, 412) or isinstance(error, StorageError):
-                raise
-            raise StorageError(
-                "The object was replaced or deleted while it was read",
-                path=f"s3://{path}",
-                hint="Query it again.",
-            ) from error
-        return parts[0] if len(parts) == 1 else b"".join(parts)
-
-    # -- otherwise than s3fs, which cuts keys, commits what failed, and asks more often -----------------------------
-
-    def split_path(self, path: str) -> tuple[str, str, None]:
-        """Bucket and key, whatever characters it has, and no version."""
-        bucket, _, key = re.sub("^s3a?://", "", path).lstrip("/").partition("/")
-        return bucket, key, None
-
-    def _open(self, path: str, mode: str = "rb", *_: Any, **__: Any) -> Any:
-        if mode == "rb":
-            return self.pinned.open_now(path)
-        if mode not in ("wb", "xb"):
-            raise UnsupportedOperation(f"Objects can't be opened with the mode {mode!r}")
-        if mode == "xb" and self.isfile(path):
-            raise FileExistsError(path)
-        return StagedUpload(path, lambda staged: self.run(self.put_object, staged, path, mode == "xb"))
-
-    async def _isfile(self, path: str) -> bool:
-        return await self.head_object(self._strip_protocol(path)) is not None
-
-    async def _isdir(self, path: str) -> bool:
-        return bool(await self._lsdir(self._strip_protocol(path).rstrip("/"), max_items=1))
-
-    async def _ls(self, path: str, detail: bool = False, **kwargs: Any) -> Any:
-        path, is_folder = self._strip_protocol(path).rstrip("/"), path.endswith("/")
-        if "/" not in path:
-            return await super()._ls(path, detail=detail, **kwargs)
-        found = await self._lsdir(path)
-        if not found and not is_folder and await self._isfile(path):
-            found = [await self._info(path)]
-        if not found:
-            raise FileNotFoundError(path)
-        return found if detail else sorted(entry["name"] for entry in found)
-
-    async def _rmdir(self, path: str) -> None:
-        """A folder is there as long as there are files in it."""
-
-    rmdir = sync_wrapper(_rmdir)  # s3fs binds its own
+    def told(self, error: BaseException, request: str, path: str, attempts: int) -> BaseException:
+        if isinstance(error, BotoCoreError) and not isinstance(error, (*self.unanswered, *self.nobody)):
+            text = f"botocore can't ask {self.server()}: {error}"
+            return StorageError(text, path=f"s3://{path}", hint="Check the options.")
+        return super().told(error, request, path, attempts)
 
 
 class _Role:
@@ -426,3 +315,45 @@ class _Role:
             extra_args=more,
         )
         return AioDeferredRefreshableCredentials(method=self.METHOD, refresh_using=fetcher.fetch_credentials)
+
+
+async def _frozen(session: AioSession) -> tuple[str | None, ...] | None:
+    found = await session.get_credentials()
+    return None if found is None else tuple(await found.get_frozen_credentials())
+
+
+async def _md5(data: Body) -> str:
+    """As the header Content-MD5 has it; every server checks that one."""
+    digest = await asyncio.to_thread(lambda: hashlib.md5(data.getbuffer(), usedforsecurity=False).digest())
+    return base64.b64encode(digest).decode()
+
+
+def _source(path: str) -> dict[str, str]:
+    bucket, _, key = path.partition("/")
+    return {"Bucket": bucket, "Key": key}
+
+
+def _info(answer: Mapping[str, Any]) -> ObjectInfo:
+    whole = str(answer.get("ContentRange", "")).rpartition("/")[2]
+    size = int(whole or answer.get("ContentLength", answer.get("Size", 0)))
+    named = {name: answer[name] for name in ("ETag", "LastModified", "StorageClass", "VersionId") if name in answer}
+    return ObjectInfo(size, _token(answer), answer.get("Metadata", {}), answer.get("LastModified"), named)
+
+
+def _strange(missing: str) -> StorageError:
+    return StorageError(
+        f"The server does not answer as S3 does: it does not tell {missing}", hint="Check the endpoint."
+    )
+
+
+def _token(answer: Mapping[str, Any]) -> str:
+    if not answer.get("ETag"):
+        raise _strange("an ETag")
+    version = answer.get("VersionId")
+    etag = str(answer["ETag"]).strip('"')
+    return f"{etag}@{version}" if version and version != "null" else etag
+
+
+def _etag(token: str) -> str:
+    """The ETag in a token, without quotes."""
+    return token.partition("@")[0]

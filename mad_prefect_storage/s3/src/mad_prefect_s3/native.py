@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import Any
 from urllib.parse import urlsplit
 
 import duckdb
 
-from mad_prefect_core.sdk import OptionError, Session, escape_glob, quote
-
-if TYPE_CHECKING:
-    from mad_prefect_s3.client import S3Files
+from mad_prefect_core.sdk import ObjectFiles, OptionError, Session, escape_glob, quote
 
 __all__ = ["native_urls"]
 
 
-def native_urls(session: Session, fs: S3Files, paths: Sequence[str]) -> list[str]:
+def native_urls(session: Session, fs: ObjectFiles, paths: Sequence[str]) -> list[str]:
     """What httpfs reads these by. The bucket's secret is made anew each time, with the credentials of the moment.
 
     Raises `OptionError` where the extension can't be loaded: it is never downloaded from here.
@@ -33,18 +30,20 @@ def native_urls(session: Session, fs: S3Files, paths: Sequence[str]) -> list[str
     return [f"s3://{escape_glob(path)}" for path in paths]
 
 
-def _make_secret(session: Session, fs: S3Files, bucket: str) -> None:
-    server = urlsplit(fs.server())
-    key, secret, token = fs.run(fs.credentials) or (None, None, None)
+def _make_secret(session: Session, fs: ObjectFiles, bucket: str) -> None:
+    client: Any = fs.client
+    key, secret, token = fs.run(client.who) or (None, None, None)
+    connected = fs.run(client.connected)
+    server = urlsplit(client.server())
     said = {
         "SCOPE": f"s3://{bucket}/",
         "KEY_ID": key,
         "SECRET": secret,
         "SESSION_TOKEN": token,
-        "REGION": fs.s3.meta.region_name,
-        "ENDPOINT": None if fs.is_amazon() else server.netloc,
+        "REGION": connected.meta.region_name,
+        "ENDPOINT": None if client.is_amazon() else server.netloc,
         "USE_SSL": str(server.scheme != "http").lower(),
-        "URL_STYLE": "vhost" if fs.is_amazon() or fs.options.addressing_style == "virtual" else "path",
+        "URL_STYLE": "vhost" if client.is_amazon() or client.options.addressing_style == "virtual" else "path",
     }
     # DuckDB takes no parameters here.
     pairs = ", ".join(f"{name} '{_doubled(str(value))}'" for name, value in said.items() if value is not None)

@@ -6,18 +6,16 @@ import os
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
-from pydantic import AliasChoices, ConfigDict, Field, Secret, SecretStr, model_validator
+from pydantic import AliasChoices, Field, Secret, SecretStr, model_validator
 
-from mad_prefect_core.sdk import OptionError, Options
+from mad_prefect_core.sdk import ObjectStoreOptions, OptionError
 
 __all__ = ["S3Options"]
 
 
-class S3Options(Options):
+class S3Options(ObjectStoreOptions):
     """Options of the storage `s3`. What is not given comes from where AWS's own tools take it: the environment
     variables named below, `~/.aws/config` and `~/.aws/credentials`, and the roles of containers and instances."""
-
-    model_config = ConfigDict(arbitrary_types_allowed=True)
 
     without_effect: ClassVar[frozenset[str]] = frozenset({"cache_regions", "fixed_upload_size", "version_aware"})
 
@@ -33,11 +31,6 @@ class S3Options(Options):
         "identities come from the environment: AWS_ROLE_ARN and AWS_WEB_IDENTITY_TOKEN_FILE.",
     )
     external_id: SecretStr | None = Field(None, description="What the owner of the role asks for beside its name.")
-    credentials: Any = Field(
-        None,
-        description="A Prefect block with AWS or MinIO credentials, or its type and name as text: "
-        "'aws-credentials/production'. Loaded anew when the server refuses the old ones.",
-    )
     anon: bool = Field(
         False,
         validation_alias=AliasChoices("anon", "anonymous"),
@@ -63,15 +56,6 @@ class S3Options(Options):
         Secret({}), description="More arguments for the botocore client, as s3fs takes them."
     )
     config_kwargs: dict[str, Any] = Field(default_factory=dict, description="More arguments for botocore's Config.")
-    attempts: int = Field(6, ge=1, description="How often a request is tried, the first time included.")
-    connect_timeout: float = Field(5, gt=0, description="Seconds.")
-    read_timeout: float = Field(60, gt=0, description="Seconds without a byte from the server.")
-    conditional_writes: Literal["probe", "require", "trust"] = Field(
-        "probe",
-        description="What to do about a server that ignores If-Match and If-None-Match. 'probe': find out at the first "
-        "write and warn, then compare before each write, which keeps apart all but the closest rivals; 'require': find "
-        "out, and refuse to write; 'trust': do not find out.",
-    )
     duckdb: Literal["pinned", "httpfs"] = Field(
         "pinned",
         description="How DuckDB reads. 'pinned': through this client, each object at the version that it had when the "
@@ -94,6 +78,19 @@ class S3Options(Options):
             )
         return options
 
+    def access(self) -> dict[str, str | None]:
+        """What the options and the Prefect block, as it is now, together say of who asks whom."""
+        block = self.block()
+        client = getattr(block, "aws_client_parameters", None)
+        return {
+            "key": _value(self.key) or _first(block, "aws_access_key_id", "minio_root_user"),
+            "secret": _value(self.secret) or _first(block, "aws_secret_access_key", "minio_root_password"),
+            "token": _value(self.token) or _first(block, "aws_session_token"),
+            "profile": self.profile or _first(block, "profile_name"),
+            "region": self.region or _first(block, "region_name"),
+            "endpoint_url": self.endpoint_url or _first(client, "endpoint_url"),
+        }
+
     @property
     def checks(self) -> bool | str | None:
         """What certificates are checked by, as botocore takes it: with True it would not look at AWS_CA_BUNDLE."""
@@ -114,6 +111,14 @@ class S3Options(Options):
         if (self.key is None) != (self.secret is None):
             raise OptionError("key and secret belong together")
         return self
+
+
+def _first(block: Any, *names: str) -> Any:
+    return next((value for name in names if (value := _value(getattr(block, name, None)))), None)
+
+
+def _value(secret: Any) -> Any:
+    return secret.get_secret_value() if hasattr(secret, "get_secret_value") else secret
 
 
 def _revealed(kwargs: Any) -> Mapping[str, Any]:
