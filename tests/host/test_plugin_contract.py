@@ -83,12 +83,16 @@ def test_what_has_all_members_without_inheriting_is_taken(host_with: Host, sourc
 
 @pytest.mark.parametrize("member", members(FormatLike))
 def test_a_format_that_lacks_a_member_is_refused_by_name(host_with: Host, member: str) -> None:
-    assert f"Odd, lacks {member}" in told(host_with, FORMAT, left_out=member)
+    text = told(host_with, FORMAT, left_out=member)
+    assert f"Odd, lacks {member}" in text
+    assert "docs/how-to/write-a-format-plugin.md" in text
 
 
 @pytest.mark.parametrize("member", [*members(StorageLike), *members(StoreLike)])
 def test_a_storage_that_lacks_a_member_is_refused_by_name(host_with: Host, member: str) -> None:
-    assert f"lacks {member}" in told(host_with, STORAGE, left_out=member)
+    text = told(host_with, STORAGE, left_out=member)
+    assert f"lacks {member}" in text
+    assert "docs/how-to/write-a-storage-plugin.md" in text
 
 
 @pytest.mark.parametrize("wrong", WRONG)

@@ -211,7 +211,7 @@ def _storage_view(storage: dict[str, Any]) -> Iterator[RenderableType]:
     if storage["findings"]:
         yield ""
         rows = ((f["check"], words(f["declared"]), _does(f), escape(f["detail"])) for f in storage["findings"])
-        yield indented(table(("tried", "promised", "found", ""), rows))
+        yield indented(table(("tried", "promised", "seen", ""), rows))
 
 
 def _works(works: bool) -> str:

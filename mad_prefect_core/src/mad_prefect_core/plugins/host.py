@@ -349,8 +349,11 @@ class PluginHost:
             for value in values:
                 if problems := list(faults(value)):
                     what = value.__name__ if isinstance(value, type) else type(value).__name__
+                    kind = hook.removeprefix("mad_prefect_").removesuffix("s")
                     raise PluginLoadError(
-                        f"What the plugin's hook {hook} returned, {what}, {'; '.join(problems)}", plugin=record.label
+                        f"What the plugin's hook {hook} returned, {what}, {'; '.join(problems)}",
+                        plugin=record.label,
+                        hint=f"docs/how-to/write-a-{kind}-plugin.md says what a {kind} must have.",
                     )
             return values
 
