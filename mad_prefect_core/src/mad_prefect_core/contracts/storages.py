@@ -145,7 +145,7 @@ class Store(ABC):
 
     @abstractmethod
     def publish(self, staged: Path, path: str, *, durable: bool = True) -> None:
-        """Bring a finished staged file to `path`, whole or not at all, replacing what was there.
+        """Bring a finished staged file to `path`, whole or not at all, replacing what was there. Makes its folders.
 
         When it returns the staged file is gone, and the file outlives this process; if `durable`, also a machine that
         loses power. It is always true but for a `SyncingStore`."""
@@ -267,8 +267,8 @@ class ProbedStore(Protocol):
     """A store that finds out by trying what its server can do. For others, it is what the storage declares."""
 
     def promises(self, path: str) -> StorageCapabilities:
-        """What holds for files in the folder of `path`, which is asked before a run that writes there begins. What it
-        can't promise is in the run's record.
+        """What holds for files in the folder of `path`, which is asked before a run that writes there begins: no more
+        than the storage's `capabilities`. What it can't promise is in the run's record.
 
         Raises `StorageError` where nothing can be written, or where the options ask for more than the server can."""
 
