@@ -254,7 +254,8 @@ def _streamed(table: Any, session: DuckSession) -> duckdb.DuckDBPyRelation:
 def _explained(files: Sequence[DataFile], query_str: str | None) -> Callable[[Exception], Exception | None]:
     """What DuckDB's error over these files means: that they are gone, that the query is wrong, or that they are not
     what their suffix says. None where it is about neither, such as a method of the relation used wrongly."""
-    paths = [file.location.path for file in files]
+    # DuckDB's own words have the path where it reads, and those of a reader in Python the user's.
+    named = [name for file in files for name in (file.location.path, f"path {(file.published or file.location).key!r}")]
 
     def translate(error: Exception) -> Exception | None:
         missing = [file.location.key for file in files if not file.location.exists()]
@@ -284,7 +285,7 @@ def _explained(files: Sequence[DataFile], query_str: str | None) -> Callable[[Ex
             )
         # Some of what DuckDB says of broken bytes has neither a class of its own nor the file's name.
         broken = isinstance(error, duckdb.IOException) or type(error) is duckdb.Error
-        if broken or any(path in str(error) for path in paths):
+        if broken or any(name in str(error) for name in named):
             format = files[0].format.name
             return CorruptFileError(
                 f"A file can't be read as {format}: {error}",
