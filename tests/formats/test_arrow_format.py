@@ -304,7 +304,7 @@ def test_pyarrow_reads_the_files_of_a_session_and_no_others(tmp_path: Path, sess
     context = ReadContext(session=session, options=ReadOptions(), suffix=".frames")
     assert ByDataset().read(str(path), context).filter("a = 1").fetchall() == [(1, "x")]
     files = session.arrow_filesystem()
-    with pytest.raises(NotImplementedError):
+    with pytest.raises(NotImplementedError, match="each is read by its name"):  # it only reads
         files.open_output_stream(str(path))
     with pytest.raises(FileNotFoundError):
         files.open_input_file(str(tmp_path / "none"))

@@ -37,6 +37,7 @@ class _Files(fs.FileSystemHandler):  # type: ignore[misc]  # pyarrow is not type
     open_input_stream = open_input_file
 
     def _refuse(self, *_: Any, **__: Any) -> Any:
+        # As pyarrow expects it of a filesystem that only reads, and has no folders.
         raise NotImplementedError("Of the files that a format is given, each is read by its name")
 
     copy_file = create_dir = delete_dir = delete_dir_contents = delete_file = delete_root_dir_contents = _refuse

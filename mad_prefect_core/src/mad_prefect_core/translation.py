@@ -155,7 +155,7 @@ class _PluginCall:
         return not known and not _duckdb_classes(error)
 
     def _made(self, problem: str) -> MadPrefectError:
-        raise NotImplementedError
+        raise NotImplementedError  # each kind of call says what it makes
 
 
 class StorageCall(_PluginCall):
@@ -201,7 +201,7 @@ class _FormatCall(_PluginCall):
             raise self._error(error) from error
 
     def _error(self, error: Exception) -> MadPrefectError:
-        raise NotImplementedError
+        raise NotImplementedError  # each kind of call says what it makes
 
 
 class ReadCall(_FormatCall):

@@ -221,10 +221,11 @@ class ObjectClient(ABC):
         self, path: str, upload: Any, number: int, source: str, of: ObjectInfo, span: tuple[int, int]
     ) -> Any:
         """As `send`, of bytes of another object, if it is still that version. Only where there is a `copy_part`."""
-        raise NotImplementedError
+        raise NotImplementedError  # never called unless a class sets `copy_part`, and then has it
 
     async def sign(self, path: str, seconds: int) -> str:
         """A URL by which anybody reads the object for a time."""
+        # As fsspec has it for a filesystem whose URLs are not signed.
         raise NotImplementedError(f"URLs of {self.scheme}:// are not signed")
 
     async def who(self) -> Any:

@@ -304,6 +304,7 @@ class FsspecFiles(AbstractFileSystem):  # type: ignore[misc]  # fsspec is not ty
         try:
             self.call(path1, "cp_file", self._there(path1), self._there(path2))
         except StorageError as error:
+            # fsspec has no copy for some protocols: then the bytes are read and published.
             if not isinstance(error.__cause__, NotImplementedError):
                 raise
             staged = staged_file(path2)
@@ -412,7 +413,7 @@ class FsspecFiles(AbstractFileSystem):  # type: ignore[misc]  # fsspec is not ty
 
     def publish(self, staged: Path, path: str) -> None:
         """How files get to their place; the store says it."""
-        raise NotImplementedError
+        raise NotImplementedError  # the store, which is made after it, puts its own in this place
 
 
 def _entry(path: str, found: dict[str, Any]) -> dict[str, Any]:
