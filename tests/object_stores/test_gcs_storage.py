@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from gcs_server import DELETE, LIST, READ, WRITE
 from http_proxy import Fault
+from stored import content, publish
 
 from mad_prefect_core.errors import OptionError, StorageError
 from mad_prefect_core.sdk import ObjectStore
@@ -17,20 +18,6 @@ from mad_prefect_gcs import GCSOptions, GCSStorage
 
 STORAGE = GCSStorage()
 MEGABYTE = 2**20
-
-
-def publish(bucket: Any, fs: Any, key: str, data: bytes) -> str:
-    path: str = bucket.path(key)
-    staged = staged_file(path)
-    staged.write_bytes(data)
-    ObjectStore(fs).publish(staged, path)
-    assert not staged.exists()
-    return path
-
-
-def content(session: DuckSession, fs: Any, path: str) -> bytes:
-    files = ObjectStore(fs).duckdb_files(session, [path])
-    return bytes(session.sql("SELECT content FROM read_blob($1)", [files]).fetchall()[0][0])
 
 
 @pytest.fixture

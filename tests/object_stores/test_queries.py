@@ -4,31 +4,16 @@ from __future__ import annotations
 
 import datetime as dt
 import threading
-from collections import Counter
 from typing import Any
 
 import duckdb
 import pytest
 from http_proxy import Request
+from stored import asked, stored
 
 from mad_prefect_core import asset
 from mad_prefect_core.sdk import ObjectStore
 from mad_prefect_core.session import DuckSession
-from mad_prefect_core.stores import staged_file
-
-
-def stored(bucket: Any, fs: Any, query: str) -> str:
-    """The path of a query's Parquet file that somebody else wrote: what a client wrote itself, it has not to read."""
-    staged = staged_file(bucket.path("x.parquet"))
-    with DuckSession() as session:
-        session.execute(f"COPY ({query}) TO $path (FORMAT parquet)", {"path": str(staged)})
-    return str(bucket.put("x.parquet", staged.read_bytes()))
-
-
-def asked(bucket: Any) -> Counter[str]:
-    seen = Counter(request.method for request in bucket.proxy.requests)
-    bucket.proxy.count()
-    return seen
 
 
 def test_a_small_object_is_read_by_one_request_and_again_by_one_without_a_body(bucket: Any) -> None:

@@ -4,33 +4,18 @@ from __future__ import annotations
 
 import importlib.util
 import shutil
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pytest
+from stored import stored
 
 from mad_prefect_core.errors import OptionError
 from mad_prefect_core.session import DuckSession
-from mad_prefect_core.stores import staged_file
 from mad_prefect_s3 import S3Storage, S3Store
 
 STORAGE = S3Storage()
-
-
-def stored(bucket: Any, fs: Any, query: str) -> str:
-    """The path of a query's Parquet file that somebody else wrote: what a client wrote itself, it has not to read."""
-    staged = staged_file(bucket.path("x.parquet"))
-    with DuckSession() as session:
-        session.execute(f"COPY ({query}) TO $path (FORMAT parquet)", {"path": str(staged)})
-    return str(bucket.put("x.parquet", staged.read_bytes()))
-
-
-def asked(bucket: Any) -> Counter[str]:
-    seen = Counter(request.method for request in bucket.proxy.requests)
-    bucket.proxy.count()
-    return seen
 
 
 @pytest.fixture

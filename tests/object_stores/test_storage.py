@@ -12,6 +12,7 @@ import pytest
 from http_proxy import Fault
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from stored import content, publish
 
 from mad_prefect_core.contracts import Storage
 from mad_prefect_core.errors import OutcomeUnknownError, StorageConflictError
@@ -20,20 +21,6 @@ from mad_prefect_core.session import DuckSession
 from mad_prefect_core.stores import staged_file
 
 MEGABYTE = 2**20
-
-
-def publish(bucket: Any, fs: Any, key: str, data: bytes) -> str:
-    path: str = bucket.path(key)
-    staged = staged_file(path)
-    staged.write_bytes(data)
-    ObjectStore(fs).publish(staged, path)
-    assert not staged.exists()
-    return path
-
-
-def content(session: DuckSession, fs: Any, path: str) -> bytes:
-    files = ObjectStore(fs).duckdb_files(session, [path])
-    return bytes(session.sql("SELECT content FROM read_blob($1)", [files]).fetchall()[0][0])
 
 
 def test_it_is_a_storage(bucket: Any) -> None:
