@@ -243,7 +243,8 @@ def _with_members(have: Any, wanted: Any, value: str, encode: bool, depth: int =
     """SQL for `value`, the dicts in it made what all of them are: structs, or maps of the keys that have a value."""
     member = f"m{depth}"
     if str(have) == EMPTY_DICT and wanted.id == "struct":
-        return f"CASE WHEN {value} IS NOT NULL THEN struct_pack({quote(wanted.children[0][0])} := NULL) END"
+        first = f"{quote(wanted.children[0][0])} := NULL" if wanted.children else ""
+        return f"CASE WHEN {value} IS NOT NULL THEN struct_pack({first}) END"
     if have.id == wanted.id == "list":
         inner = _with_members(have.children[0][1], wanted.children[0][1], member, encode, depth + 1)
         return value if inner == member else f"list_transform({value}, lambda {member}: {inner})"
