@@ -65,7 +65,7 @@ class ArrowDataset(pyarrow.dataset.Dataset):  # type: ignore[misc]  # pyarrow is
         schema = pa.schema([self._columns.field(name) for name in names])
         # What reads the file ends before it is closed, also where the query does not take all of it.
         asked = None if self._is_ambiguous else names
-        with source.opened() as file, closing(_all_of(source, file, asked)) as batches:
+        with source.opened(self._file_schema) as file, closing(_all_of(source, file, asked)) as batches:
             for batch in batches:
                 batch = self._checked(source, batch, schema)
                 batch.validate(full=True)  # DuckDB trusts what it is given, and would crash on a damaged one
@@ -85,13 +85,14 @@ class ArrowDataset(pyarrow.dataset.Dataset):  # type: ignore[misc]  # pyarrow is
         return batch.select(schema.names)
 
 
-def schema_in(source: Source) -> pa.Schema:
-    """What a file's format says that its columns are."""
+def schema_in(source: Source, *, may_be_empty: bool = False) -> pa.Schema:
+    """What a file's format says that its columns are. Raises `UnsupportedDataError` where there are none, unless that
+    may be."""
     with source.opened() as file:
         schema = source.format.file_schema(file)
         if not isinstance(schema, pa.Schema):
             raise _fault(source, f"`file_schema` gave a {type(schema).__name__}, and not a pyarrow.Schema")
-        if not schema.names:
+        if not schema.names and not may_be_empty:
             raise UnsupportedDataError("The file has no columns, which is no table")
         return schema.remove_metadata()
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, BinaryIO, Generic
+from typing import TYPE_CHECKING, Any, BinaryIO, Generic
 
 from mad_prefect_core.contracts.formats import ReadT
 from mad_prefect_core.errors import MadPrefectError
 from mad_prefect_core.translation import read_error
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 __all__ = ["OpenFile", "Source"]
 
@@ -26,6 +29,8 @@ class OpenFile(Generic[ReadT]):
     options: ReadT
     suffix: str
     """One of the format's `suffixes`."""
+    schema: pa.Schema | None = None
+    """What `file_schema` said, where the file is open for `batches`; None where it is open for `file_schema`."""
 
 
 @dataclass(frozen=True)
@@ -42,12 +47,12 @@ class Source:
     """Among the files that are scanned."""
 
     @contextmanager
-    def opened(self) -> Iterator[OpenFile[Any]]:
+    def opened(self, schema: pa.Schema | None = None) -> Iterator[OpenFile[Any]]:
         """The file, open. What the format raises for it is an error of ours that names both; what its storage raises
         stays."""
         with self.open() as data:
             try:
-                yield OpenFile(data=data, name=self.name, options=self.options, suffix=self.suffix)
+                yield OpenFile(data=data, name=self.name, options=self.options, suffix=self.suffix, schema=schema)
             except MadPrefectError as error:
                 error.path = error.path or self.name
                 error.plugin = error.plugin or self.format.name

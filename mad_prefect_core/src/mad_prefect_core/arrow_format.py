@@ -79,15 +79,21 @@ class ArrowFormat(Format[ReadT, WriteT]):
         )
 
         session, options, schema = context.session, context.options, context.schema
+        # Only where a file has no types can it have no columns either, if it has no rows.
+        may_be_empty = schema is not None and not self.capabilities.schema_in_file
         found = []
         for place, file in enumerate(files):
             source = Source(self, session.path_of(file), session.opener(file), options, context.suffix, place)
-            found.append((schema_in(source), source))
+            found.append((schema_in(source, may_be_empty=may_be_empty), source))
         relations = []
         for _, group in groupby(found, key=lambda pair: bytes(pair[0].serialize())):
             alike = list(group)
-            dataset = ArrowDataset([source for _, source in alike], alike[0][0], number)
-            relation = session.sql(f"FROM {session.view(dataset)}")
+            columns = alike[0][0]
+            if columns.names:
+                dataset = ArrowDataset([source for _, source in alike], columns, number)
+                relation = session.sql(f"FROM {session.view(dataset)}")
+            else:
+                relation = session.sql("SELECT 1 WHERE false")
             relations.append(relation if schema is None else cast_to(session, relation, schema))
         if len(relations) == 1:
             return relations[0]

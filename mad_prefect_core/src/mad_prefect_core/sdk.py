@@ -6,6 +6,7 @@ sentence of each docstring is in `docs/reference/sdk.md`.
 
 from mad_prefect_core.arrow_files import OpenFile
 from mad_prefect_core.arrow_format import ArrowFormat
+from mad_prefect_core.batch.rows_to_arrow import infer_schema, rows_to_arrow
 from mad_prefect_core.batch.text import TEXT, TEXT_KINDS, looks_like, parse_text, text_kind, text_kind_in_sql
 from mad_prefect_core.contracts import (
     ISO,
@@ -167,6 +168,7 @@ __all__ = [
     "escape_glob",
     "get_host",
     "hookimpl",
+    "infer_schema",
     "is_temporary",
     "is_url",
     "is_written_once",
@@ -176,6 +178,7 @@ __all__ = [
     "parse_text",
     "probe",
     "quote",
+    "rows_to_arrow",
     "schema_of",
     "split_url",
     "staged_file",
