@@ -71,25 +71,34 @@ class Shelves:
         return Shelf()
 
 
+class ReadLedgerOptions(ReadOptions):
+    header: bool = True
+
+
+class WriteLedgerOptions(Options):
+    lines: int = 1
+
+
 class Ledger:
     name = "ledger"
     suffixes = (".ledger",)
     capabilities = FormatCapabilities()
-    read_options = ReadOptions
-    write_options = Options
+    read_options = ReadLedgerOptions
+    write_options = WriteLedgerOptions
 
-    def read(self, file: str, context: ReadContext[ReadOptions]) -> duckdb.DuckDBPyRelation:
-        return context.session.sql("SELECT 1 AS n")
+    def read(self, file: str, context: ReadContext[ReadLedgerOptions]) -> duckdb.DuckDBPyRelation:
+        return context.session.sql("SELECT $1 AS n", [context.options.header])
 
-    def write(self, relation: str, schema: Schema, path: Path, context: WriteContext[Options]) -> None: ...
+    def write(self, relation: str, schema: Schema, path: Path, context: WriteContext[WriteLedgerOptions]) -> None: ...
 
-    def read_back(self, options: Options) -> ReadOptions:
-        return ReadOptions()
+    def read_back(self, options: WriteLedgerOptions) -> ReadLedgerOptions:
+        return ReadLedgerOptions(header=options.lines > 1)
 
 
 storage: StorageLike[ShelfOptions] = Shelves()
 store: StoreLike = Shelf()
-format: FormatLike = Ledger()
+format: FormatLike[ReadLedgerOptions, WriteLedgerOptions] = Ledger()
+mistaken: FormatLike[ReadOptions, WriteLedgerOptions] = Ledger()  # type: ignore[assignment]  # of other options
 """
 
 

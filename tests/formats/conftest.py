@@ -16,7 +16,7 @@ from mad_prefect_csv import CsvFormat
 from mad_prefect_json import JsonFormat
 from mad_prefect_parquet import ParquetFormat
 
-FORMATS: dict[str, FormatLike] = {
+FORMATS: dict[str, FormatLike[Any, Any]] = {
     "json": JsonFormat(),
     "parquet": ParquetFormat(),
     "csv": CsvFormat(),
@@ -25,12 +25,12 @@ FORMATS: dict[str, FormatLike] = {
 
 
 @pytest.fixture(scope="session")
-def formats() -> dict[str, FormatLike]:
+def formats() -> dict[str, FormatLike[Any, Any]]:
     return FORMATS
 
 
 @pytest.fixture(params=FORMATS)
-def format(request: pytest.FixtureRequest) -> FormatLike:
+def format(request: pytest.FixtureRequest) -> FormatLike[Any, Any]:
     return FORMATS[request.param]
 
 
@@ -52,7 +52,7 @@ def scan(session: DuckSession) -> Callable[..., duckdb.DuckDBPyRelation]:
     """Reads one file, or several, with the read options given as keywords."""
 
     def scan(
-        format: FormatLike,
+        format: FormatLike[Any, Any],
         *paths: Path,
         schema: dict[str, str] | None = None,
         suffix: str | None = None,
@@ -71,7 +71,7 @@ def export(session: DuckSession) -> Callable[..., dict[str, str]]:
     """Exports the rows of a query, or of anything that speaks Arrow; returns their schema."""
 
     def export(
-        format: FormatLike, source: Any, path: Path, suffix: str | None = None, **options: Any
+        format: FormatLike[Any, Any], source: Any, path: Path, suffix: str | None = None, **options: Any
     ) -> dict[str, str]:
         view = session.view(session.sql(source) if isinstance(source, str) else source)
         try:

@@ -42,7 +42,7 @@ from mad_prefect_parquet import ParquetFormat
 
 __all__ = ["FAULTS"]
 
-FAULTS: dict[str, tuple[type[FormatLike], str, str]] = {}
+FAULTS: dict[str, tuple[type[FormatLike[Any, Any]], str, str]] = {}
 """By its name: the wrong format, the contract test that finds it, and what the failure says."""
 
 

@@ -44,7 +44,7 @@ class HookSpecs:
     """All hooks that there are."""
 
     @hookspec
-    def mad_prefect_formats(self) -> Iterable[FormatLike]:
+    def mad_prefect_formats(self) -> Iterable[FormatLike[Any, Any]]:
         """File formats that this plugin brings.
 
         A format is one object that satisfies `mad_prefect_core.contracts.Format`. Its name and suffixes must not be

@@ -13,7 +13,9 @@ from mad_prefect_core.session import cast_to, union_all
 __all__ = ["read_files"]
 
 
-def read_files(format: FormatLike, files: Sequence[str], context: ReadContext[Any]) -> duckdb.DuckDBPyRelation:
+def read_files(
+    format: FormatLike[Any, Any], files: Sequence[str], context: ReadContext[Any]
+) -> duckdb.DuckDBPyRelation:
     """A lazy relation over all files in this order, as `ManyFilesFormat.read_many` says."""
     if isinstance(format, ManyFilesFormat):
         return format.read_many(files, context)

@@ -28,7 +28,7 @@ from mad_prefect_core.session import cast_to, schema_of, union_all
 __all__ = ["PartsWriter", "duckdb_schema", "writer_of"]
 
 
-def writer_of(format: FormatLike, path: Path, context: WriteContext[Any]) -> FormatWriter:
+def writer_of(format: FormatLike[Any, Any], path: Path, context: WriteContext[Any]) -> FormatWriter:
     """A writer of batches to a new file."""
     return format.writer(path, context) if isinstance(format, BatchFormat) else PartsWriter(format, path, context)
 
@@ -45,7 +45,7 @@ class PartsWriter(FormatWriter):
         context: Whose session nobody else uses until `close` or `abort`.
     """
 
-    def __init__(self, format: FormatLike, path: Path, context: WriteContext[Any]) -> None:
+    def __init__(self, format: FormatLike[Any, Any], path: Path, context: WriteContext[Any]) -> None:
         self.format = format
         self.path = path
         self.context = context

@@ -73,7 +73,7 @@ class DataArtifact:
         self.read_json_options = read_json_options
         self.read_csv_options = read_csv_options
         self.options = FormatOptions.of(read_options, write_options, read_json_options, read_csv_options)
-        self.format: FormatLike
+        self.format: FormatLike[Any, Any]
         self.suffix: str
         if type(self).filetype is DataArtifact.filetype:
             self.format, suffix = get_host().format_of(path)

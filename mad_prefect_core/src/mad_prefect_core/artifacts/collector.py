@@ -73,7 +73,7 @@ class DataArtifactCollector:
         self.fragment_rows = fragment_rows
         self._on_fragment = on_fragment
         self._written: set[str] = set()
-        self._formats: dict[str, FormatLike] = {}
+        self._formats: dict[str, FormatLike[Any, Any]] = {}
 
     async def collect(self) -> list[DataArtifact]:
         """Persist every item, in order. Raises what the function raises, and `DataError` naming the batch."""
@@ -166,7 +166,7 @@ class DataArtifactCollector:
         artifact.options = self.options
         return artifact
 
-    def _format(self, kind: Literal["rows", "columns"] = "rows") -> FormatLike:
+    def _format(self, kind: Literal["rows", "columns"] = "rows") -> FormatLike[Any, Any]:
         """The format of fragments: the user's, or else the best one for this kind of batch."""
         kind = "rows" if self.options.as_2x else kind
         if kind not in self._formats:

@@ -94,15 +94,15 @@ class FormatOptions:
         """Of one or several option objects, None among them. Raises `OptionError` for anything else."""
         return cls(_options(ReadOptions, "read", read, *more_read), _options(Options, "write", write))
 
-    def reading(self, format: FormatLike) -> Any:
+    def reading(self, format: FormatLike[Any, Any]) -> Any:
         """The read options of a format: the user's, or its defaults."""
         return _pick(format.read_options, self.read)
 
-    def writing(self, format: FormatLike) -> Any:
+    def writing(self, format: FormatLike[Any, Any]) -> Any:
         """The write options of a format: the user's, or its defaults."""
         return _pick(format.write_options, self.write)
 
-    def refuse_those_for_files(self, format: FormatLike) -> None:
+    def refuse_those_for_files(self, format: FormatLike[Any, Any]) -> None:
         """Raise `OptionError` if a read option would do nothing to rows that are written in this format."""
         if not self.read:
             return
@@ -116,14 +116,14 @@ class FormatOptions:
                 "values in the function, or name the type of a column by `columns`.",
             )
 
-    def says_how(self, format: FormatLike) -> bool:
+    def says_how(self, format: FormatLike[Any, Any]) -> bool:
         """Whether the read options say how a file of this format is to be taken, rather than how much of it at once."""
         given = self.reading(format)
         fields = type(given).model_fields
         changed = (name for name in given.explicit() if getattr(given, name) != fields[name].default)
         return not given.beside_values.issuperset(changed)
 
-    def reading_back(self, format: FormatLike, declared: bool = False) -> Any:
+    def reading_back(self, format: FormatLike[Any, Any], declared: bool = False) -> Any:
         """The read options for a file that was written under these; `declared`, if it may hold text of the user's
         own in columns whose type he has named."""
         back = format.read_back(self.writing(format))
@@ -131,24 +131,24 @@ class FormatOptions:
             return back
         return back.model_copy(update=self.reading(format).spelling())
 
-    def declared(self, format: FormatLike) -> DeclaredTypes:
+    def declared(self, format: FormatLike[Any, Any]) -> DeclaredTypes:
         """The columns whose type the user has named in the read options."""
         if not self.read:
             return DeclaredTypes({})
         given = self.reading(format)
         return DeclaredTypes(given.named_types(), given.type_of_others(), self.names(format))
 
-    def names(self, *first: FormatLike) -> Sequence[str]:
+    def names(self, *first: FormatLike[Any, Any]) -> Sequence[str]:
         """All columns in order, if the read options of any format have named them: rows may be tuples, then."""
         lists = (given.named_columns() for given in (*map(self.reading, first), *self.read))
         return next((tuple(found) for found in lists if found), ())
 
-    def map_rule(self, format: FormatLike) -> MapRule:
+    def map_rule(self, format: FormatLike[Any, Any]) -> MapRule:
         """Which dicts of rows are maps: by what the user has set, or else by our own rule."""
         more_than = self.reading(format).map_threshold()
         return AUTOMATIC if more_than is None else MapRule(more_than)
 
-    def infers_text(self, format: FormatLike) -> Collection[str]:
+    def infers_text(self, format: FormatLike[Any, Any]) -> Collection[str]:
         """The types that bare strings are taken for in this format: none where `auto_detect` is off."""
         return frozenset(self.reading(format).taken_for(format.capabilities.infers_text))
 
@@ -190,7 +190,7 @@ class DataFile:
     """One file of data that is there."""
 
     location: Location
-    format: FormatLike
+    format: FormatLike[Any, Any]
     suffix: str
     schema: Schema | None = None
     """Its columns as recorded when it was written; None for a file that somebody else wrote."""
@@ -240,7 +240,12 @@ class DataFile:
 
 
 async def write_file(
-    path: str, data: object, format: FormatLike, suffix: str, options: FormatOptions, session: DuckSession | None = None
+    path: str,
+    data: object,
+    format: FormatLike[Any, Any],
+    suffix: str,
+    options: FormatOptions,
+    session: DuckSession | None = None,
 ) -> DataFile | None:
     """Write everything that `data` gives to one file, whole or not at all; None, and no file, where there is no data.
 
@@ -271,7 +276,7 @@ class _OpenFile:
     """A file that is being written: nothing is to be seen of it before `finish`."""
 
     def __init__(
-        self, path: str, format: FormatLike, suffix: str, options: FormatOptions, session: DuckSession | None
+        self, path: str, format: FormatLike[Any, Any], suffix: str, options: FormatOptions, session: DuckSession | None
     ) -> None:
         self._path = path
         self._format = format

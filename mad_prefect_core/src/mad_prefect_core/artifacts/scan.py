@@ -115,7 +115,7 @@ def is_empty(file: DataFile, options: FormatOptions) -> bool:
 
 
 def _keys(
-    session: DuckSession, format: FormatLike, files: list[DataFile], options: FormatOptions
+    session: DuckSession, format: FormatLike[Any, Any], files: list[DataFile], options: FormatOptions
 ) -> Sequence[Hashable]:
     if isinstance(format, ComparingFormat):
         with suppress(duckdb.Error, OSError):  # the scan of the file that is broken or gone says so

@@ -253,7 +253,7 @@ def check_formats(options: DataAssetOptions, paths: Sequence[str], fn: Callable[
         _check_options(options, found, fn)
 
 
-def _check_options(options: DataAssetOptions, found: Sequence[FormatLike], fn: Callable[..., Any]) -> None:
+def _check_options(options: DataAssetOptions, found: Sequence[FormatLike[Any, Any]], fn: Callable[..., Any]) -> None:
     formats = options.formats()
     names = ", ".join(sorted({format.name for format in found}))
     for written in formats.write:

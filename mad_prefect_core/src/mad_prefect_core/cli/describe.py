@@ -47,7 +47,7 @@ def error_data(where: str, error: MadPrefectError) -> dict[str, Any]:
     return {"where": where, "error": type(error).__name__, "message": error.message, "hint": error.hint}
 
 
-def format_data(format: FormatLike) -> dict[str, Any]:
+def format_data(format: FormatLike[Any, Any]) -> dict[str, Any]:
     """A format whole: what it can do and which options it takes."""
     return {
         "name": format.name,

@@ -94,7 +94,7 @@ def _hidden(url: str) -> str:
 # -- formats ---------------------------------------------------------------------------------------------------------
 
 
-def _format(format: FormatLike, seconds: float) -> dict[str, Any]:
+def _format(format: FormatLike[Any, Any], seconds: float) -> dict[str, Any]:
     """One format, tried within so many seconds. What goes wrong is among its problems."""
     entry: dict[str, Any] = {"name": format.name, "suffixes": list(format.suffixes), "works": True, "problems": []}
     try:

@@ -20,7 +20,7 @@ _ROW = {"id": 1, "text": "it's"}
 _SCHEMA = {"id": "BIGINT", "text": "VARCHAR"}
 
 
-def try_format(format: FormatLike) -> None:
+def try_format(format: FormatLike[Any, Any]) -> None:
     """Write a row to a temporary file with the format's default options, and read it back as an asset does.
 
     Raises `CorruptFileError` where another row comes back, and whatever the format raises.

@@ -139,7 +139,7 @@ class WriteContext(Generic[WriteT]):
     """As in `ReadContext`: that of the path where the file will be."""
 
 
-class FormatLike(Protocol):
+class FormatLike(Protocol[ReadT, WriteT]):
     """What the core takes for a format: see `Format`, its base, for what each member does."""
 
     @property
@@ -157,11 +157,11 @@ class FormatLike(Protocol):
     @property
     def write_options(self) -> type[Options]: ...
 
-    def read(self, file: str, context: ReadContext[Any]) -> duckdb.DuckDBPyRelation: ...
+    def read(self, file: str, context: ReadContext[ReadT]) -> duckdb.DuckDBPyRelation: ...
 
-    def write(self, relation: str, schema: Schema, path: Path, context: WriteContext[Any]) -> None: ...
+    def write(self, relation: str, schema: Schema, path: Path, context: WriteContext[WriteT]) -> None: ...
 
-    def read_back(self, options: Any) -> Any: ...
+    def read_back(self, options: WriteT) -> ReadT: ...
 
 
 class Format(ABC, Generic[ReadT, WriteT]):

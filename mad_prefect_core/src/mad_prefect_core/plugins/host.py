@@ -70,7 +70,7 @@ class PluginHost:
         self._load()
         return sorted(self._records, key=lambda record: (record.name, record.distribution))
 
-    def formats(self) -> list[FormatLike]:
+    def formats(self) -> list[FormatLike[Any, Any]]:
         """Every format that one plugin alone claims, sorted by name."""
         return self._loaded_registry().formats()
 
@@ -86,7 +86,7 @@ class PluginHost:
         """Every storage with a protocol that one plugin alone claims, sorted by name."""
         return self._loaded_registry().storages()
 
-    def brought(self, record: PluginRecord) -> tuple[list[FormatLike], list[StorageLike[Any]]]:
+    def brought(self, record: PluginRecord) -> tuple[list[FormatLike[Any, Any]], list[StorageLike[Any]]]:
         """The formats and storages of one plugin, also those whose names another plugin claims too."""
         return self._loaded_registry().brought(record)
 
@@ -94,7 +94,7 @@ class PluginHost:
         """Every format name, suffix and protocol that several plugins claim."""
         return self._loaded_registry().conflicts()
 
-    def format_named(self, name: str, suffix: str | None = None) -> FormatLike:
+    def format_named(self, name: str, suffix: str | None = None) -> FormatLike[Any, Any]:
         """The format of this name, or of this suffix without its dot ("jsonl").
 
         `suffix` says which one is meant where several formats have the name. Raises `UnknownFormatError` with what is
@@ -102,14 +102,14 @@ class PluginHost:
         """
         return self._loaded_registry().format_named(name, suffix)
 
-    def format_of(self, path: str) -> tuple[FormatLike, str]:
+    def format_of(self, path: str) -> tuple[FormatLike[Any, Any], str]:
         """The format of a path by its longest known suffix, in any case of letters, and that suffix as written.
 
         Raises `UnknownFormatError`, `PluginConflictError`.
         """
         return self._loaded_registry().format_of(path)
 
-    def format_for(self, kind: Literal["rows", "columns"]) -> FormatLike:
+    def format_for(self, kind: Literal["rows", "columns"]) -> FormatLike[Any, Any]:
         """The format that says it is best for fragments of this kind; any, if none does.
 
         Raises `UnknownFormatError` where no format is installed at all, `PluginConflictError` if two claim its name.

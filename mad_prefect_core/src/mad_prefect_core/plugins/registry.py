@@ -59,7 +59,9 @@ class Registry:
         self._suffixes: dict[str, list[_Claim]] = {}
         self._protocols: dict[str, list[_Claim]] = {}
 
-    def add(self, record: PluginRecord, formats: Sequence[FormatLike], storages: Sequence[StorageLike[Any]]) -> None:
+    def add(
+        self, record: PluginRecord, formats: Sequence[FormatLike[Any, Any]], storages: Sequence[StorageLike[Any]]
+    ) -> None:
         """Take over what a plugin brings. Raises `PluginLoadError`, and takes nothing, where it claims a name twice."""
         claims: list[tuple[dict[str, list[_Claim]], str, _Claim]] = []
         for format in formats:
@@ -77,7 +79,7 @@ class Registry:
         record.formats = [format.name for format in formats]
         record.storages = [storage.name for storage in storages]
 
-    def brought(self, record: PluginRecord) -> tuple[list[FormatLike], list[StorageLike[Any]]]:
+    def brought(self, record: PluginRecord) -> tuple[list[FormatLike[Any, Any]], list[StorageLike[Any]]]:
         """As `PluginHost.brought`."""
 
         def of(table: dict[str, list[_Claim]]) -> list[Any]:
@@ -89,7 +91,7 @@ class Registry:
 
     # -- lookups -------------------------------------------------------------------------------------------------
 
-    def formats(self) -> list[FormatLike]:
+    def formats(self) -> list[FormatLike[Any, Any]]:
         """As `PluginHost.formats`."""
         return [claims[0].value for name in sorted(self._formats) if len(claims := self._named(name)) == 1]
 
@@ -121,14 +123,14 @@ class Registry:
         """As `PluginHost.known_protocols`."""
         return sorted({*self._protocols, *catalogue()["protocols"]})
 
-    def format_named(self, name: str, suffix: str | None = None) -> FormatLike:
+    def format_named(self, name: str, suffix: str | None = None) -> FormatLike[Any, Any]:
         """As `PluginHost.format_named`."""
         wanted = name.lower().lstrip(".")
         claims = self._named(wanted) if wanted in self._formats else self._suffixes.get(f".{wanted}")
         if claims and suffix is not None:
             claims = [claim for claim in claims if suffix in claim.value.suffixes] or claims
         if claims:
-            return cast(FormatLike, _only(claims, "format", wanted))
+            return cast(FormatLike[Any, Any], _only(claims, "format", wanted))
         raise self._unknown_format(repr(name), [wanted])
 
     def _named(self, name: str) -> list[_Claim]:
@@ -137,7 +139,7 @@ class Registry:
         own = [claim.record for claim in claims]
         return [*claims, *(claim for claim in self._suffixes.get(f".{name}", []) if claim.record not in own)]
 
-    def format_of(self, path: str) -> tuple[FormatLike, str]:
+    def format_of(self, path: str) -> tuple[FormatLike[Any, Any], str]:
         """As `PluginHost.format_of`."""
         file_name = path.rsplit("/", 1)[-1]
         suffixes = [file_name[dot.start() :] for dot in re.finditer(r"(?<=.)\.", file_name)]  # the longest first
@@ -156,7 +158,7 @@ class Registry:
         error.path = path
         raise error
 
-    def format_for(self, kind: Literal["rows", "columns"]) -> FormatLike:
+    def format_for(self, kind: Literal["rows", "columns"]) -> FormatLike[Any, Any]:
         """As `PluginHost.format_for`."""
         formats = self.formats()
         contested = [claim.value for claims in self._formats.values() for claim in claims]

@@ -86,7 +86,7 @@ def _split(path: str) -> tuple[str, str | None]:
     return (name.rpartition(".")[2], last) if last in _CODECS else (last if name else "", None)
 
 
-def _table_format(path: str, suffix: str) -> FormatLike | None:
+def _table_format(path: str, suffix: str) -> FormatLike[Any, Any] | None:
     """The format of a table; None for JSON, which also has all names that stand for nothing else, as in 2.x."""
     if suffix == "json" or suffix in _LINES:
         return None
@@ -101,7 +101,7 @@ def _table_format(path: str, suffix: str) -> FormatLike | None:
 # -- tables ------------------------------------------------------------------------------------------------------
 
 
-async def _table_bytes(format: FormatLike, path: str, data: Any) -> bytes:
+async def _table_bytes(format: FormatLike[Any, Any], path: str, data: Any) -> bytes:
     batches = [batch async for batch in _batches(data)]
     if not batches:
         return b""  # no columns are known, and without any there is no table
@@ -135,7 +135,7 @@ def _problems_of(batches: Sequence[Batch]) -> Iterator[None]:
         raise problem from error
 
 
-def _without_codec(format: FormatLike, suffix: str) -> tuple[str, str | None]:
+def _without_codec(format: FormatLike[Any, Any], suffix: str) -> tuple[str, str | None]:
     plain, _, codec = suffix.rpartition(".")
     return (plain, codec) if codec in _CODECS and plain in format.suffixes else (suffix, None)
 
@@ -176,7 +176,7 @@ def _of_columns(columns: Mapping[str, Sequence[Any]]) -> Batch:
     return RowBatch([dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)])
 
 
-def _rows(format: FormatLike, path: str, content: bytes, encoding: str) -> list[dict[str, Any]]:
+def _rows(format: FormatLike[Any, Any], path: str, content: bytes, encoding: str) -> list[dict[str, Any]]:
     if not content:
         return []
     suffix = get_host().format_of(path)[1].lower()
@@ -212,7 +212,7 @@ def _fetched(session: DuckSession, relation: duckdb.DuckDBPyRelation) -> list[di
 
 
 @contextmanager
-def _corrupt(format: FormatLike, path: str) -> Iterator[None]:
+def _corrupt(format: FormatLike[Any, Any], path: str) -> Iterator[None]:
     try:
         yield
     except MadPrefectError as error:

@@ -28,7 +28,7 @@ class ResultTarget:
     path: str
     """As the user named it."""
     location: Location
-    format: FormatLike
+    format: FormatLike[Any, Any]
     suffix: str
 
     @classmethod
@@ -89,7 +89,7 @@ def result_file(record: ResultRecord) -> DataFile:
     )
 
 
-def _read_back(record: ResultRecord, format: FormatLike) -> Any:
+def _read_back(record: ResultRecord, format: FormatLike[Any, Any]) -> Any:
     """How the file reads back, by the write options that are recorded of it."""
     try:
         return format.read_back(format.write_options.model_validate(record.write))

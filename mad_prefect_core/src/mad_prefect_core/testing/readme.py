@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import Any
 
 from mad_prefect_core.contracts import FormatLike, Options, ReadOptions, StorageLike
 
@@ -13,7 +14,7 @@ _OPTION = re.compile(r"^\| *`(\w+)` *\| *(?:`([^`]*)`|([^|\n]*?)) *\|", re.MULTI
 _DIGITS = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?")
 
 
-def readme_faults(text: str, plugin: FormatLike | StorageLike[Options]) -> list[str]:
+def readme_faults(text: str, plugin: FormatLike[Any, Any] | StorageLike[Options]) -> list[str]:
     """What the README of a format or storage leaves out, or says otherwise, in words.
 
     It names each suffix or protocol, the types that a format refuses, what a storage can't hold, and in a table each
@@ -23,7 +24,7 @@ def readme_faults(text: str, plugin: FormatLike | StorageLike[Options]) -> list[
     return list(_faults(text, plugin))
 
 
-def _faults(text: str, plugin: FormatLike | StorageLike[Options]) -> Iterator[str]:
+def _faults(text: str, plugin: FormatLike[Any, Any] | StorageLike[Options]) -> Iterator[str]:
     rows = {name: (default, words) for name, default, words in _OPTION.findall(text)}
     shown = {name: _plain(default) for name, (default, _) in rows.items()}
     options = _options(plugin)
@@ -43,7 +44,7 @@ def _plain(default: str) -> str:
     return default.replace(",", "") if _DIGITS.fullmatch(default) else default
 
 
-def _options(plugin: FormatLike | StorageLike[Options]) -> dict[str, str]:
+def _options(plugin: FormatLike[Any, Any] | StorageLike[Options]) -> dict[str, str]:
     """The defaults of all options, by name."""
     models = [model for name in ("read_options", "write_options", "options") if (model := getattr(plugin, name, None))]
     return {
@@ -54,7 +55,7 @@ def _options(plugin: FormatLike | StorageLike[Options]) -> dict[str, str]:
     }
 
 
-def _names(plugin: FormatLike | StorageLike[Options]) -> Iterator[str]:
+def _names(plugin: FormatLike[Any, Any] | StorageLike[Options]) -> Iterator[str]:
     """What has to be named: suffixes, protocols, and what can't be kept."""
     yield from getattr(plugin, "suffixes", ())
     yield from (f"{protocol}://" for protocol in getattr(plugin, "protocols", ()))

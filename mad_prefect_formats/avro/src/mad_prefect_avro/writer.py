@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
@@ -16,7 +17,7 @@ __all__ = ["AvroWriter"]
 class AvroWriter(PartsWriter):
     """As `PartsWriter`, except that batches which have equal schemas are put into one part."""
 
-    def __init__(self, format: FormatLike, path: Path, context: WriteContext[WriteAvroOptions]) -> None:
+    def __init__(self, format: FormatLike[Any, Any], path: Path, context: WriteContext[WriteAvroOptions]) -> None:
         super().__init__(format, path, context)
         self._open: tuple[Exporter, pa.Schema] | None = None
 

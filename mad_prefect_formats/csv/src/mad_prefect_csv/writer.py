@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
@@ -19,7 +20,7 @@ _BUFFER = 1 << 20  # bytes
 class CsvWriter(PartsWriter):
     """As `PartsWriter`, except that batches which have equal schemas are put into one part."""
 
-    def __init__(self, format: FormatLike, path: Path, context: WriteContext[WriteCSVOptions]) -> None:
+    def __init__(self, format: FormatLike[Any, Any], path: Path, context: WriteContext[WriteCSVOptions]) -> None:
         super().__init__(format, path, context)
         self._without_header = replace(context, options=context.options.model_copy(update={"header": False}))
         self._last: tuple[Path, pa.Schema] | None = None

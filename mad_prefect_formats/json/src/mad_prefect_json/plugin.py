@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from mad_prefect_core.sdk import FormatLike, hookimpl
 from mad_prefect_json.format import JsonFormat
@@ -13,6 +14,6 @@ requires_plugin_api = (1, 1)
 
 
 @hookimpl
-def mad_prefect_formats() -> Iterable[FormatLike]:
+def mad_prefect_formats() -> Iterable[FormatLike[Any, Any]]:
     """The format of this plugin."""
     return [JsonFormat()]

@@ -23,7 +23,9 @@ class JsonWriter(FormatWriter):
     Each row has the keys it came with, so a batch may bring or lack columns as it likes.
     """
 
-    def __init__(self, format: FormatLike, path: Path, context: WriteContext[Any], compression: str | None) -> None:
+    def __init__(
+        self, format: FormatLike[Any, Any], path: Path, context: WriteContext[Any], compression: str | None
+    ) -> None:
         self._format = format
         self._path = path
         self._context = replace(context, suffix=format.suffixes[0])  # of parts, which are not compressed

@@ -40,11 +40,13 @@ class AssetContract(FormatBase, contract=True):
         return f"file://{tmp_path}/base"
 
     @pytest.fixture
-    def host(self, format: FormatLike, base_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[PluginHost]:
+    def host(
+        self, format: FormatLike[Any, Any], base_url: str, monkeypatch: pytest.MonkeyPatch
+    ) -> Iterator[PluginHost]:
         """A plugin host with this format alone, and the storages that are installed."""
 
         @hookimpl
-        def mad_prefect_formats() -> list[FormatLike]:
+        def mad_prefect_formats() -> list[FormatLike[Any, Any]]:
             return [format]
 
         plugin = ModuleType(_PLUGIN)
@@ -60,7 +62,7 @@ class AssetContract(FormatBase, contract=True):
         with use_host(PluginHost(entry_points)) as host:
             yield host
 
-    def test_the_plugin_host_takes_it(self, format: FormatLike, host: PluginHost) -> None:
+    def test_the_plugin_host_takes_it(self, format: FormatLike[Any, Any], host: PluginHost) -> None:
         """The plugin host takes the format, and finds it by its name and by each suffix, in any case of letters."""
         [record] = [record for record in host.plugins() if record.name == "it"]
         assert record.error is None, f"The plugin host does not take it: {record.error}"
@@ -69,7 +71,7 @@ class AssetContract(FormatBase, contract=True):
             assert host.format_of(f"folder.d/file{suffix.upper()}")[0] is format
 
     @pytest.mark.usefixtures("host")
-    def test_an_asset_is_stored_cached_and_queried(self, format: FormatLike) -> None:
+    def test_an_asset_is_stored_cached_and_queried(self, format: FormatLike[Any, Any]) -> None:
         """An asset in this format is stored, found in the cache and queried: every row, once, with its types."""
         calls = []
 
@@ -91,7 +93,7 @@ class AssetContract(FormatBase, contract=True):
 
     @needs("in_file")
     @pytest.mark.usefixtures("host")
-    def test_an_asset_has_the_types_that_a_file_does_not_tell(self, bench: Bench, format: FormatLike) -> None:
+    def test_an_asset_has_the_types_that_a_file_does_not_tell(self, bench: Bench, format: FormatLike[Any, Any]) -> None:
         """A type that it declares in `in_file` comes back from an asset with its value: the run recorded it."""
         declared = set(format.capabilities.in_file) - _NEVER_IN_ASSETS
         values = [value for value in VALUES if _is_among(bench, value, declared)]
@@ -113,7 +115,7 @@ class AssetContract(FormatBase, contract=True):
         )
 
     @pytest.mark.usefixtures("host")
-    def test_an_empty_run_is_a_result(self, format: FormatLike) -> None:
+    def test_an_empty_run_is_a_result(self, format: FormatLike[Any, Any]) -> None:
         """A run without rows replaces the one before it, and keeps its columns."""
         tables = [pa.table({"id": [1, 2]}), pa.table({"id": pa.array([], pa.int64())})]
 

@@ -31,7 +31,7 @@ class Bench:
     """Writes and reads files of one format as the core does: on a session for writing, files under names that say
     nothing, what was written read back by `read_back`."""
 
-    def __init__(self, format: FormatLike, session: DuckSession, folder: Path) -> None:
+    def __init__(self, format: FormatLike[Any, Any], session: DuckSession, folder: Path) -> None:
         self.format = format
         self.session = session
         self.folder = folder
@@ -136,7 +136,7 @@ class FormatBase(Contract):
         return {**super().declared(subject), "arrow": reads, "joiner": joins, "written_before": given}
 
     @pytest.fixture(autouse=True)
-    def _under_test(self, request: pytest.FixtureRequest, format: FormatLike) -> None:
+    def _under_test(self, request: pytest.FixtureRequest, format: FormatLike[Any, Any]) -> None:
         self.begin(request, format)
 
     @pytest.fixture
@@ -145,12 +145,12 @@ class FormatBase(Contract):
         return None
 
     @pytest.fixture
-    def write_variants(self, format: FormatLike) -> list[Options]:
+    def write_variants(self, format: FormatLike[Any, Any]) -> list[Options]:
         """The write options under which files must read back; booleans and literals are found without it."""
         return variants(format.write_options)
 
     @pytest.fixture
-    def bench(self, format: FormatLike, tmp_path: Path) -> Iterator[Bench]:
+    def bench(self, format: FormatLike[Any, Any], tmp_path: Path) -> Iterator[Bench]:
         """Writes and reads in a folder of the test alone."""
         folder = tmp_path / "bench"
         folder.mkdir()

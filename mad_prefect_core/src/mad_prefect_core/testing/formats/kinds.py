@@ -139,7 +139,7 @@ def _difference(bench: Bench, found: Any, schema: dict[str, str]) -> str | None:
     return None if rows == expected else f"{expected} came back as {rows}"
 
 
-def announces(format: FormatLike, kind: Any) -> bool:
+def announces(format: FormatLike[Any, Any], kind: Any) -> bool:
     """Whether the format says that it refuses a DuckDB type, one in it, or some of their values."""
     refused = {type_in(key) for key in format.capabilities.refuses}
     return not refused.isdisjoint(names_in(kind))

@@ -12,7 +12,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import Any, BinaryIO, Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -33,7 +33,7 @@ ADDED = (BATCHES[1] - BATCHES[0]) * _ROWS * _WIDTH // 10**6
 """What the second file has more than the first, in MB."""
 
 
-def peaks_of(format: FormatLike, step: Literal["writing", "reading"], folder: Path) -> tuple[int, int, str]:
+def peaks_of(format: FormatLike[Any, Any], step: Literal["writing", "reading"], folder: Path) -> tuple[int, int, str]:
     """The peaks after the smaller and after the larger file, and the step, or "reading in Python" where Python opens
     the files. Those that are read must have been written before.
 

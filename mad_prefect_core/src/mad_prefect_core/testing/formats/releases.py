@@ -10,6 +10,7 @@ import json
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
@@ -48,7 +49,7 @@ class ReleaseContract(FormatBase, contract=True):
                 assert not wrong, complaint(f"{where} is read in another way now", "Go on reading it.", wrong)
 
 
-def write_release(format: FormatLike, folder: Path) -> None:
+def write_release(format: FormatLike[Any, Any], folder: Path) -> None:
     """Write a file with values of every type that the format keeps, for each suffix, and what they are.
 
     `folder` is that of one release, and is made. It holds files `values<suffix>` of two rows, the second of NULL

@@ -23,7 +23,7 @@ _READ_BACK = "Have read_back() say how to read what these write options write."
 class SurfaceContract(FormatBase, contract=True):
     """Names, capabilities and options."""
 
-    def test_it_has_what_the_contract_asks_for(self, format: FormatLike) -> None:
+    def test_it_has_what_the_contract_asks_for(self, format: FormatLike[Any, Any]) -> None:
         """It has every attribute and method of a format, and suffixes that are told apart, in lower case."""
         wrong = list(format_faults(format))
         assert not wrong, complaint("It is no format", "See `mad_prefect_core.sdk.Format`.", (f"it {x}" for x in wrong))
@@ -34,13 +34,13 @@ class SurfaceContract(FormatBase, contract=True):
         wrong = [suffix for suffix in format.suffixes if suffix != suffix.lower() or not suffix.startswith(".")]
         assert not wrong, complaint("Suffixes are found by no path", "Begin them with a dot, in lower case.", wrong)
 
-    def test_a_misspelt_option_is_refused(self, format: FormatLike) -> None:
+    def test_a_misspelt_option_is_refused(self, format: FormatLike[Any, Any]) -> None:
         """An option that does not exist is an error that names it, rather than one without effect."""
         for model in (format.read_options, format.write_options):
             with raises(ValidationError, f"{model.__name__} takes an option that does not exist", _REFUSE):
                 model.model_validate({"no_such_option": True})
 
-    def test_every_option_is_optional_and_described(self, format: FormatLike) -> None:
+    def test_every_option_is_optional_and_described(self, format: FormatLike[Any, Any]) -> None:
         """Every option has a default, and a description for whoever looks for it."""
         wrong = []
         for model in (format.read_options, format.write_options):
@@ -51,7 +51,7 @@ class SurfaceContract(FormatBase, contract=True):
                     wrong.append(f"{model.__name__}.{name} has no description")
         assert not wrong, complaint("Options are not told", "Give each a default and a description.", wrong)
 
-    def test_how_files_read_back_leaves_folders_and_names_to_the_user(self, format: FormatLike) -> None:
+    def test_how_files_read_back_leaves_folders_and_names_to_the_user(self, format: FormatLike[Any, Any]) -> None:
         """Whether folders make columns, and how files unite, stays as the user says also for files of a run."""
         back = format.read_back(format.write_options())
         assert isinstance(back, format.read_options)

@@ -37,7 +37,7 @@ class AssetContract(StorageBase, contract=True):
         """A plugin host with this storage and what is installed; relative paths are at the author's place."""
 
         @hookimpl
-        def mad_prefect_formats() -> list[FormatLike]:
+        def mad_prefect_formats() -> list[FormatLike[Any, Any]]:
             return [] if get_host().formats() else [*PLAIN_FORMATS]
 
         @hookimpl
