@@ -27,6 +27,7 @@ class OpenFile(Generic[ReadT]):
     name: str
     """Its path or URL as its user knows it, for messages."""
     options: ReadT
+    """As in `ReadContext`."""
     suffix: str
     """One of the format's `suffixes`."""
     schema: pa.Schema | None = None

@@ -121,7 +121,9 @@ class ReadContext(Generic[ReadT]):
     """What goes along with files that are to be read. More fields may come, with defaults."""
 
     session: Session
+    """Where the relation is made."""
     options: ReadT
+    """The user's, joined with those of `Format.read_back` for a file that a run wrote."""
     suffix: str
     """One of the format's `suffixes`: that of the files' names, which tells a compression (`.csv.gz`) or a dialect
     (`.tsv`)."""
@@ -134,7 +136,9 @@ class WriteContext(Generic[WriteT]):
     """What goes along with a file that is to be written. More fields may come, with defaults."""
 
     session: Session
+    """Where the relation is."""
     options: WriteT
+    """The user's."""
     suffix: str
     """As in `ReadContext`: that of the path where the file will be."""
 
@@ -179,11 +183,15 @@ class Format(ABC, Generic[ReadT, WriteT]):
     """
 
     name: ClassVar[str]
+    """What users choose it by: `artifact_filetype="ledger"`."""
     suffixes: ClassVar[tuple[str, ...]]
     """With the leading dot, in lower case; the first is canonical. Compressed ones such as `.json.gz` included."""
     capabilities: ClassVar[FormatCapabilities] = FormatCapabilities()
+    """What it can do, and what becomes of each type."""
     read_options: ClassVar[type[ReadOptions]] = ReadOptions
+    """The class of the options that readers are given."""
     write_options: ClassVar[type[Options]] = Options
+    """The class of the options that writers are given."""
 
     @abstractmethod
     def read(self, file: str, context: ReadContext[ReadT]) -> duckdb.DuckDBPyRelation:

@@ -77,7 +77,9 @@ class FileStat:
     """Size in bytes, and a token that is different whenever the bytes at the key may be different."""
 
     size: int
+    """In bytes."""
     token: str
+    """An ETag, a generation or the like: text that `replace` takes as `expected`."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,9 @@ class Versioned:
     """The bytes of a small object, with the token to replace it by."""
 
     data: bytes
+    """All of it."""
     token: str
+    """As in `FileStat`."""
 
 
 class StoreLike(Protocol):
@@ -185,10 +189,13 @@ class Storage(ABC, Generic[OptionsT]):
     """A kind of place for files, reached by URL. It keeps nothing: what it opens is the core's to keep and close."""
 
     name: str
+    """What `mad-prefect plugins list` shows."""
     protocols: tuple[str, ...]
     """URL schemes; the first is canonical."""
     capabilities: StorageCapabilities = StorageCapabilities()
+    """What each of its stores promises; the most that a `ProbedStore` can find."""
     options: type[Options] = Options
+    """The class of the options that `open` and `account` are given."""
     store: type[StoreLike]
     """What `open` gives one of: looked at when the plugin is loaded, so that what it lacks is told then."""
 

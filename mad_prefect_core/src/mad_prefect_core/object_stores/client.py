@@ -74,6 +74,7 @@ class ObjectInfo:
     metadata: Mapping[str, str] = field(default_factory=dict)
     """What `ObjectClient.put` or `begin` was given, as far as this answer has it."""
     modified: dt.datetime | None = None
+    """When it was written, as far as this answer has it."""
     named: Mapping[str, Any] = field(default_factory=dict)
     """More, by the names that the service has for it: fsspec's `info` shows it."""
 
@@ -128,7 +129,9 @@ class ObjectClient(ABC):
     part: ClassVar[int] = 8 * 2**20
     """Bytes of each part but the last, if those suffice."""
     most_parts: ClassVar[int] = 10_000
+    """Of one object: parts are larger where these would not suffice."""
     parts_at_once: ClassVar[int] = 8
+    """How many parts are sent at the same time."""
     copy_part: ClassVar[int | None] = None
     """Bytes: an object that is longer, and that the server does not `copy` at once, is copied in parts."""
 
