@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import logging
+import os
+import subprocess
+import sys
+import traceback
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
+from gcs_server import Bucket as Held
+from gcs_server import gcs
 from http_proxy import Fault
 from pydantic import SecretStr
+from s3_server import new_certificate
 
 from mad_prefect_core.errors import OptionError, StorageError
 from mad_prefect_core.mounts import mount
@@ -150,6 +158,65 @@ def test_the_endpoint_is_said_by_option_or_environment(bucket: Any, monkeypatch:
         assert ObjectStore(fs).read(bucket.path("x")).data == b"data"  # type: ignore[union-attr]
     assert bucket.proxy.count() == 3
     assert GCSOptions(endpoint="http://x").endpoint_url == "http://x"
+
+
+PROGRAM = """
+from mad_prefect.data_assets import asset
+
+
+@asset("x.parquet")
+def numbers():
+    return [{"n": 1}, {"n": 2}]
+
+
+print(numbers.query_sync("SELECT sum(n)").fetchall())
+"""
+
+
+@pytest.mark.parametrize("missing", [None, "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"])
+def test_an_authority_of_ones_own_is_said_by_the_variables_of_openssl_and_requests(
+    tmp_path: Path, missing: str | None
+) -> None:
+    with gcs(certificate := new_certificate(tmp_path)) as server:
+        server.buckets["lake"] = Held()
+        (tmp_path / "key.json").write_text(json.dumps(server.service_account()))
+        authority = str(certificate[0])
+        said = {"SSL_CERT_FILE": authority, "REQUESTS_CA_BUNDLE": authority}
+        said |= {"GOOGLE_APPLICATION_CREDENTIALS": str(tmp_path / "key.json"), "STORAGE_EMULATOR_HOST": server.url}
+        if missing:
+            del said[missing]
+        command = [sys.executable, "-W", "ignore", "-c", PROGRAM]
+        environment = {**os.environ, **said, "FILESYSTEM_URL": "gs://lake"}
+        ran = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert (ran.stdout == "[(3,)]\n") == (missing is None), ran.stderr
+    assert ("CERTIFICATE_VERIFY_FAILED" in ran.stderr) == (missing is not None)
+
+
+@pytest.mark.parametrize("token", [True, False])
+def test_a_user_and_password_in_the_endpoint_are_sent_where_there_is_no_token_and_are_never_shown(
+    own_bucket: Any, caplog: pytest.LogCaptureFixture, token: bool
+) -> None:
+    host = own_bucket.proxy.url.removeprefix("http://")
+    said = {"endpoint_url": f"http://ada:pl4nted@{host}"}
+    if token:
+        said["token"] = own_bucket.server.token()
+    basic = f"Basic {base64.b64encode(b'ada:pl4nted').decode()}"
+    caplog.set_level(logging.DEBUG)
+    store = own_bucket.store(**said, attempts=2)
+    own_bucket.proxy.fail(Fault(status=503))
+    assert read(own_bucket, **said) == b"data"
+    own_bucket.proxy.fail(Fault(status=403), times=None)
+    with pytest.raises(StorageError) as refusal:
+        store.read(own_bucket.path("x"))
+    own_bucket.proxy.fail(Fault(), times=None)
+    with pytest.raises(StorageError) as silence:
+        store.read(own_bucket.path("x"))
+    assert authorizations(own_bucket) == {f"Bearer {said['token']}" if token else basic}
+    shown = [repr(store), repr(store.fs), repr(GCSOptions(**said)), caplog.text, str(GCSOptions(**said).fingerprint())]
+    for error in (refusal, silence):
+        assert f"http://{host} " in str(error.value)
+        shown += [repr(error.value), repr(error.value.__cause__), *traceback.format_exception(error.value)]
+    assert not [text for text in shown if "pl4nted" in text or basic in text]
 
 
 # -- tokens that end ---------------------------------------------------------------------------------------------------

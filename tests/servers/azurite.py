@@ -12,7 +12,7 @@ import socket
 import subprocess
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -38,6 +38,8 @@ class Azurite:
     url: str
     account: str
     key: str = field(repr=False)
+    authorities: str | None = None
+    """A file with the certificate, where it speaks TLS."""
 
     @property
     def options(self) -> dict[str, Any]:
@@ -57,7 +59,10 @@ class Azurite:
         """Another way in than the product's: the service by Microsoft's own client."""
         from azure.storage.blob import BlobServiceClient
 
-        return BlobServiceClient.from_connection_string(self.connection_string(), retry_total=0)
+        verify = self.authorities or True
+        return BlobServiceClient.from_connection_string(
+            self.connection_string(), retry_total=0, connection_verify=verify
+        )
 
     def sas(self, container: str, permissions: str = "racwdl", seconds: int = 3600) -> str:
         """A shared access signature for a container."""
@@ -70,14 +75,18 @@ class Azurite:
 
 
 @contextmanager
-def azurite(folder: Path) -> Iterator[Azurite]:
-    """One that runs while the block does. The folder is for its log."""
+def azurite(folder: Path, certificate: tuple[Path, Path] | None = None) -> Iterator[Azurite]:
+    """One that runs while the block does. The folder is for its log. With a certificate and its key it speaks TLS, and
+    takes OAuth tokens: it looks at their issuer, audience and times, and not at their signature."""
     account, key = f"account{uuid.uuid4().hex[:8]}", base64.b64encode(os.urandom(64)).decode()
     port = _free_port()
     command = ["node", str(_MAIN), "--inMemoryPersistence", "--skipApiVersionCheck", "--disableTelemetry", "--silent"]
+    tls: Sequence[object] = (
+        ("--oauth", "basic", "--cert", certificate[0], "--key", certificate[1]) if certificate else ()
+    )
     with open(folder / "azurite.log", "wb") as log:
         process = subprocess.Popen(
-            [*command, "--blobHost", "127.0.0.1", "--blobPort", str(port)],
+            [*command, "--blobHost", "127.0.0.1", "--blobPort", str(port), *map(str, tls)],
             stdout=log,
             stderr=log,
             cwd=folder,
@@ -85,7 +94,8 @@ def azurite(folder: Path) -> Iterator[Azurite]:
         )
     try:
         _wait_for(port, process, folder / "azurite.log")
-        server = Azurite(f"http://127.0.0.1:{port}", account, key)
+        scheme = "https" if certificate else "http"
+        server = Azurite(f"{scheme}://127.0.0.1:{port}", account, key, str(certificate[0]) if certificate else None)
         yield server
         server.client.close()
     finally:

@@ -10,6 +10,7 @@ import hashlib
 import itertools
 import json
 import re
+import ssl
 import threading
 import uuid
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email.parser import BytesParser
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
@@ -85,7 +87,7 @@ class Refusal(Exception):
 class GCSServer:
     """What the server holds, and the ways of a test to it that are not HTTP."""
 
-    def __init__(self) -> None:
+    def __init__(self, certificate: tuple[Path, Path] | None = None) -> None:
         self.buckets: dict[str, Bucket] = {}
         self.uploads: dict[str, Upload] = {}
         self.tokens: dict[str, frozenset[str]] = {}
@@ -98,7 +100,11 @@ class GCSServer:
         self._generations = itertools.count(int(dt.datetime.now(dt.UTC).timestamp() * 1e6))
         self._rewrites: dict[str, int] = {}
         self._server = _Server(("127.0.0.1", 0), _handler(self))
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        self.url = f"http{'s' if certificate else ''}://127.0.0.1:{self._server.server_address[1]}"
+        if certificate:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(*certificate)
+            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
 
     def close(self) -> None:
@@ -264,9 +270,9 @@ def _folded(name: str, prefix: str, delimiter: str | None) -> str:
 
 
 @contextmanager
-def gcs() -> Iterator[GCSServer]:
-    """A server while the block runs."""
-    server = GCSServer()
+def gcs(certificate: tuple[Path, Path] | None = None) -> Iterator[GCSServer]:
+    """A server while the block runs. With a certificate and its key it speaks TLS."""
+    server = GCSServer(certificate)
     try:
         yield server
     finally:

@@ -115,7 +115,7 @@ def moto() -> Iterator[S3Server]:
 @contextmanager
 def moto_with_signatures(folder: Path) -> Iterator[S3Server]:
     """moto in a process of its own, over TLS, which refuses wrong keys. The user `test` there has the key."""
-    certificate, key = _certificate(folder)
+    certificate, key = new_certificate(folder)
     port = _free_port()
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port), "-s"]
     # So many calls are not checked: those that make the user.
@@ -135,7 +135,7 @@ def moto_with_signatures(folder: Path) -> Iterator[S3Server]:
         process.wait()
 
 
-def _certificate(folder: Path) -> tuple[Path, Path]:
+def new_certificate(folder: Path) -> tuple[Path, Path]:
     """A certificate of its own authority, for 127.0.0.1."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from azure.core import MatchConditions
 from azure.core.credentials import AzureSasCredential
-from azure.core.exceptions import AzureError, HttpResponseError, IncompleteReadError, ResourceModifiedError
+from azure.core.exceptions import (
+    AzureError,
+    ClientAuthenticationError,
+    HttpResponseError,
+    IncompleteReadError,
+    ResourceModifiedError,
+)
 from azure.core.pipeline.transport import AioHttpTransport
 from azure.identity import CredentialUnavailableError
 from azure.identity.aio import ClientSecretCredential, DefaultAzureCredential
@@ -24,6 +31,7 @@ from mad_prefect_core.sdk import (
     ObjectInfo,
     OptionError,
     Page,
+    RefusedError,
     StorageError,
     without_password,
 )
@@ -209,6 +217,24 @@ class AzureClient(ObjectClient):
             return None
         code, text = getattr(error, "error_code", None), error.message.partition("\n")[0]
         return Failure(error.status_code or 0, str(getattr(code, "value", code) or ""), text)
+
+    def told(self, error: BaseException, request: str, path: str, attempts: int) -> BaseException:
+        answer = getattr(error, "response", None)
+        if not isinstance(error, ClientAuthenticationError) or (
+            answer is not None and self._service.primary_hostname in answer.request.url
+        ):
+            return super().told(error, request, path, attempts)
+        # A chain of credentials ends where one fails for another reason than that it is not set up.
+        chain = getattr(self._service.credential, "credentials", ())
+        tried = re.findall(r"^\t(\w+: .*)", error.message, re.MULTILINE)
+        if chain and len(tried) == len(chain):
+            return super().told(CredentialUnavailableError(), request, path, attempts)
+        reason = tried[-1] if tried else error.message.partition("\n")[0]
+        return RefusedError(
+            f"The credentials for {self.server()} are of no use: {reason}",
+            path=f"az://{path}",
+            hint="Check the credentials.",
+        )
 
 
 def _only(version: str | None) -> dict[str, Any]:
