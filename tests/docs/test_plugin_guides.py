@@ -12,6 +12,7 @@ import pytest
 
 from mad_prefect_core import PLUGIN_API
 from mad_prefect_core.cli.main import run
+from mad_prefect_core.sdk import ObjectClient
 from mad_prefect_core.session import DuckSession
 
 TESTS_OF_LEDGER = """
@@ -86,3 +87,14 @@ def test_the_guide_says_what_arrow_types_a_writer_is_given() -> None:
         schema = session.sql(f"SELECT {', '.join(f'CAST(NULL AS {kind})' for kind in said)}").to_arrow_reader(1).schema
 
     assert [str(field.type) for field in schema] == list(said.values())
+
+
+def test_the_client_in_the_page_about_object_stores_has_what_a_client_has() -> None:
+    page = (DOCS / "explanation" / "object-stores.md").read_text("utf-8")
+    [client] = re.findall(r"^class ShelfClient\(ObjectClient\):\n(.+?)\n\n\n", page, re.M | re.S)
+    [methods] = re.findall(r"# and the methods: (.+)", client)
+    attributes = re.findall(r"^    (\w+) = ", client, re.M)
+
+    assert set(methods.split(", ")) == ObjectClient.__abstractmethods__
+    assert {name for name in attributes if not hasattr(ObjectClient, name)} == {"scheme", "nobodys"}
+    assert {"scheme", "nobodys"} <= set(ObjectClient.__annotations__)
