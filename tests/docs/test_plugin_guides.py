@@ -15,16 +15,16 @@ from mad_prefect_core.cli.main import run
 from mad_prefect_core.sdk import ObjectClient
 from mad_prefect_core.session import DuckSession
 
-TESTS_OF_LEDGER = """
+TESTS_OF_GUIDE = """
 import pytest
-from ledger import LedgerFormat
+from guide import {name}Format
 from mad_prefect_core.testing import FormatContract
 
 
-class TestLedger(FormatContract):
+class TestGuide(FormatContract):
     @pytest.fixture
     def format(self):
-        return LedgerFormat()
+        return {name}Format()
 """
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 
@@ -59,12 +59,14 @@ def test_the_tree_of_files_in_a_guide_is_what_is_written(
     assert drawn(tree) == written - {".gitignore"}
 
 
-def test_the_format_in_the_guide_passes_the_contract(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("name", "first"), [("Ledger", "import pyarrow as pa"), ("Packs", "import struct")])
+def test_each_format_in_the_guide_passes_the_contract(name: str, first: str, tmp_path: Path) -> None:
     page = (DOCS / "how-to" / "write-a-format-plugin.md").read_text("utf-8")
-    [code] = re.findall(r"^```python\n(import pyarrow as pa\n.+?)```", page, re.M | re.S)
-    (tmp_path / "ledger.py").write_text(code)
-    (tmp_path / "test_ledger.py").write_text(TESTS_OF_LEDGER)
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:xdist", "-p", "no:asyncio", "-p", "no:cacheprovider"]
+    [code] = re.findall(rf"^```python\n({first}\n.+?)```", page, re.M | re.S)
+    (tmp_path / "guide.py").write_text(code)
+    (tmp_path / "test_guide.py").write_text(TESTS_OF_GUIDE.format(name=name))
+    without = [f"-pno:{name}" for name in ("xdist", "asyncio", "cacheprovider")]
+    command = [sys.executable, "-m", "pytest", "-q", "--quick", "-pmad_prefect_core.testing.pytest_plugin", *without]
 
     ran = subprocess.run(
         command, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(tmp_path)}, capture_output=True, text=True
