@@ -21,8 +21,11 @@ PASSWORD = "correct horse battery staple"
 
 
 @contextmanager
-def sftp_server(sftp: type[asyncssh.SFTPServer] = asyncssh.SFTPServer) -> Iterator[int]:
-    """The port of an SFTP server with all of this machine's files, for `ada`. It forces nothing to the disk."""
+def sftp_server(
+    sftp: type[asyncssh.SFTPServer] = asyncssh.SFTPServer, authorized_keys: Path | None = None
+) -> Iterator[int]:
+    """The port of an SFTP server with all of this machine's files, for `ada`, by password or by the keys of a file. It
+    forces nothing to the disk."""
 
     class Login(asyncssh.SSHServer):
         def password_auth_supported(self) -> bool:
@@ -36,7 +39,13 @@ def sftp_server(sftp: type[asyncssh.SFTPServer] = asyncssh.SFTPServer) -> Iterat
     async def listen() -> asyncssh.SSHAcceptor:
         key = asyncssh.generate_private_key("ssh-ed25519")
         return await asyncssh.listen(
-            "127.0.0.1", 0, server_factory=Login, server_host_keys=[key], sftp_factory=sftp, acceptor=connections.append
+            "127.0.0.1",
+            0,
+            server_factory=Login,
+            server_host_keys=[key],
+            sftp_factory=sftp,
+            acceptor=connections.append,
+            authorized_client_keys=str(authorized_keys) if authorized_keys else (),
         )
 
     async def stop() -> None:
