@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import itertools
 import multiprocessing
-import os
-import random
 import signal
 import threading
 import time
@@ -18,7 +16,7 @@ from mad_prefect_core.errors import StorageConflictError
 from mad_prefect_core.testing.base import complaint, costly, needs
 from mad_prefect_core.testing.faults import faults, kill
 from mad_prefect_core.testing.storages.place import Place, StorageBase, at_once
-from mad_prefect_core.testing.storages.processes import Forked, apart, beside, fork, forks, needs_fork, steady
+from mad_prefect_core.testing.storages.processes import apart, beside, fork, forks, needs_fork, steady
 
 __all__ = ["RaceContract"]
 
@@ -172,20 +170,19 @@ def _read_beside_writers(place: Place, length: int, times: int, patience: float)
 
 def _kill_at_random(place: Place, length: int, times: int, patience: float) -> None:
     place.publish("d/x.bin", bytes(length))
-    chance = random.Random(1)
     wrong = set()
-    waits = [chance.uniform(0, 0.15) for _ in range(times)]
-    with beside(_overwrite_until_killed, place, length, waits) as process:
+    with beside(_kill_while_publishing, place, length, times) as process:
         while not process.over():
             seen = place.bytes_or_changed("d/x.bin")
             if _described(seen) not in ((length, 1), "changed"):
                 wrong.add(f"meanwhile: {_in_words(seen)}")
-        process.result(2 * patience)
-    seen = place.bytes_at("d/x.bin")
-    if _described(seen) != (length, 1):
-        wrong.add(f"afterwards: {_in_words(seen)}")
-    if place.listing(".bin") != {"d/x.bin"}:
-        wrong.add(f"afterwards the listing is {sorted(place.listing('.bin'))}")
+        afterwards = process.result(2 * patience)
+    for number, (content, listed) in enumerate(afterwards, 1):
+        when = f"after kill {number} of {times}"
+        if content != f"{length:,} bytes of 1 files":
+            wrong.add(f"{when}: {content}")
+        if listed != ["d/x.bin"]:
+            wrong.add(f"{when} the listing is {listed}")
     assert not wrong, complaint(
         "A writer that is killed leaves neither the old file nor the new one, whole",
         "Write under a name that nobody reads, or in one request, and switch at the end.",
@@ -262,18 +259,43 @@ def _race_to_count(place: Place, processes: int, times: int) -> None:
     forks([lambda: _count(place.another_client(), "count", times)] * processes)
 
 
-def _overwrite_until_killed(place: Place, length: int, seconds: list[float]) -> None:
-    def overwrite() -> None:
-        mine = place.another_client()
-        while True:
-            for letter in (b"a", b"b", b"c"):
-                mine.publish("d/x.bin", letter * length)
+def _kill_while_publishing(place: Place, length: int, times: int) -> list[tuple[str, list[str]]]:
+    """Kill one writer after the other, each at a later part of a publish. Returns what is there after each."""
 
-    for wait in seconds:
-        writer = Forked(overwrite)
-        time.sleep(0.05 + wait)
-        os.kill(writer.pid, signal.SIGKILL)
-        writer.result()
+    def publish(mine: Place, letter: bytes, kill_after: float = 0) -> float:
+        """Publish, with a kill that many seconds after the file was staged. Returns how long it took."""
+        location = mine.at("d/x.bin")
+        staged = location.stage()
+        staged.write_bytes(letter * length)
+        begun = time.monotonic()
+        signal.setitimer(signal.ITIMER_REAL, kill_after)
+        location.publish(staged, durable=False)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        return time.monotonic() - begun
+
+    def measure() -> float:
+        mine = place.another_client()
+        return min(publish(mine, letter) for letter in (b"a", b"b"))
+
+    def publish_until_killed(part: float) -> None:
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)  # which ends the process as SIGKILL does, at once
+        mine = place.another_client()
+        mine.at("d/x.bin").stat()  # it is connected
+        took = seconds
+        for letter in itertools.cycle((b"a", b"b", b"c")):
+            took = publish(mine, letter, part * took)
+
+    def looking() -> Callable[[], tuple[str, list[str]]]:
+        mine = place.another_client()
+        return lambda: (_in_words(mine.bytes_at("d/x.bin")), sorted(mine.listing(".bin")))
+
+    seconds = fork(measure)
+    seen = []
+    with steady(looking) as look:
+        for number in range(times):
+            fork(partial(publish_until_killed, (number + 0.5) / times))
+            seen.append(look())
+    return seen
 
 
 def _kill_at_each_operation(
