@@ -49,6 +49,27 @@ class WritesInPlace(LocalStore):
                 time.sleep(0.01)  # longer than a reader needs
 
 
+class PublishesAmongOthers(LocalStore):
+    """The file is whole at any moment, and listings show another one beside it."""
+
+    def publish(self, staged: Path, path: str, *, durable: bool = True) -> None:
+        stray = Path(path).with_name("half.bin")
+        stray.write_bytes(b"half")
+        time.sleep(0.02)  # longer than a reader needs
+        super().publish(staged, path, durable=durable)
+        stray.unlink()
+
+
+class Hides(LocalFileSystem):
+    """Reads and finds a file that it does not list."""
+
+    cachable = False
+
+    def ls(self, path: str, detail: bool = False, **kwargs: Any) -> Any:
+        found = super().ls(path, detail=detail, **kwargs)
+        return [each for each in found if not str(each["name"] if detail else each).endswith("/x.bin")]
+
+
 class ReadsOthers(LocalStore):
     def duckdb_files(self, session: Any, paths: Any) -> list[str]:
         return [__file__ for _ in paths]
@@ -60,8 +81,8 @@ class CachesListings(LocalFileSystem):
     def ls(self, path: str, detail: bool = False, **kwargs: Any) -> Any:
         known: dict[str, Any] = self.__dict__.setdefault("known", {})
         if path not in known:
-            known[path] = super().ls(path, detail=detail, **kwargs) if os.path.isdir(path) else []
-        return known[path]
+            known[path] = super().ls(path, detail=True, **kwargs) if os.path.isdir(path) else []
+        return known[path] if detail else [entry["name"] for entry in known[path]]
 
 
 class KeepsAll(LocalFileSystem):
@@ -91,6 +112,8 @@ def test_everything_that_capabilities_promise_is_tried() -> None:
         (IgnoresExpected, LocalFileSystem, ["conditional_create", "conditional_replace"]),
         (LooksOnlyWhetherItIsThere, LocalFileSystem, ["conditional_replace"]),
         (WritesInPlace, LocalFileSystem, ["atomic_replace"]),
+        (PublishesAmongOthers, LocalFileSystem, ["atomic_replace"]),
+        (LocalStore, Hides, ["atomic_replace"]),
         (ReadsOthers, LocalFileSystem, ["duckdb_reads"]),
         (LocalStore, CachesListings, ["strong_listing"]),
         (LocalStore, KeepsAll, ["strong_listing", "delete"]),

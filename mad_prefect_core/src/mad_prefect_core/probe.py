@@ -14,7 +14,7 @@ from mad_prefect_core.mounts import Mount
 from mad_prefect_core.session import DuckSession
 from mad_prefect_core.stores import duckdb_files, stage
 
-__all__ = ["CHECKS", "Finding", "Probe", "probe"]
+__all__ = ["CHECKS", "Finding", "Probe", "probe", "unlike_one_file"]
 
 _DATA = bytes(range(256)) * 256  # 64 KiB: more than one read of any reader
 _OTHER = _DATA[::-1]
@@ -176,7 +176,7 @@ def _conditional_replace(scratch: _Scratch) -> str:
 
 
 def _atomic_replace(scratch: _Scratch) -> str:
-    path = scratch.path("atomic")
+    path = scratch.path("atomic/x.bin")
     scratch.publish(path, _DATA)
     torn: list[str] = []
     done = threading.Event()
@@ -191,15 +191,53 @@ def _atomic_replace(scratch: _Scratch) -> str:
                 if seen not in (_DATA, _OTHER):
                     torn.append(f"a reader saw {len(seen)} bytes that nobody wrote")
 
-    reader = threading.Thread(target=read, daemon=True)
-    reader.start()
+    def look() -> None:
+        while not done.is_set() and not torn:
+            try:
+                torn.extend(f"while it was replaced {wrong}" for wrong in unlike_one_file(scratch.fs, path, len(_DATA)))
+            except Exception as error:
+                torn.append(f"a reader got {_said(error)}")
+
+    readers = [threading.Thread(target=target, daemon=True) for target in (read, look)]
+    for reader in readers:
+        reader.start()
     try:
         for number in range(_REPLACEMENTS):
             scratch.publish(path, _DATA if number % 2 else _OTHER)
     finally:
         done.set()
-        reader.join()
+        for reader in readers:
+            reader.join()
     return torn[0] if torn else ""
+
+
+def unlike_one_file(fs: Any, path: str, size: int) -> list[str]:
+    """Where fsspec's ways to look do not show one file of that size, alone with its suffix in its folder. In words."""
+    folder, _, name = path.rpartition("/")
+    suffix = f".{name.rpartition('.')[2]}"
+
+    def names(listed: Any) -> list[str]:
+        found = (str(each).rstrip("/").rpartition("/")[2] for each in listed)
+        return sorted(each for each in found if each.endswith(suffix))
+
+    ways: dict[str, tuple[Callable[[], Any], Any]] = {
+        "ls()": (lambda: names(fs.ls(folder, detail=False)), [name]),
+        "find()": (lambda: names(fs.find(folder)), [name]),
+        "glob()": (lambda: names(fs.glob(f"{folder}/*{suffix}")), [name]),
+        "exists()": (lambda: fs.exists(path), True),
+        "isfile()": (lambda: fs.isfile(path), True),
+        "info()": (lambda: fs.info(path)["size"], size),
+    }
+    wrong = []
+    for way, (look, expected) in ways.items():
+        try:
+            seen = look()
+        except OSError as error:
+            wrong.append(f"{way} raised {type(error).__name__}")
+        else:
+            if seen != expected:
+                wrong.append(f"{way} gave {seen}")
+    return wrong
 
 
 def _strong_listing(scratch: _Scratch) -> str:

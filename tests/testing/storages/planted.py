@@ -5,6 +5,7 @@ Each is the memory storage or the local one with one promise broken, as a real p
 
 from __future__ import annotations
 
+import contextlib
 import io
 import itertools
 import logging
@@ -25,7 +26,7 @@ from fsspec.implementations.local import LocalFileSystem
 from memory_storage import MemoryFiles, MemoryStorage, MemoryStore
 from pydantic import SecretStr
 
-from mad_prefect_core.contracts import FileStat, Options, Session, Versioned
+from mad_prefect_core.contracts import FileStat, Options, Session, StorageCapabilities, Versioned
 from mad_prefect_core.errors import StorageConflictError
 from mad_prefect_core.shared_files import SharedFile, serve
 from mad_prefect_local import LocalOptions, LocalStorage, LocalStore
@@ -255,11 +256,72 @@ class LocksThreadsOnly(LocalStore):
             return found.token
 
 
+class BreaksLocksThatAreOld(LocalStore):
+    """Takes a lock that nobody has let go for a second, and does not look again whether its own was taken."""
+
+    contract = {"locks_last": 1}
+
+    def replace(self, path: str, data: bytes, expected: str | None) -> str:
+        lock = f"{path}.lock"
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        while True:
+            try:
+                os.close(os.open(lock, os.O_CREAT | os.O_EXCL))
+                break
+            except FileExistsError:
+                with contextlib.suppress(FileNotFoundError):
+                    if time.time() - os.stat(lock).st_mtime > 1:
+                        os.unlink(lock)
+                time.sleep(0.01)
+        try:
+            current = self.read(path)
+            if (current.token if current else None) != expected:
+                raise StorageConflictError("Another writer was faster", path=path)
+            staged = self.stage(path)
+            staged.write_bytes(data)
+            self.publish(staged, path, durable=False)
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(lock)
+        found = self.read(path)
+        assert found is not None
+        return found.token
+
+
 class PublishesInTwoSteps(MemoryStore):
     def publish(self, staged: Path, path: str, *, durable: bool = True) -> None:
         self.fs.write_whole(path, staged.read_bytes()[: staged.stat().st_size // 2])
         time.sleep(0.001)
         super().publish(staged, path)
+
+
+class HidingFiles(MemoryFiles):
+    hidden: set[str] = set()
+
+    def ls(self, path: str, detail: bool = True, **kwargs: Any) -> Any:
+        shown = [entry for entry in super().ls(path, detail=True, **kwargs) if entry["name"] not in self.hidden]
+        return shown if detail else [entry["name"] for entry in shown]
+
+
+class ListsNothingWhileItReplaces(OnOtherFiles):
+    """As a server that deletes a file before it moves another to its name, behind a client that asks again."""
+
+    files = HidingFiles
+
+    def publish(self, staged: Path, path: str, *, durable: bool = True) -> None:
+        self.fs.hidden.add(path)
+        time.sleep(0.02)
+        super().publish(staged, path)
+        self.fs.hidden.discard(path)
+
+
+class ListsAStrayWhileItReplaces(MemoryStore):
+    def publish(self, staged: Path, path: str, *, durable: bool = True) -> None:
+        stray = f"{path.rpartition('/')[0]}/{uuid.uuid4().hex}.bin"
+        self.fs.write_whole(stray, b"")
+        time.sleep(0.02)
+        super().publish(staged, path)
+        self.fs.rm_file(stray)
 
 
 class LiveFiles(MemoryFiles):
@@ -293,6 +355,70 @@ class DeletesBeforePublishing(LocalStore):
         if os.path.exists(path):
             os.remove(path)
         super().publish(staged, path, durable=durable)
+
+
+class _Modest(MemoryStorage):
+    """Of a storage that promises no whole files."""
+
+    capabilities = StorageCapabilities()
+    opens: type[MemoryStore]
+
+    def open(self, url: str, options: Options) -> MemoryStore:
+        return self.opens(MemoryFiles())
+
+
+class _IgnoresFailures(MemoryStore):
+    def publish(self, staged: Path, path: str, *, durable: bool = True) -> None:
+        with contextlib.suppress(OSError):
+            super().publish(staged, path)
+
+
+class PublishesNothingOfWhatFails(_Modest):
+    opens = _IgnoresFailures
+
+
+class _Locks(MemoryStore):
+    free_from: dict[str, float] = {}
+
+    def publish(self, staged: Path, path: str, *, durable: bool = True) -> None:
+        time.sleep(max(0.0, self.free_from.pop(path, 0.0) - time.monotonic()))
+        self.free_from[path] = time.monotonic() + 1
+        super().publish(staged, path)
+        del self.free_from[path]
+
+
+class KeepsItsLockWhereItFails(_Modest):
+    contract = {"patience": 2}
+    opens = _Locks
+
+
+class _MakesFolders(MemoryStore):
+    """What it does first is to make a folder, and where that is there already it fails."""
+
+    busy: set[str] = set()
+
+    def publish(self, staged: Path, path: str, *, durable: bool = True) -> None:
+        if path in self.busy:
+            raise FileExistsError(path)
+        self.busy.add(path)
+        super().publish(staged, path)
+        self.busy.discard(path)
+
+
+class LeavesAFolderWhereItFails(_Modest):
+    opens = _MakesFolders
+
+
+class _Moves(MemoryStore):
+    def link(self, source: str, path: str) -> None:
+        data = self.fs.cat_file(source)
+        self.fs.rm_file(source)
+        self.fs.write_whole(path, data)
+        self.fs.write_whole(source, data)
+
+
+class TakesTheSourceAway(_Modest):
+    opens = _Moves
 
 
 class IgnoresFailedWrites(MemoryStore):
@@ -667,6 +793,14 @@ PLANTED: dict[str, dict[type[Any], str]] = {
     "test_a_link_that_fails_leaves_the_old_file_or_the_new": {
         DeletesBeforeLinking: "A write that failed leaves neither the old file nor the new one",
     },
+    "test_after_a_publish_that_fails_the_next_succeeds": {
+        PublishesNothingOfWhatFails: "A write that failed raises nothing, or what is no OSError",
+        KeepsItsLockWhereItFails: "The next publish took",
+        LeavesAFolderWhereItFails: "The next publish does not succeed, where one request fails before operation 1 (",
+    },
+    "test_a_link_that_fails_keeps_its_source": {
+        TakesTheSourceAway: "A link that failed has changed its source",
+    },
     "test_a_large_publish_that_fails_leaves_the_old_file_or_the_new": {
         AtomicForSmallFilesOnly: "A write that failed leaves neither the old file nor the new one",
     },
@@ -704,8 +838,14 @@ PLANTED: dict[str, dict[type[Any], str]] = {
     "test_no_update_of_racing_processes_is_lost": {
         LocksThreadsOnly: "Of 40 updates by racing writers",
     },
+    "test_a_writer_that_was_stopped_overwrites_nothing": {
+        BreaksLocksThatAreOld: "A writer that was stopped and went on has overwritten what another one had written",
+        LocksThreadsOnly: "A writer that was stopped and went on has overwritten what another one had written",
+    },
     "test_a_reader_beside_writers_sees_whole_files": {
         PublishesInTwoSteps: "A reader beside writers sees parts of files of 1,000,000 bytes, or none",
+        ListsNothingWhileItReplaces: "A reader beside writers sees parts of files of 1,000,000 bytes, or none",
+        ListsAStrayWhileItReplaces: "A reader beside writers sees parts of files of 1,000,000 bytes, or none",
     },
     "test_a_reader_beside_writers_sees_whole_large_files": {
         AtomicForSmallFilesOnly: "A reader beside writers sees parts of files of 22,020,096 bytes, or none",

@@ -26,7 +26,19 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, TypeAlias, cast
 
-__all__ = ["Action", "Faults", "Operation", "Target", "When", "every_fault", "faults", "kill", "raising", "refuse"]
+__all__ = [
+    "Action",
+    "Faults",
+    "Operation",
+    "Target",
+    "When",
+    "every_fault",
+    "faults",
+    "kill",
+    "raising",
+    "refuse",
+    "stop",
+]
 
 When: TypeAlias = Literal["before", "after"]
 
@@ -72,6 +84,11 @@ def raising(error: Callable[[str], Exception]) -> Action:
 def kill(operation: Operation) -> None:
     """An action: SIGKILL for this very process, where the system has it."""
     os.kill(os.getpid(), getattr(signal, "SIGKILL", signal.SIGTERM))
+
+
+def stop(operation: Operation) -> None:
+    """An action: SIGSTOP for this very process, where the system has it, until another one has it go on."""
+    os.kill(os.getpid(), getattr(signal, "SIGSTOP", signal.SIGTERM))
 
 
 class Faults:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import TypeAlias
@@ -9,7 +10,7 @@ from typing import TypeAlias
 from mad_prefect_core.errors import StorageConflictError
 from mad_prefect_core.testing.base import complaint, costly, needs
 from mad_prefect_core.testing.faults import Action, Faults, When, every_fault, raising, refuse
-from mad_prefect_core.testing.storages.place import Place, StorageBase
+from mad_prefect_core.testing.storages.place import Place, StorageBase, at_once
 
 __all__ = ["FailureContract"]
 
@@ -29,6 +30,22 @@ class FailureContract(StorageBase, contract=True):
         """If any storage operation of a publish fails, the file is the old or the new one, never none or a part; the
         publish raises `OSError` or has succeeded; the next one succeeds, and nothing is left that readers see."""
         self._try_publish(place, b"new", self._ways(_WAYS))
+
+    def test_after_a_publish_that_fails_the_next_succeeds(self, place: Place) -> None:
+        """If any storage operation of a publish fails, it raises `OSError` or has succeeded; the next one succeeds,
+        waits for it no longer than `locks_last`, and nothing is left that readers see. The file may be torn then."""
+        self._try_publish(place, b"new", self._ways(self._ways_of_any(place)), torn=True)
+
+    def test_a_link_that_fails_keeps_its_source(self, place: Place) -> None:
+        """The same of a link; its source stays as it was."""
+        place.publish("d/source", b"new")
+
+        def link() -> None:
+            place.at("d/source").link_to(place.at("d/x.bin"))
+
+        self._try_every_fault(place, link, b"new", lambda: None, self._ways(self._ways_of_any(place)), torn=True)
+        wrong = place.unlike({"d/source": b"new"})
+        assert not wrong, complaint("A link that failed has changed its source", "Copy it, and only read it.", wrong)
 
     @costly
     @needs("atomic_replace")
@@ -171,8 +188,15 @@ class FailureContract(StorageBase, contract=True):
         forever, when, action = way
         return every_fault(*self.fault_targets(place), forever=forever, when=when, action=action)
 
-    def _try_publish(self, place: Place, new: bytes, ways: Sequence[Way]) -> None:
-        self._try_every_fault(place, lambda: place.publish("d/x.bin", new, durable=True), new, lambda: None, ways)
+    def _ways_of_any(self, place: Place) -> Sequence[tuple[bool, When]]:
+        """For what any storage does: all of them, unless the tests of whole files try the same by all of them."""
+        return _ONCE[1:] if place.storage.capabilities.atomic_replace else _WAYS
+
+    def _try_publish(self, place: Place, new: bytes, ways: Sequence[Way], *, torn: bool = False) -> None:
+        def publish() -> None:
+            place.publish("d/x.bin", new, durable=True)
+
+        self._try_every_fault(place, publish, new, lambda: None, ways, torn=torn)
 
     def _replacing(self, place: Place) -> tuple[Callable[[], object], bytes, Callable[[], None]]:
         """A replacement of `d/x.bin`, what it writes, and what has to be done before each."""
@@ -202,26 +226,41 @@ class FailureContract(StorageBase, contract=True):
         new: bytes,
         prepare: Callable[[], None],
         ways: Sequence[Way],
+        *,
+        torn: bool = False,
     ) -> None:
+        """Fail each operation of `act`, and look at what is there then; with `torn` it may be anything."""
         wrong, failures = [], 0
+        before = "without a fault"
         for way in ways:
             for injected in self._every_fault(place, way):
-                place.publish("d/x.bin", b"old")
+                self._publish_next(place, before)
                 prepare()
-                raised: Exception | None = None
-                try:
-                    with injected:
-                        act()
-                except Exception as error:
-                    raised = error
+                raised = _raised(injected, act)
+                before = _told(injected, way)
                 failures += bool(injected.failed)
-                seen = _state(place.bytes_at("d/x.bin"), new)
-                if problem := _problem(raised, seen):
-                    wrong.append(f"{problem}, {_told(injected, way)}")
+                seen = _state(place.bytes_or_changed("d/x.bin") if torn else place.bytes_at("d/x.bin"), new)
+                if problem := _problem(raised, seen, torn=torn):
+                    wrong.append(f"{problem}, {before}")
                 if strays := sorted(place.listing(".bin") - {"d/x.bin"}):
-                    wrong.append(f"readers see {', '.join(strays)}, {_told(injected, way)}")
-        assert not wrong, complaint(_TORN, _SWITCH, wrong)
+                    wrong.append(f"readers see {', '.join(strays)}, {before}")
+        self._publish_next(place, before)
+        assert not wrong, complaint(_FAILED if torn else _TORN, _SAY if torn else _SWITCH, wrong)
         assert failures, complaint("No storage operation was seen", f"{_SEEN}.")
+
+    def _publish_next(self, place: Place, before: str) -> None:
+        """Publish the old file, in time, whatever failed before."""
+        begun = time.monotonic()
+        try:
+            at_once([partial(place.publish, "d/x.bin", b"old")], self.patience)
+            wrong = place.unlike({"d/x.bin": b"old"})
+        except TimeoutError:
+            wrong = []
+        except Exception as error:
+            wrong = [f"{type(error).__name__}: {error}"]
+        took = time.monotonic() - begun
+        assert not wrong, complaint(f"The next publish does not succeed, {before}", _LET_GO, wrong)
+        assert took < self.in_time, complaint(f"The next publish took {took:.0f} s, {before}", _LET_GO)
 
     def _first_publishes(self, place: Place, new: bytes, ways: Sequence[Way]) -> list[str]:
         wrong = []
@@ -242,25 +281,42 @@ class FailureContract(StorageBase, contract=True):
 
 _TORN = "A write that failed leaves neither the old file nor the new one, whole, or raises what is no OSError"
 _SWITCH = "Write under a name that nobody reads, or in one request, and switch at the end."
+_FAILED = "A write that failed raises nothing, or what is no OSError"
+_SAY = "Let what the client raises through, as an OSError."
+_LET_GO = (
+    "Let go of a lock also where its request, or the reply, was lost: look whether it is there, and your own. Give "
+    "temporary files names of their own. Where a lock ends by itself, say after how many seconds in `locks_last`."
+)
 
 
-def _problem(raised: Exception | None, seen: str) -> str | None:
-    """What is wrong with how a write ended, given what is there then."""
+def _raised(injected: Faults, act: Callable[[], object]) -> Exception | None:
+    try:
+        with injected:
+            act()
+    except Exception as error:
+        return error
+    return None
+
+
+def _problem(raised: Exception | None, seen: str, *, torn: bool = False) -> str | None:
+    """What is wrong with how a write ended, given what is there then; with `torn`, that may be anything."""
     if raised is None:
         return None if seen == "the new file" else f"no error was raised, and there is {seen}"
     if not isinstance(raised, OSError):
         return f"{type(raised).__name__} was raised, which is no OSError"
-    if isinstance(raised, StorageConflictError) and seen != "the old file":
+    if isinstance(raised, StorageConflictError) and seen != "the old file" and not torn:
         return f"a conflict was raised, and there is {seen}"
-    return None if seen in ("the old file", "the new file") else f"there is {seen}"
+    return None if torn or seen in ("the old file", "the new file") else f"there is {seen}"
 
 
-def _state(content: bytes | None, new: bytes) -> str:
+def _state(content: bytes | str | None, new: bytes) -> str:
     if content is None:
         return "no file"
     if content == new:
         return "the new file"
-    return "the old file" if content == b"old" else f"a file of {len(content)} bytes that nobody wrote"
+    if content == b"old":
+        return "the old file"
+    return f"a file of {len(content)} bytes that nobody wrote" if isinstance(content, bytes) else "what can't be read"
 
 
 def _told(injected: Faults, way: Way) -> str:

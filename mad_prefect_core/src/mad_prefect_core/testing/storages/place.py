@@ -129,6 +129,9 @@ class StorageBase(Contract):
     """Whether it sends a request again that was lost, or whose reply was, so that a single fault is no error."""
     hostile_names: ClassVar[tuple[str, ...]] = HOSTILE
     """Names of files that each stand for themselves, but for those with characters that the storage refuses."""
+    locks_last: ClassVar[float] = 0
+    """Seconds after which a lock, or lease, that the storage takes as it writes ends though its holder has not let go.
+    0 where it takes none, or where one lasts as long as the process that holds it."""
     patience: ClassVar[int] = SECONDS
     """Seconds after which something that several threads or processes do counts as hanging."""
     writers: ClassVar[int] = 16
@@ -145,6 +148,11 @@ class StorageBase(Contract):
             "works_without_options": without,
         }
         return {**super().declared(subject), **more}
+
+    @property
+    def in_time(self) -> float:
+        """Seconds after which a publish is held up by an earlier one."""
+        return self.patience / 4 + self.locks_last
 
     def large(self, letter: bytes) -> bytes:
         """The bytes of a file that is larger than `parts_above`, all of them one letter."""

@@ -6,6 +6,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import pickle
+import select
 import signal
 import sys
 import traceback
@@ -150,6 +151,11 @@ class Forked:
                 os._exit(0)
         os.close(write)
         self._read = read
+
+    def wait(self, seconds: float) -> bool:
+        """Whether it has ended, or is about to, within so many seconds."""
+        ready, _, _ = select.select([self._read], [], [], seconds)
+        return bool(ready)
 
     def result(self) -> Any:
         """What it returned; None if it was killed. Raises `AssertionError` for what it raised."""

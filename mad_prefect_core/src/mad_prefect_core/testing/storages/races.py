@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import multiprocessing
+import os
 import signal
 import threading
 import time
 import uuid
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from mad_prefect_core.errors import StorageConflictError
+from mad_prefect_core.probe import unlike_one_file
 from mad_prefect_core.testing.base import complaint, costly, needs
-from mad_prefect_core.testing.faults import faults, kill
-from mad_prefect_core.testing.storages.place import Place, StorageBase, at_once
-from mad_prefect_core.testing.storages.processes import apart, beside, fork, forks, needs_fork, steady
+from mad_prefect_core.testing.faults import faults, kill, stop
+from mad_prefect_core.testing.storages.place import SECONDS, Place, StorageBase, at_once
+from mad_prefect_core.testing.storages.processes import Forked, apart, beside, fork, forks, needs_fork, steady
 
 __all__ = ["RaceContract"]
 
@@ -57,9 +61,31 @@ class RaceContract(StorageBase, contract=True):
         apart(_race_to_count, place, 4, 10, seconds=self.patience)
         _check_count(place)
 
+    @costly
+    @needs_fork
+    @needs("conditional_replace", "shared_between_processes")
+    def test_a_writer_that_was_stopped_overwrites_nothing(self, place: Place) -> None:
+        """A writer that is stopped (SIGSTOP) at any operation of a compare-and-swap, for longer than a lock of the
+        storage lasts (`locks_last`), and then goes on, does not overwrite what another one has written meanwhile."""
+        stopped = (_stop_at_each_operation, place, self.fault_targets, self.kill_at_every, self.locks_last)
+        seen = apart(*stopped, seconds=self.locks_last + 5 * self.patience)
+        assert len(seen) > 1, "No operation of replace could be interrupted: name what it calls in `fault_targets`"
+        wrong = [
+            f"stopped at operation {number} ({name}): {problem}"
+            for number, name, outcomes, content in seen
+            if (problem := _lost_update(outcomes, content))
+        ]
+        assert not wrong, complaint(
+            "A writer that was stopped and went on has overwritten what another one had written",
+            "Have the server compare as it writes, such as by If-Match or the token of the lock: a look at the lock, "
+            "or at the clock, comes too early.",
+            wrong,
+        )
+
     @needs("atomic_replace")
     def test_a_reader_beside_writers_sees_whole_files(self, place: Place) -> None:
-        """Whoever reads while two writers overwrite a file sees one of their files, whole, and never none."""
+        """Whoever reads or lists while two writers overwrite a file sees one of their files, whole, and never none or
+        another one."""
         _read_beside_writers(place, _LENGTH, 15, self.patience)
 
     @costly
@@ -118,20 +144,38 @@ class RaceContract(StorageBase, contract=True):
         self._kill_at_each(place, self.large(b"n"), ["publish"])
 
     def _kill_at_each(self, place: Place, new: bytes, acts: list[str]) -> None:
-        killed = (_kill_at_each_operation, place, self.fault_targets, self.kill_at_every, acts, new)
-        wrong = []
+        killed = (_kill_at_each_operation, place, self.fault_targets, self.kill_at_every, acts, new, self.in_time)
+        wrong, slow = [], []
         for act, seen in apart(*killed, seconds=5 * self.patience).items():
             assert len(seen) > 1, f"No operation of {act} could be interrupted: name what it calls in `fault_targets`"
-            for number, (state, strays) in enumerate(seen, 1):
-                if state not in ("old", "new"):
-                    wrong.append(f"{act} killed at turn {number} leaves {state}")
-                if strays:
-                    wrong.append(f"{act} killed at turn {number} leaves {', '.join(strays)} for readers to see")
+            for each in seen:
+                if each.state not in ("old", "new"):
+                    wrong.append(f"{act} {each.when} leaves {each.state}")
+                if each.strays:
+                    wrong.append(f"{act} {each.when} leaves {', '.join(each.strays)} for readers to see")
+                if each.next_took > self.in_time:
+                    slow.append(f"{act} {each.when}: the next publish took {each.next_took:.0f} s")
         assert not wrong, complaint(
             "A writer that is killed leaves neither the old file nor the new one, whole",
             "Write under a name that nobody reads, or in one request, and switch at the end.",
             wrong,
         )
+        assert not slow, complaint(
+            "A writer that is killed holds up the next one",
+            "Have a lock end with its holder, or say in `locks_last` after how many seconds it ends by itself.",
+            slow,
+        )
+
+
+@dataclass(frozen=True)
+class _AfterKill:
+    """What is there after a writer was killed."""
+
+    state: str
+    strays: list[str]
+    next_took: float
+    """Seconds that the next publish took."""
+    when: str = "in peace"
 
 
 def _read_beside_writers(place: Place, length: int, times: int, patience: float) -> None:
@@ -149,21 +193,26 @@ def _read_beside_writers(place: Place, length: int, times: int, patience: float)
             over.set()
 
     def read() -> set[str]:
-        wrong = set()
+        wrong: set[str] = set()
         while not over.is_set():
             stored, stat = place.at("x.bin").read(), place.at("x.bin").stat()
             if _described(stored.data if stored else None) != (length, 1):
                 wrong.add(f"read() gives {_in_words(stored.data if stored else None)}")
             if stat is None or stat.size != length:
                 wrong.add(f"stat() gives {stat.size if stat else 'no'} bytes")
-            if place.listing(".bin") != {"x.bin"}:
-                wrong.add(f"the listing is {sorted(place.listing('.bin'))}")
         return wrong
 
-    wrong = set().union(*at_once([read, read, write_all], patience)[:2])
+    def look() -> set[str]:
+        wrong: set[str] = set()
+        while not over.is_set():
+            wrong.update(unlike_one_file(place.fs, place.path("x.bin"), length))
+        return wrong
+
+    wrong = set().union(*at_once([read, look, write_all], patience)[:2])
     assert not wrong, complaint(
         f"A reader beside writers sees parts of files of {length:,} bytes, or none",
-        "Have a file appear whole at its name, also where it is sent in parts.",
+        "Have a file appear whole at its name, also where it is sent in parts, and also in listings; or do not declare "
+        "`atomic_replace`.",
         sorted(wrong),
     )
 
@@ -298,9 +347,81 @@ def _kill_while_publishing(place: Place, length: int, times: int) -> list[tuple[
     return seen
 
 
+def _lost_update(outcomes: dict[bytes, str], content: bytes | None) -> str | None:
+    """What is wrong with how two writers that replace one version ended, in words."""
+    if written := [data for data, outcome in outcomes.items() if outcome == "written"]:
+        if len(written) > 1:
+            return "both writers were told that they had replaced one version"
+        if content != written[0]:
+            return f"there is {content!r}, and it was the other writer that was told that it had written"
+    if "conflict" in outcomes.values() and outcomes.get(content or b"") == "conflict":
+        return f"there is {content!r}, and its writer was told of a conflict"
+    return None
+
+
+def _stop_at_each_operation(
+    place: Place, targets: Callable[[Place], tuple[Any, ...]], every: int, locks_last: float
+) -> list[tuple[int, str, dict[bytes, str], bytes | None]]:
+    """One writer for each operation of a replace is stopped there, and another one replaces the same version. Returns
+    number and name of the operation, how each of the two ended, by what it wrote, and what is there then."""
+
+    def replace(key: str, data: bytes, stop_at: int | None) -> tuple[str, bool]:
+        mine = place.another_client()
+        with faults(*targets(mine), fail_at=stop_at, action=stop) as injected:
+            try:
+                mine.replace(key, data, tokens[key])
+            except StorageConflictError:
+                outcome = "conflict"
+            except OSError as error:
+                outcome = type(error).__name__
+            else:
+                outcome = "written"
+        return outcome, bool(injected.failed)
+
+    def create(keys: list[str]) -> dict[str, str]:
+        mine = place.another_client()
+        return {key: mine.replace(key, b"old", None) for key in keys}
+
+    tokens: dict[str, str] = fork(partial(create, ["names"]))
+    replacing = partial(_operations, place, targets, lambda mine: mine.replace("names", b"new", tokens["names"]))
+    operations = list(enumerate(fork(replacing), 1))[::every]
+    tokens = fork(partial(create, [f"{number}.json" for number, _ in operations]))
+    first = {number: Forked(partial(replace, f"{number}.json", b"first", number)) for number, _ in operations}
+    for writer in first.values():
+        os.waitid(os.P_PID, writer.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+    second = {number: Forked(partial(replace, f"{number}.json", b"second", None)) for number, _ in operations}
+    # Those that find a lock wait until it ends; where none does, they wait until its holder goes on.
+    deadline = time.monotonic() + (locks_last + SECONDS if locks_last else 1)
+    for writer in second.values():
+        writer.wait(max(0.0, deadline - time.monotonic()))
+    for writer in first.values():
+        os.kill(writer.pid, signal.SIGCONT)
+    ended = {number: {b"first": first[number].result()[0], b"second": second[number].result()[0]} for number in first}
+    read = fork(partial(_read_all, place, [f"{number}.json" for number in first]))
+    return [(number, name, ended[number], read[f"{number}.json"]) for number, name in operations]
+
+
+def _operations(place: Place, targets: Callable[[Place], tuple[Any, ...]], act: Callable[[Place], object]) -> list[str]:
+    """The names of the operations that it takes, of another client."""
+    mine = place.another_client()
+    with faults(*targets(mine)) as injected:
+        act(mine)
+    return [operation.name for operation in injected.operations]
+
+
+def _read_all(place: Place, keys: list[str]) -> dict[str, bytes | None]:
+    mine = place.another_client()
+    return {key: mine.bytes_at(key) for key in keys}
+
+
 def _kill_at_each_operation(
-    place: Place, targets: Callable[[Place], tuple[Any, ...]], every: int, acts: list[str], new: bytes
-) -> dict[str, list[tuple[str, list[str]]]]:
+    place: Place,
+    targets: Callable[[Place], tuple[Any, ...]],
+    every: int,
+    acts: list[str],
+    new: bytes,
+    in_time: float,
+) -> dict[str, list[_AfterKill]]:
     def publish(mine: Place) -> None:
         mine.publish("d/x.bin", new)
 
@@ -317,30 +438,33 @@ def _kill_at_each_operation(
             act(mine)
         return True
 
-    def looking() -> Callable[[], tuple[str, list[str]]]:
+    def looking() -> Callable[[], _AfterKill]:
         mine = place.another_client()
 
-        def look() -> tuple[str, list[str]]:
+        def look() -> _AfterKill:
             content = mine.bytes_at("d/x.bin")
             state = {b"old": "old", new: "new", None: "no file"}.get(content) or f"{len(content or b'')} other bytes"
-            seen = state, sorted(mine.listing(".bin") - {"d/x.bin"})
+            strays = sorted(mine.listing(".bin") - {"d/x.bin"})
+            begun = time.monotonic()
             mine.publish("d/x.bin", b"old")
-            return seen
+            return _AfterKill(state, strays, time.monotonic() - begun)
 
         return look
 
-    seen: dict[str, list[tuple[str, list[str]]]] = {}
+    seen: dict[str, list[_AfterKill]] = {}
     fork(lambda: place.another_client().publish("d/source", new).link_to(place.at("d/x.bin")))
     with steady(looking) as look:
         look()
         for name, act in {"publish": publish, "link": link, "replace": replace}.items():
             if name not in acts:
                 continue
-            found = seen.setdefault(name, [])
+            names = fork(partial(_operations, place, targets, act))
+            found = seen.setdefault(name, [look()])
             for number in itertools.count(1, every):
                 finished = fork(partial(attempt, act, number))
-                found.append(look())
-                if finished:
+                operation = names[number - 1] if number <= len(names) else "beyond the last"
+                found.append(dataclasses.replace(look(), when=f"killed at operation {number} ({operation})"))
+                if finished or found[-1].next_took > in_time:
                     break
             found.append(fork(lambda: looking()()))  # who comes later sees the same
     return seen
