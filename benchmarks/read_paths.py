@@ -21,9 +21,10 @@ import duckdb
 
 from benchmarks.generate import relation_sql
 from benchmarks.slow_s3 import LATENCY, SlowServer, slow_s3
-from mad_prefect_core.errors import OptionError
+from mad_prefect_core.sdk import ObjectStore
 from mad_prefect_core.session import DuckSession
 from mad_prefect_core.shared_files import for_duckdb
+from mad_prefect_core.stores import staged_file
 from mad_prefect_s3 import S3Options, S3Storage
 
 __all__ = ["main"]
@@ -48,7 +49,7 @@ _WORKS = {
 
 
 class Way:
-    """One way between DuckDB and a bucket: this one is ours, the option `pinned`."""
+    """One way between DuckDB and a bucket: this one is ours."""
 
     name = "pinned (ours)"
     protocol = "s3"
@@ -64,13 +65,13 @@ class Way:
 
     def url(self, path: str) -> str:
         """What DuckDB reads a path by."""
-        return _STORAGE.duckdb_files(self.session, self.fs, [path])[0]
+        return ObjectStore(self.fs).duckdb_files(self.session, [path])[0]
 
     def write(self, query: str, path: str) -> None:
         """Bring the Parquet file of a query to a path."""
-        staged = _STORAGE.stage(self.fs, path)
+        staged = staged_file(path)
         self.session.execute(f"COPY ({query}) TO '{staged}' (FORMAT parquet)")
-        _STORAGE.publish(self.fs, staged, path)
+        ObjectStore(self.fs).publish(staged, path)
 
 
 class Httpfs(Way):
@@ -79,9 +80,15 @@ class Httpfs(Way):
     name = "httpfs"
 
     def connect(self) -> Any:
-        fs = _STORAGE.open("s3://", S3Options(**self.server.options, duckdb="httpfs")).fs
-        _STORAGE.duckdb_files(self.session, fs, [f"{self.server.bucket}/x"])  # raises where it can't be loaded
-        return fs
+        self.session.execute("LOAD httpfs")
+        options = self.server.options
+        said = f"KEY_ID '{options['key']}', SECRET '{options['secret']}', REGION '{options['region']}'"
+        server = options["endpoint_url"].removeprefix("http://")
+        said += f", ENDPOINT '{server}', USE_SSL false, URL_STYLE 'path'"
+        self.session.execute(f"CREATE OR REPLACE TEMPORARY SECRET bench (TYPE s3, {said})")
+
+    def url(self, path: str) -> str:
+        return f"s3://{path}"
 
     def write(self, query: str, path: str) -> None:
         self.session.execute(f"COPY ({query}) TO 's3://{path}' (FORMAT parquet)")
@@ -139,8 +146,8 @@ class Download(Way):
     name = "download"
 
     def url(self, path: str) -> str:
-        local = _STORAGE.stage(self.fs, path)
-        stat = _STORAGE.stat(self.fs, path)
+        local = staged_file(path)
+        stat = ObjectStore(self.fs).stat(path)
         assert stat is not None
         local.write_bytes(self.fs.fetch(path, stat.token, 0, stat.size))
         return str(local)
@@ -164,7 +171,7 @@ def _connected(server: SlowServer) -> tuple[list[Way], dict[str, str]]:
     for kind in _WAYS:
         try:
             ways.append(kind(server))
-        except OptionError as error:
+        except duckdb.Error as error:
             missing[kind.name] = str(error)
     return ways, missing
 
@@ -173,12 +180,12 @@ def _fill(server: SlowServer, repeat: int) -> None:
     """Each file once for each measurement, since a way knows what it has read before."""
     fs = _STORAGE.open("s3://", S3Options(**server.options, attempts=1)).fs  # another client than is measured
     for name, rows in _FILES.items():
-        staged = _STORAGE.stage(fs, name)
+        staged = staged_file(name)
         duckdb.execute(f"COPY ({relation_sql(rows)}) TO '{staged}' (FORMAT {name.rpartition('.')[2]})")
-        _STORAGE.publish(fs, staged, f"{server.bucket}/{name}")
+        ObjectStore(fs).publish(staged, f"{server.bucket}/{name}")
     for work, (file, _) in _WORKS.items():
         for number in range(repeat):
-            _STORAGE.link(fs, f"{server.bucket}/{file}", f"{server.bucket}/{_copy(work, number)}")
+            ObjectStore(fs).link(f"{server.bucket}/{file}", f"{server.bucket}/{_copy(work, number)}")
 
 
 def _copy(work: str, number: int) -> str:

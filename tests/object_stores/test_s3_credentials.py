@@ -16,8 +16,9 @@ from s3_server import S3Server
 from mad_prefect_core import asset
 from mad_prefect_core.errors import OptionError, StorageError
 from mad_prefect_core.mounts import mount
+from mad_prefect_core.sdk import ObjectStore
 from mad_prefect_core.session import DuckSession
-from mad_prefect_s3 import S3Options, S3Storage, S3Store
+from mad_prefect_s3 import S3Options, S3Storage
 
 STORAGE = S3Storage()
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "s3.md"
@@ -67,13 +68,13 @@ def test_keys_that_the_server_stops_to_take_are_looked_up_anew_in_the_middle_of_
     path = bucket.path("x.csv")
 
     with DuckSession() as session:
-        relation = session.sql("FROM read_csv($1)", [S3Store(fs).duckdb_files(session, [path])])
+        relation = session.sql("FROM read_csv($1)", [ObjectStore(fs).duckdb_files(session, [path])])
         user.revoke(old)
         with pytest.raises(Exception, match="does not know this access key"):
             relation.aggregate("sum(n)").fetchall()
         log_in(new)
         assert relation.aggregate("sum(n)").fetchall() == [(500_000,)]
-    assert S3Store(fs).stat(path) is not None
+    assert ObjectStore(fs).stat(path) is not None
 
 
 def test_a_role_is_taken_on_with_the_other_credentials(bucket: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,7 +82,7 @@ def test_a_role_is_taken_on_with_the_other_credentials(bucket: Any, monkeypatch:
     role = "arn:aws:iam::123456789012:role/lake"
     fs = bucket.fs(role_arn=role, external_id="partner")
     bucket.put("x", b"data")
-    assert S3Store(fs).read(bucket.path("x")).data == b"data"  # type: ignore[union-attr]
+    assert ObjectStore(fs).read(bucket.path("x")).data == b"data"  # type: ignore[union-attr]
 
     authorization = bucket.proxy.requests[-1].headers["authorization"]
     assert bucket.server.key not in authorization
@@ -93,15 +94,15 @@ def test_anonymous_requests_are_not_signed(bucket: Any) -> None:
     options = {"endpoint_url": bucket.proxy.url, "anonymous": True}
     store = STORAGE.open(bucket.url, S3Options(**options))
     fs = store.fs
-    assert S3Store(fs).read(bucket.path("x")).data == b"data"  # type: ignore[union-attr]
+    assert ObjectStore(fs).read(bucket.path("x")).data == b"data"  # type: ignore[union-attr]
     assert "authorization" not in bucket.proxy.requests[-1].headers
 
 
 def test_who_pays_is_said_with_each_request(bucket: Any) -> None:
     fs = bucket.fs(requester_pays=True)
     bucket.put("x", b"data")
-    S3Store(fs).stat(bucket.path("x"))
-    S3Store(fs).read(bucket.path("x"))
+    ObjectStore(fs).stat(bucket.path("x"))
+    ObjectStore(fs).read(bucket.path("x"))
     assert {r.headers.get("x-amz-request-payer") for r in bucket.proxy.requests} == {"requester"}
 
 
@@ -124,7 +125,7 @@ def test_a_prefect_block_with_credentials_says_who_asks_and_where(bucket: Any) -
     block = AwsCredentials("block-key", SecretStr("block-secret"), "eu-west-1", AwsClientParameters(bucket.proxy.url))
     store = STORAGE.open(bucket.url, S3Options(credentials=block))
     fs = store.fs
-    S3Store(fs).stat(bucket.path("x"))
+    ObjectStore(fs).stat(bucket.path("x"))
 
     assert "block-key/" in bucket.proxy.requests[-1].headers["authorization"]
     assert "/eu-west-1/" in bucket.proxy.requests[-1].headers["authorization"]
@@ -147,10 +148,10 @@ def test_a_key_that_may_not_write_is_told_what_it_needs(any_strict: Any) -> None
     fs = store.fs
     path = bucket.put("x", b"old")
 
-    assert S3Store(fs).read(path).data == b"old"  # type: ignore[union-attr]
+    assert ObjectStore(fs).read(path).data == b"old"  # type: ignore[union-attr]
     for act in (
-        lambda: S3Store(fs).replace(path, b"new", None),
-        lambda: S3Store(fs).link(path, f"{path}.copy"),
+        lambda: ObjectStore(fs).replace(path, b"new", None),
+        lambda: ObjectStore(fs).link(path, f"{path}.copy"),
         lambda: fs.rm_file(path),
         lambda: fs.ls(bucket.name),
     ):
@@ -190,9 +191,9 @@ def test_the_policies_of_the_page_are_enough_for_those_who_write_and_those_who_r
     fs = store.fs
     outside = bucket.put("elsewhere", b"old")
     for act in (
-        lambda: S3Store(fs).replace(outside, b"new", None),
-        lambda: S3Store(fs).read(outside),
-        lambda: S3Store(fs).link(bucket.path("lake/x.csv"), outside),
+        lambda: ObjectStore(fs).replace(outside, b"new", None),
+        lambda: ObjectStore(fs).read(outside),
+        lambda: ObjectStore(fs).link(bucket.path("lake/x.csv"), outside),
         lambda: fs.rm_file(outside),
         lambda: fs.ls(another.name),
     ):
@@ -209,7 +210,7 @@ def test_the_policies_of_the_page_are_enough_for_those_who_write_and_those_who_r
     store = STORAGE.open(bucket.url, S3Options(**reader.options))
     fs = store.fs
     with pytest.raises(PermissionError):
-        S3Store(fs).read(bucket.path("lake/_asset_metadata/_secret_key"))
+        ObjectStore(fs).read(bucket.path("lake/_asset_metadata/_secret_key"))
     assert x.cache_first().query_sync("SELECT n, len(text)").fetchall() == [(1, size)]
     with pytest.raises(StorageError, match="The credentials need"):
         x.call_sync()

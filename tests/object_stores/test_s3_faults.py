@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from mad_prefect_core.errors import StorageError
+from mad_prefect_core.sdk import ObjectStore
 from mad_prefect_core.stores import staged_file
-from mad_prefect_s3 import S3Options, S3Storage, S3Store
+from mad_prefect_s3 import S3Options, S3Storage
 
 STORAGE = S3Storage()
 
@@ -21,14 +22,14 @@ def server(moto_server: Any) -> Any:
 def publish(fs: Any, path: str, data: bytes) -> None:
     staged = staged_file(path)
     staged.write_bytes(data)
-    S3Store(fs).publish(staged, path)
+    ObjectStore(fs).publish(staged, path)
 
 
 def failing(url: str, options: dict[str, Any]) -> StorageError:
     store = STORAGE.open(url, S3Options(**{"attempts": 2, **options}))
     fs, root = store.fs, store.path(url)
     with pytest.raises(StorageError) as raised:
-        S3Store(fs).read(f"{root}/x")
+        ObjectStore(fs).read(f"{root}/x")
     with pytest.raises(StorageError):
         publish(fs, f"{root}/x", b"data")
     assert raised.value.path == f"{url}/x"
@@ -70,7 +71,7 @@ def test_the_authorities_of_the_environment_vouch_for_a_server(
         monkeypatch.setenv(name, value)
     store = STORAGE.open(bucket.url, S3Options())
     fs = store.fs
-    assert S3Store(fs).read(bucket.path("x")).data == b"data"  # type: ignore[union-attr]
+    assert ObjectStore(fs).read(bucket.path("x")).data == b"data"  # type: ignore[union-attr]
 
 
 def test_no_credentials_at_all_is_an_error_that_says_where_to_put_them(
@@ -125,14 +126,14 @@ class InIreland:
 def test_the_region_of_a_bucket_is_found_out_where_the_server_tells_it(bucket: Any) -> None:
     bucket.put("x", b"data")
     InIreland(bucket, tells=True)
-    assert S3Store(bucket.fs()).read(bucket.path("x")).data == b"data"  # type: ignore[union-attr]
+    assert ObjectStore(bucket.fs()).read(bucket.path("x")).data == b"data"  # type: ignore[union-attr]
 
 
 def test_a_wrong_region_is_an_error_that_says_what_to_set(bucket: Any) -> None:
     InIreland(bucket, tells=False)
     error = failing(bucket.url, bucket.options)
     assert "Name the bucket's region" in str(error)
-    assert S3Store(bucket.fs(region="eu-west-1")).stat(bucket.path("x")) is None
+    assert ObjectStore(bucket.fs(region="eu-west-1")).stat(bucket.path("x")) is None
 
 
 def test_a_key_that_the_server_does_not_know_is_an_error_that_shows_no_secret(bucket: Any) -> None:

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from mad_prefect_core.errors import StorageError
 from mad_prefect_core.object_stores import transfers
+from mad_prefect_core.sdk import ObjectStore
 from mad_prefect_core.stores import staged_file
-from mad_prefect_s3 import S3Options, S3Storage, S3Store
+from mad_prefect_s3 import S3Options, S3Storage
 from mad_prefect_s3.client import S3Client
 
 STORAGE = S3Storage()
@@ -57,14 +58,14 @@ def client(url: str, **more: Any) -> Any:
 def publish(fs: Any, path: str, data: bytes) -> None:
     staged = staged_file(path)
     staged.write_bytes(data)
-    S3Store(fs).publish(staged, path)
+    ObjectStore(fs).publish(staged, path)
 
 
 ACTS: dict[str, Callable[[Any], Any]] = {
-    "read": lambda fs: S3Store(fs).read("bucket/x"),
-    "stat": lambda fs: S3Store(fs).stat("bucket/x"),
+    "read": lambda fs: ObjectStore(fs).read("bucket/x"),
+    "stat": lambda fs: ObjectStore(fs).stat("bucket/x"),
     "list": lambda fs: fs.ls("bucket/x"),
-    "replace": lambda fs: S3Store(fs).replace("bucket/x", b"data", None),
+    "replace": lambda fs: ObjectStore(fs).replace("bucket/x", b"data", None),
     "publish": lambda fs: publish(fs, "bucket/x", b"data"),
 }
 

@@ -112,6 +112,8 @@ class ObjectClient(ABC):
 
     scheme: ClassVar[str]
     """Of URLs, in messages."""
+    in_url: ClassVar[bool] = False
+    """Whether a URL may name the server, behind the bucket and `@`."""
     nobodys: ClassVar[str]
     """A token that the server takes for one, and that no object has."""
     unanswered: tuple[type[BaseException], ...] = (ConnectionError, TimeoutError, asyncio.IncompleteReadError)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from abc import abstractmethod
 from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import ClassVar, TypeVar
@@ -10,6 +11,7 @@ from typing import ClassVar, TypeVar
 from mad_prefect_core.contracts import FileStat, Session, Storage, StorageCapabilities, Store, StoreLike, Versioned
 from mad_prefect_core.errors import PathError
 from mad_prefect_core.object_stores import conditional, transfers
+from mad_prefect_core.object_stores.client import ObjectClient
 from mad_prefect_core.object_stores.files import ObjectFiles
 from mad_prefect_core.object_stores.options import ObjectStoreOptions
 from mad_prefect_core.paths import split_url
@@ -28,12 +30,10 @@ class ObjectStore(Store):
     """
 
     fs: ObjectFiles
-    with_host: ClassVar[bool] = False
-    """Whether a URL may name the server, behind the bucket and `@`."""
 
     def path(self, url: str) -> str:
         """As the contract says. Raises `PathError` for a URL without a bucket."""
-        bucket, slash, key = split_url(url, user=self.with_host)[1].strip("/").partition("/")
+        bucket, slash, key = split_url(url, user=self.fs.client.in_url)[1].strip("/").partition("/")
         if not bucket:
             scheme = self.fs.client.scheme
             hint = f"Write {scheme}://bucket, or {scheme}://bucket/folder."
@@ -84,6 +84,14 @@ class ObjectStorage(Storage[OptionsT]):
         atomic_replace=True, conditional_create=True, conditional_replace=True, strong_listing=True
     )
     store: type[StoreLike] = ObjectStore
+
+    @abstractmethod
+    def client(self, url: str, options: OptionsT) -> ObjectClient:
+        """Requests to the account that URL and options name. Import the service's library in here, not above: to list
+        plugins must cost nothing."""
+
+    def open(self, url: str, options: OptionsT) -> ObjectStore:
+        return ObjectStore(ObjectFiles(self.client(url, options)))
 
     def account(self, url: str, options: OptionsT) -> Hashable:
         environment = sorted((name, value) for name, value in os.environ.items() if name.startswith(self.environment))

@@ -55,6 +55,7 @@ class AzureClient(ObjectClient):
     """One account. A bucket is a container, a token the ETag."""
 
     scheme = "az"
+    in_url = True
     nobodys = '"0x0"'
     unanswered = (*ObjectClient.unanswered, AzureError)
     nobody = (CredentialUnavailableError,)

@@ -5,28 +5,21 @@ from __future__ import annotations
 from dataclasses import replace
 
 from mad_prefect_azure.options import AzureOptions
-from mad_prefect_core.sdk import ObjectFiles, ObjectStorage, ObjectStore
+from mad_prefect_core.sdk import ObjectClient, ObjectStorage
 
-__all__ = ["AzureStorage", "AzureStore"]
-
-
-class AzureStore(ObjectStore):
-    """Azure Blob Storage, one account of it. A bucket is a container."""
-
-    with_host = True
+__all__ = ["AzureStorage"]
 
 
 class AzureStorage(ObjectStorage[AzureOptions]):
-    """Azure Blob Storage."""
+    """Azure Blob Storage. A store is one account; a bucket is a container."""
 
     name = "azure"
     protocols = ("az", "abfs", "abfss")
     capabilities = replace(ObjectStorage.capabilities, refused_characters="\\")
     environment = ("AZURE_",)
     options = AzureOptions
-    store = AzureStore
 
-    def open(self, url: str, options: AzureOptions) -> AzureStore:
-        from mad_prefect_azure.client import AzureClient  # noqa: PLC0415  listing plugins must cost nothing
+    def client(self, url: str, options: AzureOptions) -> ObjectClient:
+        from mad_prefect_azure.client import AzureClient  # noqa: PLC0415  as the base says
 
-        return AzureStore(ObjectFiles(AzureClient(options, self.host(url))))
+        return AzureClient(options, self.host(url))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mad_prefect_core.sdk import ObjectFiles, ObjectStorage, ObjectStore
+from mad_prefect_core.sdk import ObjectClient, ObjectStorage
 from mad_prefect_gcs.options import GCSOptions
 
 __all__ = ["GCSStorage"]
@@ -16,7 +16,7 @@ class GCSStorage(ObjectStorage[GCSOptions]):
     environment = ("CLOUDSDK_", "GOOGLE_", "STORAGE_EMULATOR_HOST")
     options = GCSOptions
 
-    def open(self, url: str, options: GCSOptions) -> ObjectStore:
-        from mad_prefect_gcs.client import GCSClient  # noqa: PLC0415  it takes long, and listing plugins must cost nothing
+    def client(self, url: str, options: GCSOptions) -> ObjectClient:
+        from mad_prefect_gcs.client import GCSClient  # noqa: PLC0415  as the base says
 
-        return ObjectStore(ObjectFiles(GCSClient(options)))
+        return GCSClient(options)

@@ -56,11 +56,6 @@ class S3Options(ObjectStoreOptions):
         Secret({}), description="More arguments for the botocore client, as s3fs takes them."
     )
     config_kwargs: dict[str, Any] = Field(default_factory=dict, description="More arguments for botocore's Config.")
-    duckdb: Literal["pinned", "httpfs"] = Field(
-        "pinned",
-        description="How DuckDB reads. 'pinned': through this client, each object at the version that it had when the "
-        "query was made. 'httpfs': by DuckDB's own extension, which must be installed.",
-    )
 
     @model_validator(mode="before")
     @classmethod
