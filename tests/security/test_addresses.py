@@ -12,8 +12,9 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
 from mad_prefect_core.errors import QueryError
-from mad_prefect_core.object_stores.pinned import PinnedFiles, Tail
+from mad_prefect_core.object_stores.pinned import PinnedFiles
 from mad_prefect_core.relations import Relation
+from mad_prefect_core.sdk import ObjectInfo
 from mad_prefect_core.session import DuckSession
 from mad_prefect_core.shared_files import serve
 
@@ -21,8 +22,8 @@ SECRET = b"n\n4711\n"
 
 
 class Store:
-    def tail(self, path: str, length: int, known: str | None) -> Tail:
-        return Tail("v1", len(SECRET), SECRET)
+    def tail(self, path: str, length: int, known: str | None) -> tuple[bytes, ObjectInfo]:
+        return SECRET, ObjectInfo(len(SECRET), "v1")
 
     def fetch(self, path: str, version: str, start: int, end: int) -> bytes:
         return SECRET[start:end]

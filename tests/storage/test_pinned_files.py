@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from mad_prefect_core.errors import StorageError
 from mad_prefect_core.object_stores import pinned as objects
-from mad_prefect_core.object_stores.pinned import PinnedFiles, Tail
+from mad_prefect_core.object_stores.pinned import PinnedFiles
 from mad_prefect_core.paths import is_written_once
+from mad_prefect_core.sdk import ObjectInfo
 
 MIB = 2**20
 
@@ -30,9 +31,9 @@ class Store:
     def put(self, path: str, data: bytes) -> None:
         self.objects[path] = f"v{next(self._versions)}", data
 
-    def tail(self, path: str, length: int, known: str | None) -> Tail | None:
+    def tail(self, path: str, length: int, known: str | None) -> tuple[bytes, ObjectInfo] | None:
         version, data = self.objects[path]
-        return None if version == known else Tail(version, len(data), data[-length:])
+        return None if version == known else (data[-length:], ObjectInfo(len(data), version))
 
     def fetch(self, path: str, version: str, start: int, end: int) -> bytes:
         self.fetched += 1

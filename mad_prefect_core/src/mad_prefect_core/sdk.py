@@ -63,19 +63,11 @@ from mad_prefect_core.errors import (
 )
 from mad_prefect_core.hookspecs import PLUGIN_API, hookimpl
 from mad_prefect_core.mounts import mount
-from mad_prefect_core.object_stores import (
-    Body,
-    Failure,
-    ObjectClient,
-    ObjectFiles,
-    ObjectInfo,
-    ObjectStorage,
-    ObjectStore,
-    ObjectStoreOptions,
-    Page,
-    StagedUpload,
-    without_password,
-)
+from mad_prefect_core.object_stores.client import Body, Failure, ObjectClient, ObjectInfo, Page, ReadRequest, Upload
+from mad_prefect_core.object_stores.files import ObjectFiles
+from mad_prefect_core.object_stores.options import ObjectStoreOptions
+from mad_prefect_core.object_stores.staged import StagedUpload
+from mad_prefect_core.object_stores.storage import ObjectStorage, ObjectStore
 from mad_prefect_core.paths import (
     another_name,
     escape_glob,
@@ -140,6 +132,7 @@ __all__ = [
     "ProbedStore",
     "ReadContext",
     "ReadOptions",
+    "ReadRequest",
     "RefusedError",
     "Schema",
     "SchemaError",
@@ -159,6 +152,7 @@ __all__ = [
     "UnknownStorageError",
     "UnsupportedDataError",
     "UnsupportedValueError",
+    "Upload",
     "Versioned",
     "WriteContext",
     "another_name",
@@ -186,5 +180,4 @@ __all__ = [
     "text_kind",
     "text_kind_in_sql",
     "unescape_glob",
-    "without_password",
 ]

@@ -10,34 +10,27 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import re
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Literal
 
 from mad_prefect_core.contracts import Fault
 from mad_prefect_core.errors import OutcomeUnknownError, StorageConflictError, StorageError
-from mad_prefect_core.object_stores.client import Body, ObjectInfo
+from mad_prefect_core.object_stores.client import MARK, Body, ObjectInfo, new_mark
 
 if TYPE_CHECKING:
     from mad_prefect_core.object_stores.files import ObjectFiles
 
-__all__ = ["MARK", "Conditions", "new_mark", "replace"]
+__all__ = ["Conditions", "replace"]
 
 logger = logging.getLogger(__name__)
 
-# Letters only: Azure takes no others in names of metadata.
-MARK = "madprefectwrite"
-"""The name of the metadata by which a write is known again where its answer was lost."""
 _AFTER = "madprefectafter"
 """The name of the metadata that tells which versions an object had before, by token and mark, the last one first."""
 _NONE = "-"
 """What was there before the first version."""
 _HISTORY = 32  # names
 _KNOWN = 256  # objects
-
-
-def new_mark() -> str:
-    """One that nobody else has."""
-    return os.urandom(16).hex()
 
 
 class Conditions:
@@ -53,9 +46,9 @@ class Conditions:
 
     def remember(self, path: str, found: ObjectInfo) -> None:
         """Note which versions an object had before the one found."""
-        if mark := found.metadata.get(MARK):
+        if (marks := _marks(found))[0]:
             self._marks.pop(path, None)
-            self._marks[path] = found.token, [mark, *found.metadata.get(_AFTER, "").split()]
+            self._marks[path] = found.token, marks
             if len(self._marks) > _KNOWN:
                 self._marks.popitem(last=False)
 
@@ -87,7 +80,7 @@ async def replace(files: ObjectFiles, path: str, data: bytes, expected: str | No
             lost |= fault is Fault.AMBIGUOUS
             passes = fault in (Fault.TRANSIENT, Fault.AMBIGUOUS)
             found = await _after(files, path, error, lost or passes)
-            now, marks = _seen(found)
+            now, marks = found.token if found else None, _marks(found)
             if mark in marks:  # it came through, and may have been replaced already
                 return now if now and marks[0] == mark else files.client.nobodys
             if replaced[0] in marks[1:]:
@@ -106,7 +99,7 @@ async def replace(files: ObjectFiles, path: str, data: bytes, expected: str | No
             if unclear:
                 raise _unknown(files, path, error) from error
             raise _conflict(files, path, found) from error
-    raise StorageConflictError(f"Others wrote {attempt} times in a row", path=_url(files, path))
+    raise StorageConflictError(f"Others wrote {attempt} times in a row", path=files.url(path))
 
 
 async def _put(files: ObjectFiles, path: str, data: bytes, mark: str, expected: str | None, replaced: list[str]) -> str:
@@ -116,11 +109,10 @@ async def _put(files: ObjectFiles, path: str, data: bytes, mark: str, expected: 
     return token
 
 
-def _seen(found: ObjectInfo | None) -> tuple[str | None, list[str]]:
-    """The token of what is there now, its mark and those of the versions before it."""
-    if found is None:
-        return None, [""]
-    return found.token, [found.metadata.get(MARK, ""), *found.metadata.get(_AFTER, "").split()]
+def _marks(found: ObjectInfo | None) -> list[str]:
+    """The mark of a version, "" without one, and those of the versions before it."""
+    said = found.metadata if found else {}
+    return [said.get(MARK, ""), *said.get(_AFTER, "").split()]
 
 
 async def _after(files: ObjectFiles, path: str, failed: Exception, unclear: bool) -> ObjectInfo | None:
@@ -135,7 +127,7 @@ async def _after(files: ObjectFiles, path: str, failed: Exception, unclear: bool
 def _conflict(files: ObjectFiles, path: str, found: ObjectInfo | None) -> StorageConflictError:
     return StorageConflictError(
         "Another writer was faster" if found else "The object to replace is gone",
-        path=_url(files, path),
+        path=files.url(path),
         hint="Read it again, and decide anew.",
     )
 
@@ -143,12 +135,8 @@ def _conflict(files: ObjectFiles, path: str, found: ObjectInfo | None) -> Storag
 def _unknown(files: ObjectFiles, path: str, error: Exception) -> OutcomeUnknownError:
     told = files.client.told(error, "put", path, 1)
     return OutcomeUnknownError(
-        f"Whether a write came through is not known: {told}", path=_url(files, path), hint="Nothing was deleted."
+        f"Whether a write came through is not known: {told}", path=files.url(path), hint="Nothing was deleted."
     )
-
-
-def _url(files: ObjectFiles, path: str) -> str:
-    return f"{files.client.scheme}://{path}"
 
 
 # -- servers that ignore conditions -----------------------------------------------------------------------------------
@@ -159,12 +147,12 @@ async def _keeps_conditions(files: ObjectFiles, path: str) -> bool:
     conditions, (bucket, _, key) = files.conditions, path.partition("/")
     async with conditions.probing:
         if bucket not in conditions.kept:
-            known = conditions.mode == "trust" or files.client.knows_conditions(bucket)
-            conditions.kept[bucket] = known or await _probe(files, bucket, key)
+            known = conditions.mode == "trust" or re.search(files.client.conditional, files.client.server())
+            conditions.kept[bucket] = bool(known) or await _probe(files, bucket, key)
     if not conditions.kept[bucket] and conditions.mode == "require":
         raise StorageError(
             f"{files.client.server()} ignores the conditions of writes",
-            path=_url(files, path),
+            path=files.url(path),
             hint="Use another server, or set the option conditional_writes to 'probe' for the weaker mode.",
         )
     return conditions.kept[bucket]
@@ -173,11 +161,10 @@ async def _keeps_conditions(files: ObjectFiles, path: str) -> bool:
 async def _probe(files: ObjectFiles, bucket: str, key: str) -> bool:
     folder = key.rpartition("/")[0]
     path = f"{bucket}/{folder}/.mad-prefect-probe-{os.urandom(8).hex()}".replace("//", "/")
-    mark = new_mark()
     try:
-        kept = await _refused(files, path, mark, None, first=True)
-        kept = kept and await _refused(files, path, mark, None)
-        kept = kept and await _refused(files, path, mark, files.client.nobodys)
+        kept = await _refused(files, path, "", otherwise=True)  # but by a server that says it knows no conditions
+        kept = kept and await _refused(files, path, "")
+        kept = kept and await _refused(files, path, files.client.nobodys)
     finally:
         await files.ask("delete", path)
     if not kept and files.conditions.mode == "probe":
@@ -186,29 +173,23 @@ async def _probe(files: ObjectFiles, bucket: str, key: str) -> bool:
             "write at the very same moment one may be overwritten unseen. The option conditional_writes='require' "
             "refuses such a server.",
             files.client.server(),
-            _url(files, bucket),
+            files.url(bucket),
         )
     return kept
 
 
-async def _refused(files: ObjectFiles, path: str, mark: str, expected: str | None, *, first: bool = False) -> bool:
-    """Whether a write is refused; the first of all must not be, unless the server knows no conditions."""
-    attempts = files.retries.attempts()
-    for attempt in attempts:
-        try:
-            await _put(files, path, b"", mark, expected, [_NONE])
-        except Exception as error:
-            fault, said = files.client.fault(error), files.client.failure(error)
-            if fault in (Fault.MISSING, Fault.CONFLICT):
-                return True
-            if said is not None and said.status == 501:  # it says itself that it knows no conditions
-                return False
-            if attempts.last or fault not in (Fault.TRANSIENT, Fault.AMBIGUOUS):
-                files.give_up(error, "put", path, attempt)
-            await files.pause(attempt, error)
-        else:
-            return first
-    raise AssertionError("not reached")
+async def _refused(files: ObjectFiles, path: str, expected: str, *, otherwise: bool = False) -> bool:
+    """Whether a write is refused, since it is on a condition that is not met; `otherwise` if it is not."""
+    try:
+        await files.ask("put", path, Body(b""), {}, expected)
+    except (FileNotFoundError, FileExistsError):
+        return True
+    except StorageError as error:
+        said = files.answer(error)
+        if said is None or said.status != 501:  # it says itself that it knows no conditions
+            raise
+        return False
+    return otherwise
 
 
 async def _replace_unprotected(files: ObjectFiles, path: str, data: bytes, expected: str | None) -> str:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import io
+import shutil
 import time
 import weakref
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -16,8 +17,9 @@ from fsspec.asyn import AsyncFileSystem, sync
 from mad_prefect_core.contracts import Fault
 from mad_prefect_core.errors import StorageError
 from mad_prefect_core.object_stores import conditional, transfers
-from mad_prefect_core.object_stores.client import Body, ObjectClient, ObjectInfo, without_password
-from mad_prefect_core.object_stores.pinned import PinnedFiles, Tail
+from mad_prefect_core.object_stores.client import Body, Failure, ObjectClient, ObjectInfo, ReadRequest
+from mad_prefect_core.object_stores.options import without_password
+from mad_prefect_core.object_stores.pinned import PinnedFiles
 from mad_prefect_core.object_stores.staged import StagedUpload
 from mad_prefect_core.retries import Retries
 
@@ -54,6 +56,7 @@ class ObjectFiles(AsyncFileSystem):  # type: ignore[misc]  # fsspec is not typed
         self.retries = Retries(options.attempts)
         self._patience = options.connect_timeout + options.read_timeout
         self.conditions = conditional.Conditions(options.conditional_writes)
+        self._renewing = asyncio.Lock()
         self.pinned = PinnedFiles(self, client.scheme)
         weakref.finalize(self, _close, self.loop, client)
 
@@ -95,11 +98,17 @@ class ObjectFiles(AsyncFileSystem):  # type: ignore[misc]  # fsspec is not typed
         try:
             answer = await self._call(request, path, *args, **named)
         except Exception as error:
-            if used is None or self.client.fault(error) is not Fault.REFUSED or not await self.client.renewed(used):
+            if used is None or self.client.fault(error) is not Fault.REFUSED or not await self._renewed(used):
                 raise
             answer = await self._call(request, path, *args, **named)
         self.retries.answered()
         return answer
+
+    async def _renewed(self, used: Any) -> bool:
+        async with self._renewing:
+            if await self.client.who() == used:  # another task may have been quicker
+                await self.client.renew()
+            return bool(await self.client.who() != used)
 
     async def _call(self, request: str, path: str, *args: Any, **named: Any) -> Any:
         body = next((value for value in args if isinstance(value, Body)), None)
@@ -124,8 +133,18 @@ class ObjectFiles(AsyncFileSystem):  # type: ignore[misc]  # fsspec is not typed
             raise told
         raise told from error
 
+    def answer(self, error: BaseException) -> Failure | None:
+        """What the server answered, if that is why `ask` raised an error."""
+        return self.client.failure(error.__cause__ or error)
+
+    def url(self, path: str) -> str:
+        """Of an object, for messages."""
+        return f"{self.protocol}://{path}"
+
     async def find_object(self, path: str) -> ObjectInfo | None:
-        """What there is of an object; None where there is none."""
+        """What there is of an object; None where there is none, as of a bucket."""
+        if "/" not in path:
+            return None
         try:
             found: ObjectInfo = await self.ask("head", path)
         except FileNotFoundError:
@@ -134,21 +153,42 @@ class ObjectFiles(AsyncFileSystem):  # type: ignore[misc]  # fsspec is not typed
         return found
 
     async def get_object(self, path: str, **of: Any) -> tuple[bytes, ObjectInfo] | None:
-        """As `ObjectClient.get`."""
-        found: tuple[bytes, ObjectInfo] | None = await self.ask("get", path, **of)
-        if found is not None:
-            self.conditions.remember(path, found[1])
+        """Bytes of an object and what is known of it, by what a `ReadRequest` has; None if it is `unless` still."""
+        found: tuple[bytes, ObjectInfo]
+        try:
+            found = await self.ask("get", path, ReadRequest(**of))
+        except StorageError as error:
+            said = self.answer(error)
+            if said is None or said.status not in (304, 416):
+                raise
+            if said.status == 304:
+                return None
+            found = b"", await self.ask("head", path)
+        self.conditions.remember(path, found[1])
         return found
 
-    # -- ObjectReader --------------------------------------------------------------------------------------------------
+    # -- reads, by any thread ------------------------------------------------------------------------------------------
 
-    def tail(self, path: str, length: int, known: str | None) -> Tail | None:
-        """As the protocol says."""
-        found = self.run(self.get_object, path, tail=length, unless=known)
-        return None if found is None else Tail(found[1].token, found[1].size, found[0])
+    def tail(self, path: str, length: int, known: str | None) -> tuple[bytes, ObjectInfo] | None:
+        """The last `length` bytes of an object, and its version and size; None if it is still at the version `known`.
+
+        Raises `FileNotFoundError`."""
+        return self.run(self._tail, path, length, known)
+
+    async def _tail(self, path: str, length: int, known: str | None) -> tuple[bytes, ObjectInfo] | None:
+        if self.client.tails:
+            return await self.get_object(path, tail=length, unless=known)
+        found = await self.get_object(path, span=(0, length), unless=known)  # most objects are no longer
+        if found is None or (size := found[1].size) <= length:
+            return found
+        try:
+            return await self.get_object(path, span=(size - length, size), version=found[1].token)
+        except FileExistsError:  # it was replaced since
+            return await self._tail(path, length, known)
 
     def fetch(self, path: str, version: str, start: int, end: int) -> bytes:
-        """As the protocol says; long ranges in parts, several at a time."""
+        """These bytes of that very version; long ranges in parts, several at a time. Raises `StorageError` where it is
+        not there any more."""
         return self.run(self._fetch, path, version, start, end)
 
     async def _fetch(self, path: str, version: str, start: int, end: int) -> bytes:
@@ -160,17 +200,14 @@ class ObjectFiles(AsyncFileSystem):  # type: ignore[misc]  # fsspec is not typed
             data = found[0] if found else b""
             if len(data) != last - first:
                 text = f"{self.client.server()} sent {len(data)} bytes where {last - first} were asked for"
-                raise StorageError(text, path=f"{self.protocol}://{path}")
+                raise StorageError(text, path=self.url(path))
             return data
 
         try:
             parts = await asyncio.gather(*(part(at, min(at + _RANGE, end)) for at in range(start, end, _RANGE)))
         except (FileNotFoundError, FileExistsError) as error:
-            raise StorageError(
-                "The object was replaced or deleted while it was read",
-                path=f"{self.protocol}://{path}",
-                hint="Query it again.",
-            ) from error
+            text = "The object was replaced or deleted while it was read"
+            raise StorageError(text, path=self.url(path), hint="Query it again.") from error
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     # -- fsspec --------------------------------------------------------------------------------------------------------
@@ -194,73 +231,59 @@ class ObjectFiles(AsyncFileSystem):  # type: ignore[misc]  # fsspec is not typed
 
     async def _info(self, path: str, **_: Any) -> dict[str, Any]:
         path = self._strip_protocol(path)
-        if "/" in path and (found := await self.find_object(path)):
+        if found := await self.find_object(path):
             return _entry(path, found)
         if await self._isdir(path):
-            return {"name": path, "size": 0, "type": "directory"}
+            return _directory(path)
         raise FileNotFoundError(path)
 
     async def _isfile(self, path: str) -> bool:
-        path = self._strip_protocol(path)
-        return "/" in path and await self.find_object(path) is not None
+        return await self.find_object(self._strip_protocol(path)) is not None
 
     async def _isdir(self, path: str) -> bool:
         path = self._strip_protocol(path)
         page = await self.ask("page", _folder(path), flat=True, most=1, after=None)
         return "/" not in path or bool(page.objects or page.folders)
 
-    async def _exists(self, path: str, **_: Any) -> bool:
-        try:
-            await self._info(path)
-        except FileNotFoundError:
-            return False
-        return True
-
     async def _ls(self, path: str, detail: bool = True, **_: Any) -> list[Any]:
-        path, is_folder = self._strip_protocol(path), path.endswith("/")
-        found = {name: entry async for name, entry in self._listed(path, flat=False)}
-        if not found and not is_folder and (info := await self.find_object(path) if "/" in path else None):
-            found = {path: _entry(path, info)}
-        if not found and "/" in path:
+        found = await self._entries(path, flat=False)
+        if not found and "/" in self._strip_protocol(path):
             raise FileNotFoundError(path)
         return list(found.values()) if detail else sorted(found)
 
     async def _find(
         self, path: str, maxdepth: int | None = None, withdirs: bool = False, detail: bool = False, **_: Any
     ) -> Any:
-        path = self._strip_protocol(path)
         if maxdepth is not None:
             return await super()._find(path, maxdepth=maxdepth, withdirs=withdirs, detail=detail)
-        found = {name: entry async for name, entry in self._listed(path, flat=True)}
-        if not found and (info := await self.find_object(path) if "/" in path else None):
-            found[path] = _entry(path, info)
-        elif withdirs:
-            for name in list(found):
-                while len(name := name.rpartition("/")[0]) >= len(path) and name not in found:
-                    found[name] = {"name": name, "size": 0, "type": "directory"}
+        path, found = self._strip_protocol(path), await self._entries(path, flat=True)
+        for name in list(found) if withdirs and path not in found else ():
+            while len(name := name.rpartition("/")[0]) >= len(path) and name not in found:
+                found[name] = _directory(name)
         names = sorted(found)
         return {name: found[name] for name in names} if detail else names
 
-    async def _listed(self, path: str, *, flat: bool) -> AsyncIterator[tuple[str, dict[str, Any]]]:
-        folder, after = _folder(path), None
-        while True:
-            page = await self.ask("page", folder, flat=flat, most=None, after=after)
-            for name in page.folders:
-                yield name, {"name": name, "size": 0, "type": "directory"}
-            for name, info in page.objects:
-                if name.rstrip("/") != path:  # what some tools put there to have a folder
-                    yield name, _entry(name, info)
-            if (after := page.after) is None:
-                return
+    async def _entries(self, path: str, *, flat: bool) -> dict[str, dict[str, Any]]:
+        """What is in a folder; where there is no such folder, the file of this name."""
+        path, may_be_file = self._strip_protocol(path), not path.endswith("/")
+        found: dict[str, dict[str, Any]] = {}
+        after, more = None, True
+        while more:
+            page = await self.ask("page", _folder(path), flat=flat, most=None, after=after)
+            found |= {name: _directory(name) for name in page.folders}
+            # Some tools put an object there to have a folder.
+            found |= {name: _entry(name, info) for name, info in page.objects if name.rstrip("/") != path}
+            after, more = page.after, page.after is not None
+        if not found and may_be_file and (info := await self.find_object(path)):
+            found[path] = _entry(path, info)
+        return found
 
     async def _cat_file(self, path: str, start: int | None = None, end: int | None = None, **_: Any) -> bytes:
         path = self._strip_protocol(path)
         if start is None and end is None:
             found = await self.get_object(path)
             return found[0] if found else b""
-        info = await self.find_object(path)
-        if info is None:
-            raise FileNotFoundError(path)
+        info = await self.ask("head", path)
         first, last, _step = slice(start, end).indices(info.size)
         return await self._fetch(path, info.token, first, last) if first < last else b""
 
@@ -268,17 +291,15 @@ class ObjectFiles(AsyncFileSystem):  # type: ignore[misc]  # fsspec is not typed
         path = self._strip_protocol(rpath)
         if Path(lpath).is_dir():
             return
-        info = await self.find_object(path)
-        if info is None:
-            raise FileNotFoundError(path)
         try:
-            with await asyncio.to_thread(open, lpath, "wb") as file:
-                for start in range(0, info.size, _RANGE):
-                    part = await self._fetch(path, info.token, start, min(start + _RANGE, info.size))
-                    await asyncio.to_thread(file.write, part)
+            await asyncio.to_thread(self._download, path, lpath)
         except BaseException:
             Path(lpath).unlink(missing_ok=True)
             raise
+
+    def _download(self, path: str, local: str) -> None:
+        with self.pinned.open_now(path) as file, open(local, "wb") as written:
+            shutil.copyfileobj(file, written, _RANGE)
 
     async def _pipe_file(self, path: str, data: bytes, mode: str = "overwrite", **_: Any) -> None:
         await transfers.write(self, self._strip_protocol(path), bytes(data), mode == "create")
@@ -331,6 +352,10 @@ class ObjectFiles(AsyncFileSystem):  # type: ignore[misc]  # fsspec is not typed
 
 def _folder(path: str) -> str:
     return f"{path}/" if "/" in path else path
+
+
+def _directory(path: str) -> dict[str, Any]:
+    return {"name": path, "size": 0, "type": "directory"}
 
 
 def _entry(path: str, info: ObjectInfo) -> dict[str, Any]:

@@ -12,18 +12,21 @@ import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
 
 from fsspec import AbstractFileSystem
 
 from mad_prefect_core.addresses import address, listed, opened
 from mad_prefect_core.contracts import Session
+from mad_prefect_core.object_stores.client import ObjectInfo
 from mad_prefect_core.paths import is_written_once
-from mad_prefect_core.shared_files import SharedFile
+from mad_prefect_core.shared_files import SharedFile, registering
 
-__all__ = ["ObjectReader", "PinnedFiles", "Tail"]
+if TYPE_CHECKING:
+    from mad_prefect_core.object_stores.files import ObjectFiles
+
+__all__ = ["PinnedFiles"]
 
 _TAIL = 512 * 2**10  # bytes; small objects whole, and the footers of large ones, in the request that looks them up
 _AHEAD = 8 * 2**20
@@ -32,29 +35,7 @@ _LONGEST = 32 * 2**20  # bytes of a piece that is kept
 _LEAST = 64 * 2**10  # what a piece counts for, however short
 _KNOWN = 4096  # objects
 _PARALLEL = 8
-_registering = threading.Lock()
 _numbers = itertools.count(1)
-
-
-@dataclass(frozen=True)
-class Tail:
-    """The end of an object, or all of it, and which version of how many bytes it is of."""
-
-    version: str
-    size: int
-    data: bytes
-
-
-class ObjectReader(Protocol):
-    """What a store does for `PinnedFiles`. Its methods are called by several threads at once."""
-
-    def tail(self, path: str, length: int, known: str | None) -> Tail | None:
-        """The last `length` bytes of an object; None if it is still at the version `known`.
-
-        Raises `FileNotFoundError`."""
-
-    def fetch(self, path: str, version: str, start: int, end: int) -> bytes:
-        """These bytes of that very version. Raises `StorageError` where it is not there any more."""
 
 
 class _Pieces:
@@ -94,7 +75,7 @@ class PinnedFiles(AbstractFileSystem):  # type: ignore[misc]  # fsspec is not ty
 
     cachable = False
 
-    def __init__(self, reader: ObjectReader, name: str) -> None:
+    def __init__(self, reader: ObjectFiles, name: str) -> None:
         super().__init__()
         self.protocol = f"mad-{name}-{next(_numbers)}"
         self._reader = reader
@@ -110,7 +91,7 @@ class PinnedFiles(AbstractFileSystem):  # type: ignore[misc]  # fsspec is not ty
         else:
             with ThreadPoolExecutor(_PARALLEL) as threads:
                 found = list(threads.map(self._look, paths))
-        with _registering:
+        with registering:
             if not session.connection.filesystem_is_registered(self.protocol):
                 session.connection.register_filesystem(self)
         pinned = zip(paths, found, strict=True)
@@ -123,7 +104,7 @@ class PinnedFiles(AbstractFileSystem):  # type: ignore[misc]  # fsspec is not ty
 
     def written(self, path: str, version: str, data: bytes) -> None:
         """Know an object that this process has just written, all of it."""
-        self._know(path, Tail(version, len(data), data))
+        self._know(path, data, ObjectInfo(len(data), version))
 
     def _look(self, path: str) -> tuple[str, int]:
         with self._lock:
@@ -134,20 +115,16 @@ class PinnedFiles(AbstractFileSystem):  # type: ignore[misc]  # fsspec is not ty
         if tail is None:
             assert known is not None  # None is answered only if it is the version that is known
             return known
-        return self._know(path, tail)
+        return self._know(path, *tail)
 
-    def _know(self, path: str, tail: Tail) -> tuple[str, int]:
+    def _know(self, path: str, tail: bytes, info: ObjectInfo) -> tuple[str, int]:
         with self._lock:
             self._known.pop(path, None)
-            self._known[path] = found = tail.version, tail.size
+            self._known[path] = found = info.token, info.size
             if len(self._known) > _KNOWN:
                 self._known.popitem(last=False)
-        self._pieces.keep(path, tail.version, tail.size - len(tail.data), tail.data)
+        self._pieces.keep(path, info.token, info.size - len(tail), tail)
         return found
-
-    def _forget(self, path: str) -> None:
-        with self._lock:
-            self._known.pop(path, None)
 
     def _pinned(self, name: str) -> tuple[str, str, int]:
         version, _, path = opened(self.protocol, name).partition("/")
@@ -171,7 +148,8 @@ class PinnedFiles(AbstractFileSystem):  # type: ignore[misc]  # fsspec is not ty
             try:
                 data = self._reader.fetch(path, version, first, last)
             except OSError:
-                self._forget(path)  # it may be there in another version, or not at all
+                with self._lock:  # it may be there in another version, or not at all
+                    self._known.pop(path, None)
                 raise
             self._pieces.keep(path, version, first, data)
             return data[start - first : end - first]

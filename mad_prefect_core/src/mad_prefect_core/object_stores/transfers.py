@@ -4,6 +4,7 @@ end."""
 from __future__ import annotations
 
 import asyncio
+import base64
 import hashlib
 import logging
 from collections.abc import Awaitable, Callable
@@ -12,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from mad_prefect_core.errors import StorageConflictError, StorageError
 from mad_prefect_core.object_stores import conditional
-from mad_prefect_core.object_stores.client import Body
-from mad_prefect_core.object_stores.conditional import MARK, new_mark
+from mad_prefect_core.object_stores.client import MARK, Body, ObjectInfo, ReadRequest, Upload
 
 if TYPE_CHECKING:
     from mad_prefect_core.object_stores.files import ObjectFiles
@@ -34,24 +34,22 @@ async def upload(files: ObjectFiles, local: Path, path: str, create: bool = Fals
         return
     length = part_length(size, client.part, client.most_parts)
 
-    async def send(begun: Any, number: int, start: int) -> Any:
+    async def send(begun: Upload, number: int, start: int) -> Any:
         data = await asyncio.to_thread(_read, local, start, min(length, size - start))
         return await files.ask("send", path, begun, number, start, Body(data))
 
-    async def md5() -> bytes:
+    async def md5() -> str:
         with local.open("rb") as file:
             digest = await asyncio.to_thread(hashlib.file_digest, file, lambda: hashlib.md5(usedforsecurity=False))
-        return digest.digest()
+        return base64.b64encode(digest.digest()).decode()
 
     at_once = max(1, min(client.parts_at_once, _AT_ONCE // length))
     attempts = files.retries.attempts()
     for attempt in attempts:
-        mark = new_mark()
-        begun = await files.ask("begin", path, size, {MARK: mark}, create, md5)
         try:
-            await _in_parts(files, path, mark, begun, range(0, size, length), at_once, send)
+            await _in_parts(files, path, Upload(size, create, md5), length, at_once, send)
         except StorageError as error:
-            said = client.failure(error.__cause__ or error)
+            said = files.answer(error)
             if said is None or said.code not in client.discarded or attempts.last:
                 raise
             await files.pause(attempt, error)
@@ -80,50 +78,39 @@ async def copy(files: ObjectFiles, source: str, path: str) -> str | None:
     `FileNotFoundError`."""
     client = files.client
     if source == path:  # which servers refuse
-        found = await files.find_object(path)
-        if found is None:
-            raise FileNotFoundError(path)
+        found: ObjectInfo = await files.ask("head", path)
         return found.token
     try:
         token: str | None = await files.ask("copy", path, source)
     except StorageError as error:
-        found = (
-            await files.find_object(source) if client.copy_part and client.failure(error.__cause__ or error) else None
-        )
-        if found is None or client.copy_part is None or found.size <= client.copy_part:
+        of = await files.find_object(source) if client.copy_part and files.answer(error) else None
+        if of is None or of.size <= client.copy_part:
             raise
-        of = found
     else:
         return token
-    length = part_length(of.size, client.copy_part, client.most_parts)
+    size, version, length = of.size, of.token, part_length(of.size, client.copy_part, client.most_parts)
 
-    async def send(begun: Any, number: int, start: int) -> Any:
-        return await files.ask("send_copy", path, begun, number, source, of, (start, min(start + length, of.size)))
+    async def send(begun: Upload, number: int, start: int) -> Any:
+        wanted = ReadRequest(span=(start, min(start + length, size)), version=version)
+        return await files.ask("send_copy", path, begun, number, source, wanted)
 
-    mark = new_mark()
-    begun = await files.ask("begin", path, of.size, {MARK: mark}, False, None)
-    await _in_parts(files, path, mark, begun, range(0, of.size, length), client.parts_at_once, send)
+    await _in_parts(files, path, Upload(size), length, client.parts_at_once, send)
     return None
 
 
 async def _in_parts(
-    files: ObjectFiles,
-    path: str,
-    mark: str,
-    begun: Any,
-    starts: range,
-    at_once: int,
-    send: Callable[[Any, int, int], Awaitable[Any]],
+    files: ObjectFiles, path: str, begun: Upload, length: int, at_once: int, send: Callable[..., Awaitable[Any]]
 ) -> None:
+    await files.ask("begin", path, begun)
     slots = asyncio.Semaphore(at_once)
 
     async def part(number: int, start: int) -> Any:
         async with slots:
             return await send(begun, number, start)
 
-    tasks = [asyncio.ensure_future(part(number, start)) for number, start in enumerate(starts, 1)]
+    tasks = [asyncio.ensure_future(part(*each)) for each in enumerate(range(0, begun.size, length), 1)]
     try:
-        await _finish(files, path, mark, begun, await asyncio.gather(*tasks))
+        await _finish(files, path, begun, await asyncio.gather(*tasks))
     except BaseException:
         for task in tasks:
             task.cancel()
@@ -131,17 +118,17 @@ async def _in_parts(
         try:
             await files.ask("abandon", path, begun)
         except OSError as problem:
-            logger.warning("Parts of an upload to %s://%s could not be discarded: %s", files.protocol, path, problem)
+            logger.warning("Parts of an upload to %s could not be discarded: %s", files.url(path), problem)
         raise
 
 
-async def _finish(files: ObjectFiles, path: str, mark: str, begun: Any, parts: list[Any]) -> None:
+async def _finish(files: ObjectFiles, path: str, begun: Upload, parts: list[Any]) -> None:
     try:
         await files.ask("finish", path, begun, parts)
     except OSError:
         # The answer to the first attempt may have been lost; to the next, there is no such upload any more.
         found = await files.find_object(path)
-        if found is None or found.metadata.get(MARK) != mark:
+        if found is None or found.metadata.get(MARK) != begun.mark:
             raise
 
 

@@ -3,38 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from azure.core import MatchConditions
 from azure.core.credentials import AzureSasCredential
-from azure.core.exceptions import (
-    AzureError,
-    ClientAuthenticationError,
-    HttpResponseError,
-    IncompleteReadError,
-    ResourceModifiedError,
-)
+from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError, IncompleteReadError
 from azure.core.pipeline.transport import AioHttpTransport
-from azure.identity import CredentialUnavailableError
 from azure.identity.aio import ClientSecretCredential, DefaultAzureCredential
 from azure.storage.blob import BlobBlock
 from azure.storage.blob.aio import BlobPrefix, BlobServiceClient
 
 from mad_prefect_azure.options import AzureOptions
-from mad_prefect_core.sdk import (
-    Body,
-    Failure,
-    ObjectClient,
-    ObjectInfo,
-    OptionError,
-    Page,
-    RefusedError,
-    StorageError,
-    without_password,
-)
+from mad_prefect_core.sdk import Body, Failure, ObjectClient, ObjectInfo, OptionError, Page, ReadRequest, Upload
 
 __all__ = ["AzureClient"]
 
@@ -50,15 +32,20 @@ class _Transport(AioHttpTransport):  # type: ignore[misc]  # it is not typed
         # aiohttp would send a request again by itself whose answer was lost, and nobody would know that it did.
         self.session._retry_connection = False
 
+    async def send(self, request: Any, *, sent: Body | None = None, **named: Any) -> Any:
+        request.data = sent or request.data  # the same bytes, but they tell when they are taken
+        return await super().send(request, **named)
+
 
 class AzureClient(ObjectClient):
     """One account. A bucket is a container, a token the ETag."""
 
+    service = "Azure"
     scheme = "az"
     in_url = True
     nobodys = '"0x0"'
     unanswered = (*ObjectClient.unanswered, AzureError)
-    nobody = (CredentialUnavailableError,)
+    strange = (*ObjectClient.strange, AttributeError, ValueError)
     codes = dict.fromkeys(  # 404, 409 and 412, and nothing to be compared with
         ("BlobImmutableDueToPolicy", "ContainerBeingDeleted", "ContainerNotFound", "LeaseIdMissing", "SnapshotsPresent")
     )
@@ -71,17 +58,12 @@ class AzureClient(ObjectClient):
     }
     part = 4 * 2**20
     most_parts = 50_000
+    tails = False
+    conditional = r"\.blob\."
     options: AzureOptions
 
-    def __init__(self, options: AzureOptions, host: str) -> None:
-        super().__init__(options)
-        self._host = host
-        self._access = options.access()
-        self._opened: list[Any] = []
-        self._service = self._new_service()
-
-    def _new_service(self) -> BlobServiceClient:
-        said, name = self._access, self._host.partition(".")[0] or self._access["account_name"]
+    def connect(self) -> None:
+        said, name = self.access, self.host.partition(".")[0] or self.access["account_name"]
         who: Any = None
         principal = [said[each] for each in ("tenant_id", "client_id", "client_secret")]
         if said["account_key"]:
@@ -90,94 +72,56 @@ class AzureClient(ObjectClient):
             who = AzureSasCredential(said["sas_token"])
         elif not (said["anon"] or said["connection_string"]):
             who = ClientSecretCredential(*principal) if all(principal) else DefaultAzureCredential()
-            self._opened.append(who)
+            self.opened.push_async_callback(who.close)
         limits = {"connection_timeout": self.options.connect_timeout, "read_timeout": self.options.read_timeout}
-        named: dict[str, Any] = {"max_single_put_size": _AT_ONCE, "max_single_get_size": _AT_ONCE, "retry_total": 0}
-        named |= {"transport": _Transport(**limits)}
+        named: dict[str, Any] = {"transport": _Transport(**limits), "retry_total": 0}
+        named |= {"max_single_put_size": _AT_ONCE, "max_single_get_size": _AT_ONCE}
         if said["connection_string"]:
             service = BlobServiceClient.from_connection_string(said["connection_string"], who, **named)
-            if self._host and service.account_name != name:
+            if self.host and service.account_name != name:
                 hint = f"It is for the account {service.account_name!r}, and the URL names {name!r}."
                 raise OptionError("The connection string belongs to another account", hint=hint)
         elif name or said["endpoint_url"]:
-            host = self._host.replace(".dfs.", ".blob.") or f"{name}.blob.core.windows.net"
-            service = BlobServiceClient(without_password(said["endpoint_url"] or f"https://{host}"), who, **named)
+            host = self.host.replace(".dfs.", ".blob.") or f"{name}.blob.core.windows.net"
+            service = BlobServiceClient(said["endpoint_url"] or f"https://{host}", who, **named)
         else:
             hint = "Give the option account_name or connection_string, or write abfs://container@account.host/folder."
             raise OptionError("No account of Azure is named", hint=hint)
-        self._opened.append(service)
-        return service
+        self._service = service
+        self.opened.push_async_callback(service.close)
 
-    def server(self) -> str:
-        return without_password(self._service.url.partition("?")[0].rstrip("/"))
-
-    def knows_conditions(self, bucket: str) -> bool:
-        return ".blob." in self.server()
-
-    async def who(self) -> Any:
-        """What options, block and environment said; None for anonymous requests."""
-        return self._access if not self._access["anon"] else None
-
-    async def renewed(self, used: Any) -> bool:
-        if self._access is not used:
-            return True  # another task was quicker
-        access = await asyncio.to_thread(self.options.access)
-        if access == used:
-            return False
-        self._access = access
-        self._service = self._new_service()  # requests that are under way go on with the old one
-        return True
+    def url(self) -> str:
+        return str(self._service.url)
 
     def _blob(self, path: str) -> Any:
         container, _, key = path.partition("/")
         return self._service.get_blob_client(container, key)
 
-    # -- requests ------------------------------------------------------------------------------------------------------
-
     async def head(self, path: str) -> ObjectInfo:
         return _info(await self._blob(path).get_blob_properties())
 
-    async def get(
-        self, path: str, *, span: tuple[int, int] | None = None, tail: int | None = None, version: str | None = None,
-        unless: str | None = None,
-    ) -> tuple[bytes, ObjectInfo] | None:  # fmt: skip
-        first, last = span or (0, tail or 0)  # there are no ranges from the end: most objects are no longer than a tail
-        named: dict[str, Any] = {"offset": first, "length": last - first} if last else {}
-        named |= _only(version) | ({"etag": unless, "match_condition": MatchConditions.IfModified} if unless else {})
-        try:
-            found = await self._blob(path).download_blob(**named)
-        except HttpResponseError as error:
-            if error.status_code != 304:
-                raise
-            return None
-        except ValueError as error:  # there is no Content-Range
-            raise _strange() from error
-        info = _info(found.properties)
-        if tail and info.size > tail:
-            try:
-                return await self.get(path, span=(info.size - tail, info.size), version=info.token)
-            except ResourceModifiedError:  # since then
-                return await self.get(path, tail=tail, unless=unless)
-        return await found.readall(), info
+    async def get(self, path: str, wanted: ReadRequest) -> tuple[bytes, ObjectInfo]:
+        named: dict[str, Any] = {}
+        if wanted.span:
+            named = {"offset": wanted.span[0], "length": wanted.span[1] - wanted.span[0]}
+        named |= _if(MatchConditions.IfNotModified, wanted.version) | _if(MatchConditions.IfModified, wanted.unless)
+        found = await self._blob(path).download_blob(**named)
+        return await found.readall(), _info(found.properties)
 
     async def put(self, path: str, data: Body, metadata: Mapping[str, str], expected: str | None) -> str:
-        named = {"metadata": dict(metadata), "validate_content": True, "overwrite": expected != "", **_only(expected)}
+        named = {"metadata": dict(metadata), "overwrite": expected != "", "validate_content": True, "sent": data}
+        named |= _if(MatchConditions.IfNotModified, expected)
         return _token((await self._blob(path).upload_blob(data.getvalue(), **named))["etag"])
 
-    async def begin(self, path: str, size: int, metadata: Mapping[str, str], create: bool, md5: Any) -> Any:
-        condition = {"match_condition": MatchConditions.IfMissing} if create else {}
-        return os.urandom(16).hex(), {"metadata": dict(metadata), **condition}
-
-    async def send(self, path: str, upload: Any, number: int, start: int, data: Body) -> BlobBlock:
-        block = f"{upload[0]}-{number:06}"  # apart from those of others who write the blob
-        await self._blob(path).stage_block(block, data.getvalue(), validate_content=True)
+    # Azure throws blocks away after a week, or when the blob is written.
+    async def send(self, path: str, upload: Upload, number: int, start: int, data: Body) -> BlobBlock:
+        block = f"{upload.mark}-{number:06}"  # apart from those of others who write the blob
+        await self._blob(path).stage_block(block, data.getvalue(), validate_content=True, sent=data)
         return BlobBlock(block)
 
-    async def finish(self, path: str, upload: Any, parts: Sequence[BlobBlock]) -> None:
-        await self._blob(path).commit_block_list(list(parts), **upload[1])
-
-    async def abandon(self, path: str, upload: Any) -> None:
-        """Azure throws blocks away after a week, or when the blob is written."""
+    async def finish(self, path: str, upload: Upload, parts: Sequence[BlobBlock]) -> None:
+        condition = {"match_condition": MatchConditions.IfMissing} if upload.create else {}
+        await self._blob(path).commit_block_list(list(parts), metadata=dict(upload.metadata), **condition)
 
     async def copy(self, path: str, source: str) -> str:
         blob = self._blob(path)
@@ -195,10 +139,7 @@ class AzureClient(ObjectClient):
         client = self._service.get_container_client(container)
         listed = client.list_blobs if flat else client.walk_blobs
         pages: Any = listed(prefix, include=["metadata"], results_per_page=most).by_page(after)
-        try:
-            found: list[Any] = [entry async for entry in await anext(pages)]
-        except AttributeError as error:  # there is no body
-            raise _strange() from error
+        found: list[Any] = [entry async for entry in await anext(pages)]
         folders = [f"{container}/{each.name.rstrip('/')}" for each in found if isinstance(each, BlobPrefix)]
         blobs = [each for each in found if not isinstance(each, BlobPrefix)]
         files = [each for each in blobs if (each.metadata or {}).get("hdi_isfolder") != "true"]
@@ -207,39 +148,27 @@ class AzureClient(ObjectClient):
     async def delete(self, path: str) -> None:
         await self._blob(path).delete_blob()
 
-    async def close(self) -> None:
-        for opened in self._opened:
-            await opened.close()
-
-    # -- what failed ---------------------------------------------------------------------------------------------------
-
     def failure(self, error: BaseException) -> Failure | None:
         if not isinstance(error, HttpResponseError) or isinstance(error, IncompleteReadError):
             return None
         code, text = getattr(error, "error_code", None), error.message.partition("\n")[0]
         return Failure(error.status_code or 0, str(getattr(code, "value", code) or ""), text)
 
-    def told(self, error: BaseException, request: str, path: str, attempts: int) -> BaseException:
+    def no_token(self, error: BaseException) -> str | None:
         answer = getattr(error, "response", None)
-        if not isinstance(error, ClientAuthenticationError) or (
-            answer is not None and self._service.primary_hostname in answer.request.url
-        ):
-            return super().told(error, request, path, attempts)
+        own = answer is not None and self._service.primary_hostname in answer.request.url
+        if own or not isinstance(error, ClientAuthenticationError):
+            return None
         # A chain of credentials ends where one fails for another reason than that it is not set up.
         chain = getattr(self._service.credential, "credentials", ())
         tried = re.findall(r"^\t(\w+: .*)", error.message, re.MULTILINE)
         if chain and len(tried) == len(chain):
-            return super().told(CredentialUnavailableError(), request, path, attempts)
-        reason = tried[-1] if tried else error.message.partition("\n")[0]
-        return RefusedError(
-            f"The credentials for {self.server()} are of no use: {reason}",
-            path=f"az://{path}",
-            hint="Check the credentials.",
-        )
+            return ""
+        return tried[-1] if tried else error.message.partition("\n")[0]
 
 
-def _only(version: str | None) -> dict[str, Any]:
-    return {"etag": version, "match_condition": MatchConditions.IfNotModified} if version else {}
+def _if(condition: MatchConditions, version: str | None) -> dict[str, Any]:
+    return {"etag": version, "match_condition": condition} if version else {}
 
 
 def _info(said: Any) -> ObjectInfo:
@@ -250,9 +179,5 @@ def _info(said: Any) -> ObjectInfo:
 
 def _token(etag: str | None) -> str:
     if not etag:
-        raise _strange()
+        raise LookupError("ETag")
     return etag
-
-
-def _strange() -> StorageError:
-    return StorageError("The server does not answer as Azure does", hint="Check the endpoint.")

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
-
 from mad_prefect_azure.storage import AzureStorage
-from mad_prefect_core.sdk import StorageLike, hookimpl
+from mad_prefect_core.sdk import hookimpl
 
 requires_plugin_api = (1, 1)
 
 
 @hookimpl
-def mad_prefect_storages() -> Iterable[StorageLike[Any]]:
+def mad_prefect_storages() -> list[AzureStorage]:
     return [AzureStorage()]

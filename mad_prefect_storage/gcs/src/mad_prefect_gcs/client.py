@@ -4,13 +4,11 @@ is opened."""
 from __future__ import annotations
 
 import asyncio
-import base64
 import datetime as dt
-import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -18,17 +16,8 @@ from urllib.parse import quote, urlencode
 import aiohttp
 from yarl import URL
 
-from mad_prefect_core.sdk import (
-    Body,
-    Failure,
-    ObjectClient,
-    ObjectInfo,
-    OptionError,
-    Page,
-    StorageError,
-    without_password,
-)
-from mad_prefect_gcs.credentials import Access
+from mad_prefect_core.sdk import Body, Failure, ObjectClient, ObjectInfo, Page, ReadRequest, StorageError, Upload
+from mad_prefect_gcs.credentials import Identity, log_in
 from mad_prefect_gcs.options import GCSOptions
 
 __all__ = ["GCSClient"]
@@ -54,11 +43,10 @@ class _AnswerError(Exception):
 
 
 @dataclass
-class _Upload:
-    """A resumable upload."""
+class _Resumable:
+    """Of a resumable upload. The object is there with its last byte."""
 
-    session: str
-    size: int
+    url: str
     unsure: bool = False
     """What the server has got of it is known to the server alone."""
 
@@ -66,9 +54,12 @@ class _Upload:
 class GCSClient(ObjectClient):
     """One account on one server. A token is the object's generation."""
 
+    service = "Google Cloud Storage"
     scheme = "gs"
     nobodys = "1"
     unanswered = (*ObjectClient.unanswered, aiohttp.ClientError)
+    strange = (*ObjectClient.strange, AttributeError, TypeError, json.JSONDecodeError, UnicodeDecodeError)
+    conditional = r"^https://storage\.(\w+\.)?googleapis\.com"
     codes = {_NO_BUCKET: None}  # noqa: RUF012  as the base has it
     hints = {  # noqa: RUF012  as the base has it
         401: "There is no token, or it is wrong or has expired and there is no newer one. Log in again, or see the "
@@ -88,21 +79,26 @@ class GCSClient(ObjectClient):
         super().__init__(options)
         self._location = (options.endpoint_url or _location()).rstrip("/")
         self._session: aiohttp.ClientSession | None = None
-        self._access = Access(options, trusted=self._location.startswith("https://"))
+        self._identity: Identity | None = None
+        self._logging_in = asyncio.Lock()
 
-    def server(self) -> str:
-        return without_password(self._location)
-
-    def knows_conditions(self, bucket: str) -> bool:
-        return re.match(r"https://storage\.(\w+\.)?googleapis\.com", self._location) is not None
+    def url(self) -> str:
+        return self._location
 
     async def who(self) -> dict[str, str] | None:
         """The headers that say who asks; None for anonymous requests."""
-        ready = self._access.ready()
-        return (await asyncio.to_thread(self._access.renewed) if ready is None else ready) or None
+        return (await self._logged_in()).headers()
 
-    async def renewed(self, used: Any) -> bool:
-        return bool(await asyncio.to_thread(self._access.renewed, used) != used)
+    async def renew(self) -> None:
+        self._identity = None
+
+    async def _logged_in(self) -> Identity:
+        async with self._logging_in:
+            if self._identity is None or self._identity.has_ended():
+                # Each time from where it is said: a long-lived process is logged in anew by a new file.
+                trusted = self._location.startswith("https://")
+                self._identity = await asyncio.to_thread(log_in, self.options, trusted=trusted)
+            return self._identity
 
     # -- one request ---------------------------------------------------------------------------------------------------
 
@@ -110,12 +106,13 @@ class GCSClient(ObjectClient):
         self, method: str, url: str, params: Any = None, headers: Any = None, body: Body | None = None, also: Any = ()
     ) -> _Answer:
         """The answer, if it is a good one or has one of the statuses `also`."""
-        said = {**(params or {}), "userProject": self._payer()}
+        identity = await self._logged_in()
+        said = {**(params or {}), "userProject": identity.project if self.options.requester_pays else None}
         query = urlencode({name: value for name, value in said.items() if value is not None}, quote_via=quote)
         full = URL(f"{url}{'&' if '?' in url else '?'}{query}" if query else url, encoded=True)
         # As they are stored: bytes that the server unpacked on the way would not be those of its sizes and ranges.
         encoding = {"Accept-Encoding": "gzip" if "alt=media" in query else "identity"}
-        headers = {**encoding, **(headers or {}), **(await self.who() or {})}
+        headers = {**encoding, **(headers or {}), **(identity.headers() or {})}
         if "authorization" in {name.lower() for name in headers}:
             full = full.with_user(None)  # aiohttp takes one of the two
         async with self._connected().request(method, full, headers=headers, data=body, allow_redirects=False) as reply:
@@ -124,6 +121,10 @@ class GCSClient(ObjectClient):
             raise _AnswerError(answer)
         return answer
 
+    async def _json(self, *request: Any) -> dict[str, Any]:
+        said: dict[str, Any] = json.loads((await self._ask(*request)).data)
+        return said
+
     def _connected(self) -> aiohttp.ClientSession:
         if self._session is None:
             limits = {"sock_connect": self.options.connect_timeout, "sock_read": self.options.read_timeout}
@@ -131,17 +132,8 @@ class GCSClient(ObjectClient):
             self._session = aiohttp.ClientSession(trust_env=True, auto_decompress=False, timeout=timeout)
             # aiohttp would send a request again by itself whose answer was lost, and nobody would know that it did.
             self._session._retry_connection = False
+            self.opened.push_async_callback(self._session.close)
         return self._session
-
-    def _payer(self) -> str | None:
-        if not self.options.requester_pays:
-            return None
-        if project := self._access.project():
-            return project
-        raise OptionError(
-            "With requester_pays a project is billed, and none is known",
-            hint="Give the option project, or set GOOGLE_CLOUD_PROJECT.",
-        )
 
     def _bucket(self, path: str, kind: str = "") -> str:
         return f"{self._location}{kind}/storage/v1/b/{quote(path.partition('/')[0], safe='')}/o"
@@ -152,76 +144,66 @@ class GCSClient(ObjectClient):
     # -- requests ------------------------------------------------------------------------------------------------------
 
     async def head(self, path: str) -> ObjectInfo:
-        return _info(_json(await self._ask("GET", self._object(path))))
+        return _info(await self._json("GET", self._object(path)))
 
-    async def get(
-        self, path: str, *, span: tuple[int, int] | None = None, tail: int | None = None, version: str | None = None,
-        unless: str | None = None,
-    ) -> tuple[bytes, ObjectInfo] | None:  # fmt: skip
-        headers = {"Range": f"bytes={span[0]}-{span[1] - 1}"} if span else {"Range": f"bytes=-{tail}"} if tail else {}
-        params = {"alt": "media", "generation": version, "ifGenerationNotMatch": unless}
-        answer = await self._ask("GET", self._object(path, "/download"), params, headers, also=(304, 416))
-        if answer.status == 304:
-            return None
-        if answer.status == 416:
-            return b"", await self.head(path)
+    async def get(self, path: str, wanted: ReadRequest) -> tuple[bytes, ObjectInfo]:
+        headers = {"Range": wanted.range} if wanted.range else {}
+        params = {"alt": "media", "generation": wanted.version, "ifGenerationNotMatch": wanted.unless}
+        answer = await self._ask("GET", self._object(path, "/download"), params, headers)
         size = answer.headers.get("Content-Range", str(len(answer.data))).rpartition("/")[2]
-        return answer.data, ObjectInfo(int(size), _says(answer, "x-goog-generation"))
+        return answer.data, ObjectInfo(int(size), answer.headers["x-goog-generation"])
 
     async def put(self, path: str, data: Body, metadata: Mapping[str, str], expected: str | None) -> str:
-        digest = hashlib.md5(data.getbuffer(), usedforsecurity=False).digest()
         boundary = os.urandom(16).hex()
         kinds = [f"--{boundary}\r\nContent-Type: application/{kind}\r\n\r\n" for kind in ("json", "octet-stream")]
-        before = f"{kinds[0]}{_resource(path, metadata, digest)}\r\n{kinds[1]}".encode()
-        body = data.within(before, f"\r\n--{boundary}--\r\n".encode())
+        before = f"{kinds[0]}{_resource(path, metadata, await data.md5())}\r\n{kinds[1]}".encode()
+        after = f"\r\n--{boundary}--\r\n".encode()
+        body = Body(b"".join((before, data.getbuffer(), after)), data.moved)
         params = {"uploadType": "multipart", "ifGenerationMatch": None if expected is None else expected or "0"}
         headers = {"Content-Type": f"multipart/related; boundary={boundary}"}
-        return _info(_json(await self._ask("POST", self._bucket(path, "/upload"), params, headers, body))).token
+        return _info(await self._json("POST", self._bucket(path, "/upload"), params, headers, body)).token
 
-    async def begin(self, path: str, size: int, metadata: Mapping[str, str], create: bool, md5: Any) -> _Upload:
-        headers = {"Content-Type": "application/json", "X-Upload-Content-Length": str(size)}
-        params = {"uploadType": "resumable", "ifGenerationMatch": "0" if create else None}
-        resource = Body(_resource(path, metadata, await md5()).encode())
+    async def begin(self, path: str, upload: Upload) -> None:
+        headers = {"Content-Type": "application/json", "X-Upload-Content-Length": str(upload.size)}
+        params = {"uploadType": "resumable", "ifGenerationMatch": "0" if upload.create else None}
+        resource = Body(_resource(path, upload.metadata, await upload.md5()).encode())
         answer = await self._ask("POST", self._bucket(path, "/upload"), params, headers, resource)
-        return _Upload(_says(answer, "Location"), size)
+        upload.state = _Resumable(answer.headers["Location"])
 
-    async def send(self, path: str, upload: _Upload, number: int, start: int, data: Body) -> None:
+    async def send(self, path: str, upload: Upload, number: int, start: int, data: Body) -> None:
         at, end = start, start + len(data.getbuffer())
-        if upload.unsure:
+        if upload.state.unsure:
             at = max(start, await self._send(upload, f"bytes */{upload.size}"))
         while at < end:
-            upload.unsure = True
+            upload.state.unsure = True
             got = await self._send(upload, f"bytes {at}-{end - 1}/{upload.size}", data, at - start)
             if got <= at:
                 raise StorageError("The server keeps nothing of what is uploaded", path=f"gs://{path}")
             at = got
-        upload.unsure = False
+        upload.state.unsure = False
 
-    async def _send(self, upload: _Upload, said: str, data: Body | None = None, skipped: int = 0) -> int:
+    async def _send(self, upload: Upload, said: str, data: Body | None = None, skipped: int = 0) -> int:
         """How many bytes the server has got by now."""
         body = Body(data.getvalue()[skipped:], data.moved) if data else Body(b"")
-        answer = await self._ask("PUT", upload.session, None, {"Content-Range": said}, body, also=(308,))
+        answer = await self._ask("PUT", upload.state.url, None, {"Content-Range": said}, body, also=(308,))
         if answer.status != 308:
             return upload.size
         return int(answer.headers.get("Range", "-1").rpartition("-")[2]) + 1 if "Range" in answer.headers else 0
 
-    async def finish(self, path: str, upload: _Upload, parts: Sequence[Any]) -> None:
-        """The object is there with its last byte."""
-
-    async def abandon(self, path: str, upload: _Upload) -> None:
-        await self._ask("DELETE", upload.session, also=(404, 499))  # 499 is how the server says that it is discarded
+    async def abandon(self, path: str, upload: Upload) -> None:
+        await self._ask("DELETE", upload.state.url, also=(404, 499))  # 499 is how the server says that it is discarded
 
     async def copy(self, path: str, source: str) -> str:
         url = f"{self._object(source)}/rewriteTo/{self._object(path).partition('/storage/v1/')[2]}"
-        answer = _json(await self._ask("POST", url))
+        answer = await self._json("POST", url)
         while not answer.get("done"):  # large objects between places take several requests
-            answer = _json(await self._ask("POST", url, {"rewriteToken": str(answer.get("rewriteToken"))}))
+            answer = await self._json("POST", url, {"rewriteToken": str(answer.get("rewriteToken"))})
         return _info(answer["resource"]).token
 
     async def page(self, folder: str, *, flat: bool, most: int | None, after: str | None) -> Page:
         bucket, _, prefix = folder.partition("/")
         params = {"prefix": prefix, "delimiter": None if flat else "/", "pageToken": after}
-        answer = _json(await self._ask("GET", self._bucket(bucket), {**params, "maxResults": str(most or 1000)}))
+        answer = await self._json("GET", self._bucket(bucket), {**params, "maxResults": str(most or 1000)})
         found = [(f"{bucket}/{entry['name']}", _info(entry)) for entry in answer.get("items", ())]
         folders = [f"{bucket}/{name.rstrip('/')}" for name in answer.get("prefixes", ())]
         return Page(found, folders, answer.get("nextPageToken"))
@@ -229,24 +211,20 @@ class GCSClient(ObjectClient):
     async def delete(self, path: str) -> None:
         await self._ask("DELETE", self._object(path))
 
-    async def close(self) -> None:
-        if self._session is not None:
-            await self._session.close()
-
     # -- what failed ---------------------------------------------------------------------------------------------------
 
     def failure(self, error: BaseException) -> Failure | None:
         if not isinstance(error, _AnswerError):
             return None
-        answer, text = error.answer, error.answer.data.decode("utf-8", "replace")
+        status, text = error.answer.status, error.answer.data.decode("utf-8", "replace")
         try:
             said = json.loads(text)["error"]
             text = said if isinstance(said, str) else said["message"]
         except (ValueError, KeyError, TypeError):
             text = re.sub(r"<[^>]*>", " ", text)[:200]
         reason = " ".join(text.split())
-        no_bucket = answer.status == 404 and re.search("bucket.* does not exist", reason)
-        return Failure(answer.status, _NO_BUCKET if no_bucket else "", reason)
+        no_bucket = status == 404 and re.search("bucket.* does not exist", reason)
+        return Failure(status, _NO_BUCKET if no_bucket else "", reason)
 
     def hint(self, error: BaseException, said: Failure) -> str | None:
         return _PAYS if "requester pays" in said.reason else super().hint(error, said)
@@ -260,37 +238,12 @@ def _location() -> str:
     return named if named.startswith(("http://", "https://")) else f"http://{named}"
 
 
-def _resource(path: str, metadata: Mapping[str, str], digest: bytes) -> str:
+def _resource(path: str, metadata: Mapping[str, str], md5: str) -> str:
     said = {"name": path.partition("/")[2], "contentType": "application/octet-stream", "metadata": dict(metadata)}
-    return json.dumps({**said, "md5Hash": base64.b64encode(digest).decode()})
-
-
-def _json(answer: _Answer) -> dict[str, Any]:
-    """What it says. Raises `StorageError` where that is no JSON object."""
-    try:
-        said = json.loads(answer.data)
-    except ValueError:
-        said = None
-    if not isinstance(said, dict):
-        raise _strange()
-    return said
+    return json.dumps({**said, "md5Hash": md5})
 
 
 def _info(resource: Mapping[str, Any]) -> ObjectInfo:
-    try:
-        token, size = str(resource["generation"]), int(resource["size"])
-    except KeyError:
-        raise _strange() from None
     updated = dt.datetime.fromisoformat(resource["updated"]) if "updated" in resource else None
     named = {name: resource[name] for name in _NAMED if name in resource}
-    return ObjectInfo(size, token, resource.get("metadata", {}), updated, named)
-
-
-def _says(answer: _Answer, name: str) -> str:
-    if name not in answer.headers:
-        raise _strange()
-    return answer.headers[name]
-
-
-def _strange() -> StorageError:
-    return StorageError("The server does not answer as Google Cloud Storage does", hint="Check the endpoint.")
+    return ObjectInfo(int(resource["size"]), str(resource["generation"]), resource.get("metadata", {}), updated, named)

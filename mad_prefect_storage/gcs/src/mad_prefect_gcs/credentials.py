@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import os
-import threading
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from google.oauth2.service_account import Credentials as ServiceAccount
 from mad_prefect_core.sdk import OptionError, RefusedError, StorageError
 from mad_prefect_gcs.options import GCSOptions
 
-__all__ = ["Access"]
+__all__ = ["Identity", "log_in"]
 
 _SCOPES = ["https://www.googleapis.com/auth/devstorage.read_write"]
 _WAYS = (
@@ -28,102 +28,89 @@ _WAYS = (
 )
 
 
-class Access:
-    """What options and a Prefect block together say of who asks. Its methods may be called by several threads.
+@dataclass(frozen=True)
+class Identity:
+    """Who asks."""
+
+    credentials: Any
+    """Of Google's library; None for anonymous requests."""
+    project: str | None = None
+    """Who is billed for requests."""
+
+    def has_ended(self) -> bool:
+        """Whether there must be a new token."""
+        return self.credentials is not None and not self.credentials.valid
+
+    def headers(self) -> dict[str, str] | None:
+        """What says so in a request; None for anonymous ones."""
+        headers: dict[str, str] = {}
+        if self.credentials is not None:
+            self.credentials.apply(headers)
+        return headers or None
+
+
+def log_in(options: GCSOptions, *, trusted: bool) -> Identity:
+    """Whom options and a Prefect block name, with a token that is valid now. Blocks.
 
     Args:
         options: Those of the storage.
         trusted: Whether the server may be told who asks where the options do not say it.
+
+    Raises `OptionError` for options that say nobody, `StorageError` where no token is to be had.
     """
-
-    def __init__(self, options: GCSOptions, *, trusted: bool) -> None:
-        self._options = options
-        self._trusted = trusted
-        self._lock = threading.Lock()
-        self._loaded: tuple[Any, str | None] | None = None
-
-    def ready(self) -> dict[str, str] | None:
-        """The headers that say who asks; None if they must be got first, by `renewed`."""
-        if self._loaded is None:
-            return None
-        credentials, _ = self._loaded
-        return _headers(credentials) if credentials is None or credentials.valid else None
-
-    def renewed(self, refused: dict[str, str] | None = None) -> dict[str, str]:
-        """As `ready`, with new credentials where the old ones have run out, or are those that the server refused.
-
-        Blocks. Raises `OptionError` for options that say nobody, `StorageError` where no token is to be had.
-        """
-        with self._lock:
-            ready = self.ready()
-            if ready is not None and ready != refused:
-                return ready  # another thread was quicker
-            # Each time from where they are: a long-lived process is logged in anew by a new file.
-            credentials, project = self._load()
-            if credentials is not None and not credentials.valid:
-                self._refresh(credentials)
-            self._loaded = credentials, project
-            return _headers(credentials)
-
-    def project(self) -> str | None:
-        """Who is billed; known once there were headers."""
-        own = self._loaded[1] if self._loaded else None
-        return self._options.project or os.environ.get("GOOGLE_CLOUD_PROJECT") or own
-
-    def _refresh(self, credentials: Any) -> None:
-        with requests.Session() as session:
-            try:
-                credentials.refresh(functools.partial(Request(session), timeout=self._options.read_timeout))
-            except GoogleAuthError as error:
-                kind = RefusedError if isinstance(error, RefreshError) and not error.retryable else StorageError
-                raise kind(f"Google gave no token: {_reason(error)}", hint="Check the credentials.") from None
-
-    def _load(self) -> tuple[Any, str | None]:
-        """Credentials, None for anonymous requests, and their project."""
-        token = self._options.token.get_secret_value().strip() if self._options.token else ""
-        if not token and self._options.credentials is not None:
-            return _of_block(self._options.block())
-        if token == "anon" or (not token and not self._trusted):
-            return None, None
-        if token in ("", "google_default"):
-            return _default()
-        if token.startswith("{"):
-            return _of_info(token, "The token")
-        if "/" in token or os.sep in token or token.endswith(".json"):
-            return _of_file(Path(token))
-        return UserCredentials(token), None  # type: ignore[no-untyped-call]
+    token = options.token.get_secret_value().strip() if options.token else ""
+    if not token and options.credentials is not None:
+        found = _of_block(options.block())
+    elif token == "anon" or (not token and not trusted):
+        found = Identity(None)
+    elif token in ("", "google_default"):
+        found = _default()
+    elif token.startswith("{"):
+        found = _of_info(token, "The token")
+    elif "/" in token or os.sep in token or token.endswith(".json"):
+        found = _of_file(Path(token))
+    else:
+        found = Identity(UserCredentials(token))  # type: ignore[no-untyped-call]
+    if found.has_ended():
+        _refresh(found.credentials, options.read_timeout)
+    project = options.project or os.environ.get("GOOGLE_CLOUD_PROJECT") or found.project
+    if options.requester_pays and not project:
+        hint = "Give the option project, or set GOOGLE_CLOUD_PROJECT."
+        raise OptionError("With requester_pays a project is billed, and none is known", hint=hint)
+    return replace(found, project=project)
 
 
-def _headers(credentials: Any) -> dict[str, str]:
-    headers: dict[str, str] = {}
-    if credentials is not None:
-        credentials.apply(headers)
-    return headers
+def _refresh(credentials: Any, timeout: float) -> None:
+    with requests.Session() as session:
+        try:
+            credentials.refresh(functools.partial(Request(session), timeout=timeout))
+        except GoogleAuthError as error:
+            kind = RefusedError if isinstance(error, RefreshError) and not error.retryable else StorageError
+            raise kind(f"Google gave no token: {_reason(error)}", hint="Check the credentials.") from None
 
 
-def _default() -> tuple[Any, str | None]:
+def _default() -> Identity:
     try:
-        credentials, project = google.auth.default(scopes=_SCOPES)
+        return Identity(*google.auth.default(scopes=_SCOPES))
     except DefaultCredentialsError as error:
         raise RefusedError(f"There are no Google credentials: {_reason(error)}", hint=_WAYS) from None
-    return credentials, project
 
 
-def _of_block(block: Any) -> tuple[Any, str | None]:
+def _of_block(block: Any) -> Identity:
     block = getattr(block, "gcp_credentials", block)  # of a block that is a bucket
     info = getattr(block, "service_account_info", None)
     file = getattr(block, "service_account_file", None)
     if info:
         info = info.get_secret_value() if hasattr(info, "get_secret_value") else info
-        credentials, project = _of_info(json.dumps(info), "The block's service account")
+        found = _of_info(json.dumps(info), "The block's service account")
     elif file:
-        credentials, project = _of_file(Path(file))
+        found = _of_file(Path(file))
     else:
-        credentials, project = _default()
-    return credentials, getattr(block, "project", None) or project
+        found = _default()
+    return replace(found, project=getattr(block, "project", None) or found.project)
 
 
-def _of_file(path: Path) -> tuple[Any, str | None]:
+def _of_file(path: Path) -> Identity:
     try:
         text = path.expanduser().read_text("utf-8")
     except (OSError, ValueError) as error:
@@ -133,13 +120,15 @@ def _of_file(path: Path) -> tuple[Any, str | None]:
     return _of_info(text, f"The file {path}")
 
 
-def _of_info(text: str, what: str) -> tuple[Any, str | None]:
+def _of_info(text: str, what: str) -> Identity:
     try:
         info = json.loads(text)
         if info["type"] == "service_account":
-            return ServiceAccount.from_service_account_info(info, scopes=_SCOPES), info.get("project_id")  # type: ignore[no-untyped-call]
+            account = ServiceAccount.from_service_account_info(info, scopes=_SCOPES)  # type: ignore[no-untyped-call]
+            return Identity(account, info.get("project_id"))
         if info["type"] == "authorized_user":
-            return UserCredentials.from_authorized_user_info(info, scopes=_SCOPES), info.get("quota_project_id")  # type: ignore[no-untyped-call]
+            user = UserCredentials.from_authorized_user_info(info, scopes=_SCOPES)  # type: ignore[no-untyped-call]
+            return Identity(user, info.get("quota_project_id"))
     except (ValueError, KeyError, TypeError) as error:
         # What is wrong with it may be told by showing it: only the kind of error is said.
         raise OptionError(f"{what} has no Google credentials in it: {type(error).__name__}", hint=_WAYS) from None

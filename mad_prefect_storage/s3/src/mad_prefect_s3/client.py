@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import functools
-import hashlib
 import logging
-import re
 from collections.abc import Mapping, Sequence
-from contextlib import AsyncExitStack
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -29,7 +26,7 @@ from botocore.exceptions import (
 )
 from botocore.parsers import ResponseParserError
 
-from mad_prefect_core.sdk import Body, Failure, Fault, ObjectClient, ObjectInfo, Page, StorageError
+from mad_prefect_core.sdk import Body, Failure, Fault, ObjectClient, ObjectInfo, Page, ReadRequest, StorageError, Upload
 from mad_prefect_s3.logs import hide_keys
 from mad_prefect_s3.options import S3Options
 
@@ -46,12 +43,18 @@ _UNSAID = "To a HEAD the server does not say why. Check the region, and whether 
 _EXPIRED = (
     *("AccessDenied", "ExpiredToken", "ExpiredTokenException", "InvalidAccessKeyId", "InvalidClientTokenId"),
     *("InvalidToken", "RequestExpired", "SignatureDoesNotMatch", "TokenRefreshRequired"),
+    "400",  # what a HEAD is answered where the token has expired
+)
+_BUSY = (
+    *("ConditionalRequestConflict", "OperationAborted", "RequestTimeout"),
+    *("SlowDown", "Throttling", "ThrottlingException"),
 )
 
 
 class S3Client(ObjectClient):
     """One account on one server. A token is the ETag, and the version's id where the bucket keeps versions."""
 
+    service = "S3"
     scheme = "s3"
     nobodys = "0" * 32
     unanswered = (
@@ -62,15 +65,8 @@ class S3Client(ObjectClient):
     nobody = (NoCredentialsError,)
     codes = {  # noqa: RUF012  as the base has it
         **dict.fromkeys(_EXPIRED, Fault.REFUSED),
-        "400": Fault.REFUSED,  # what a HEAD is answered where the token has expired
-        "ConditionalRequestConflict": Fault.TRANSIENT,
-        "OperationAborted": Fault.TRANSIENT,
-        "RequestTimeout": Fault.TRANSIENT,
-        "SlowDown": Fault.TRANSIENT,
-        "Throttling": Fault.TRANSIENT,
-        "ThrottlingException": Fault.TRANSIENT,
-        "NoSuchBucket": None,
-        "NoSuchUpload": None,
+        **dict.fromkeys(_BUSY, Fault.TRANSIENT),
+        **dict.fromkeys(("NoSuchBucket", "NoSuchUpload")),
     }
     hints = {  # noqa: RUF012  as the base has it
         301: _REGION,
@@ -86,22 +82,21 @@ class S3Client(ObjectClient):
         "SignatureDoesNotMatch": "The secret key does not belong to the access key, or the endpoint is another one.",
     }
     copy_part = 128 * 2**20
+    conditional = r"\.amazonaws\.com(\.cn)?(:\d+)?(/|$)"
     options: S3Options
 
     def __init__(self, options: S3Options) -> None:
         super().__init__(options)
         hide_keys()
-        self._access = options.access()
-        self._session = self._new_session(self._access)
+        self._session = self._new_session(self.access)
         self._making = asyncio.Lock()
-        self._open = AsyncExitStack()
         self._client: Any = None
         self._quotes = True  # whether the server wants quotes around the ETags of conditions
         if options.checks is False:
             logger.warning(
                 "The storage 's3' does not check the certificate of %s: with verify=False, anybody on the way can read "
                 "and change the data. Give the path of a file of its authorities instead.",
-                urlsplit(str(self._access["endpoint_url"] or "")).netloc.rpartition("@")[2] or "AWS",
+                urlsplit(str(self.access["endpoint_url"] or "")).netloc.rpartition("@")[2] or "AWS",
             )
 
     # -- who asks ------------------------------------------------------------------------------------------------------
@@ -122,28 +117,23 @@ class S3Client(ObjectClient):
         """Key, secret and token as they are now; None for anonymous requests."""
         return None if self.options.anon else await _frozen(self._session)
 
-    async def renewed(self, used: Any) -> bool:
-        if await self.who() != used:
-            return True  # another task was quicker
+    async def renew(self) -> None:
         access = await asyncio.to_thread(self.options.access)
         session = self._new_session(access)
-        if await _frozen(session) in (None, used):
-            return False
-        logger.info("The server refused the old credentials, and there are new ones.")
-        async with self._making:
-            # Requests that are under way go on with the old client.
-            self._access, self._session, self._client = access, session, None
-        return True
+        if await _frozen(session) not in (None, await self.who()):
+            logger.info("The server refused the old credentials, and there are new ones.")
+            async with self._making:
+                self.access, self._session, self._client = access, session, None
 
     async def connected(self) -> Any:
         """The client of botocore."""
         async with self._making:
             if self._client is None:
-                self._client = await self._open.enter_async_context(self._session.create_client("s3", **self._said()))
+                self._client = await self.opened.enter_async_context(self._session.create_client("s3", **self._said()))
             return self._client
 
     def _said(self) -> dict[str, Any]:
-        options, access = self.options, self._access
+        options, access = self.options, self.access
         config = {
             "retries": {"mode": "standard", "total_max_attempts": 1},
             "connect_timeout": options.connect_timeout,
@@ -161,16 +151,9 @@ class S3Client(ObjectClient):
         given |= options.client_kwargs.get_secret_value() | {"verify": options.checks}
         return {**given, "config": AioConfig(**config)}
 
-    def server(self) -> str:
-        endpoint = self._client.meta.endpoint_url if self._client is not None else self._access["endpoint_url"]
-        return re.sub(r"//[^/@]*@", "//", str(endpoint or "S3"))
-
-    def is_amazon(self) -> bool:
-        """Whether the server is AWS itself."""
-        return re.search(r"\.amazonaws\.com(\.cn)?(:\d+)?(/|$)", self.server()) is not None
-
-    def knows_conditions(self, bucket: str) -> bool:
-        return self.is_amazon()
+    def url(self) -> str:
+        endpoint = self._client.meta.endpoint_url if self._client is not None else self.access["endpoint_url"]
+        return str(endpoint or "S3")
 
     def disputed(self) -> bool:
         quotes, self._quotes = self._quotes, False  # it compares ours in quotes with its own without: older Ceph
@@ -184,28 +167,18 @@ class S3Client(ObjectClient):
         known = client.meta.service_model.operation_model(operation).input_shape.members
         more = {"RequestPayer": "requester"} if self.options.requester_pays else {}
         more |= self.options.s3_additional_kwargs
-        bucket, _, key = path.partition("/")
-        named |= {"Bucket": bucket} | ({"Key": key} if "Key" in known else {})
+        named |= {name: value for name, value in _named(path).items() if name in known}
         answer: dict[str, Any] = await getattr(client, method)(**{n: v for n, v in more.items() if n in known}, **named)
         return answer
 
     async def head(self, path: str) -> ObjectInfo:
         return _info(await self._call("head_object", path))
 
-    async def get(
-        self, path: str, *, span: tuple[int, int] | None = None, tail: int | None = None, version: str | None = None,
-        unless: str | None = None,
-    ) -> tuple[bytes, ObjectInfo] | None:  # fmt: skip
-        named = {"Range": f"bytes={span[0]}-{span[1] - 1}"} if span else {"Range": f"bytes=-{tail}"} if tail else {}
-        named |= {"IfMatch": f'"{_etag(version)}"'} if version else {}
-        named |= {"IfNoneMatch": f'"{_etag(unless)}"'} if unless else {}
-        try:
-            answer = await self._call("get_object", path, **named)
-        except ClientError as error:
-            status = error.response["ResponseMetadata"]["HTTPStatusCode"]
-            if status not in (304, 416):
-                raise
-            return None if status == 304 else (b"", await self.head(path))
+    async def get(self, path: str, wanted: ReadRequest) -> tuple[bytes, ObjectInfo]:
+        named = {"Range": wanted.range} if wanted.range else {}
+        named |= {"IfMatch": f'"{_etag(wanted.version)}"'} if wanted.version else {}
+        named |= {"IfNoneMatch": f'"{_etag(wanted.unless)}"'} if wanted.unless else {}
+        answer = await self._call("get_object", path, **named)
         async with answer["Body"] as body:
             return await body.read(), _info(answer)
 
@@ -215,32 +188,31 @@ class S3Client(ObjectClient):
             etag = f'"{_etag(expected)}"' if self._quotes else _etag(expected)
             condition = {"IfMatch": etag} if expected else {"IfNoneMatch": "*"}
         more = {"Metadata": dict(metadata), **condition} if metadata else condition
-        return _token(await self._call("put_object", path, Body=data, ContentMD5=await _md5(data), **more))
+        return _token(await self._call("put_object", path, Body=data, ContentMD5=await data.md5(), **more))
 
-    async def begin(self, path: str, size: int, metadata: Mapping[str, str], create: bool, md5: Any) -> Any:
-        begun = await self._call("create_multipart_upload", path, Metadata=dict(metadata))
-        return begun["UploadId"], {"IfNoneMatch": "*"} if create else {}
+    async def begin(self, path: str, upload: Upload) -> None:
+        answer = await self._call("create_multipart_upload", path, Metadata=upload.metadata)
+        upload.state = answer["UploadId"]
 
-    async def send(self, path: str, upload: Any, number: int, start: int, data: Body) -> Any:
-        named = {"UploadId": upload[0], "PartNumber": number, "Body": data, "ContentMD5": await _md5(data)}
+    async def send(self, path: str, upload: Upload, number: int, start: int, data: Body) -> Any:
+        named = {"UploadId": upload.state, "PartNumber": number, "Body": data, "ContentMD5": await data.md5()}
         return {"PartNumber": number, "ETag": (await self._call("upload_part", path, **named))["ETag"]}
 
-    async def finish(self, path: str, upload: Any, parts: Sequence[Any]) -> None:
-        whole = {"UploadId": upload[0], "MultipartUpload": {"Parts": list(parts)}}
-        await self._call("complete_multipart_upload", path, **whole, **upload[1])
+    async def finish(self, path: str, upload: Upload, parts: Sequence[Any]) -> None:
+        named = {"IfNoneMatch": "*"} if upload.create else {}
+        whole = {"UploadId": upload.state, "MultipartUpload": {"Parts": list(parts)}}
+        await self._call("complete_multipart_upload", path, **whole, **named)
 
-    async def abandon(self, path: str, upload: Any) -> None:
-        await self._call("abort_multipart_upload", path, UploadId=upload[0])
+    async def abandon(self, path: str, upload: Upload) -> None:
+        await self._call("abort_multipart_upload", path, UploadId=upload.state)
 
     async def copy(self, path: str, source: str) -> str:
-        answer = await self._call("copy_object", path, CopySource=_source(source))
+        answer = await self._call("copy_object", path, CopySource=_named(source))
         return _token({**answer, **answer.get("CopyObjectResult", {})})
 
-    async def send_copy(
-        self, path: str, upload: Any, number: int, source: str, of: ObjectInfo, span: tuple[int, int]
-    ) -> Any:
-        named = {"UploadId": upload[0], "PartNumber": number, "CopySourceRange": f"bytes={span[0]}-{span[1] - 1}"}
-        named |= {"CopySource": _source(source), "CopySourceIfMatch": f'"{_etag(of.token)}"'}
+    async def send_copy(self, path: str, upload: Upload, number: int, source: str, wanted: ReadRequest) -> Any:
+        named = {"UploadId": upload.state, "PartNumber": number, "CopySourceRange": wanted.range}
+        named |= {"CopySource": _named(source), "CopySourceIfMatch": f'"{_etag(wanted.version or "")}"'}
         answer = await self._call("upload_part_copy", path, **named)
         return {"PartNumber": number, "ETag": answer["CopyPartResult"]["ETag"]}
 
@@ -250,8 +222,7 @@ class S3Client(ObjectClient):
         named |= {"MaxKeys": most} if most else {}
         named |= {"ContinuationToken": after} if after else {}
         answer = await self._call("list_objects_v2", bucket, Prefix=prefix, **named)
-        if "IsTruncated" not in answer:
-            raise _strange("how much there is")
+        answer["IsTruncated"]  # all lists say it
         found = [(f"{bucket}/{entry['Key']}", _info(entry)) for entry in answer.get("Contents", ())]
         folders = [f"{bucket}/{entry['Prefix'].rstrip('/')}" for entry in answer.get("CommonPrefixes", ())]
         return Page(found, folders, answer.get("NextContinuationToken"))
@@ -261,12 +232,8 @@ class S3Client(ObjectClient):
 
     async def sign(self, path: str, seconds: int) -> str:
         client = await self.connected()
-        url: str = await client.generate_presigned_url("get_object", Params=_source(path), ExpiresIn=seconds)
+        url: str = await client.generate_presigned_url("get_object", Params=_named(path), ExpiresIn=seconds)
         return url
-
-    async def close(self) -> None:
-        await self._open.aclose()
-        self._client = None
 
     # -- what failed ---------------------------------------------------------------------------------------------------
 
@@ -292,28 +259,23 @@ class S3Client(ObjectClient):
         return super().told(error, request, path, attempts)
 
 
+@dataclass
 class _Role:
     """A provider of botocore's chain of credentials: those of a role, taken on anew before they run out."""
 
-    METHOD = "mad-prefect-assume-role"
-    CANONICAL_NAME = None
-
-    def __init__(self, source: AioSession, options: S3Options, region: str | None) -> None:
-        self._source = source
-        self._options = options
-        self._region = region
+    METHOD: ClassVar = "mad-prefect-assume-role"
+    CANONICAL_NAME: ClassVar = None
+    source: AioSession
+    options: S3Options
+    region: str | None
 
     async def load(self) -> Any:
         more = {"RoleSessionName": "mad-prefect"}
-        if self._options.external_id:
-            more["ExternalId"] = self._options.external_id.get_secret_value()
-        creator = functools.partial(self._source.create_client, region_name=self._region, verify=self._options.checks)
-        fetcher = AioAssumeRoleCredentialFetcher(
-            client_creator=creator,
-            source_credentials=await self._source.get_credentials(),
-            role_arn=self._options.role_arn,
-            extra_args=more,
-        )
+        if self.options.external_id:
+            more["ExternalId"] = self.options.external_id.get_secret_value()
+        creator = functools.partial(self.source.create_client, region_name=self.region, verify=self.options.checks)
+        credentials = await self.source.get_credentials()
+        fetcher = AioAssumeRoleCredentialFetcher(creator, credentials, self.options.role_arn, extra_args=more)
         return AioDeferredRefreshableCredentials(method=self.METHOD, refresh_using=fetcher.fetch_credentials)
 
 
@@ -322,13 +284,7 @@ async def _frozen(session: AioSession) -> tuple[str | None, ...] | None:
     return None if found is None else tuple(await found.get_frozen_credentials())
 
 
-async def _md5(data: Body) -> str:
-    """As the header Content-MD5 has it; every server checks that one."""
-    digest = await asyncio.to_thread(lambda: hashlib.md5(data.getbuffer(), usedforsecurity=False).digest())
-    return base64.b64encode(digest).decode()
-
-
-def _source(path: str) -> dict[str, str]:
+def _named(path: str) -> dict[str, str]:
     bucket, _, key = path.partition("/")
     return {"Bucket": bucket, "Key": key}
 
@@ -340,17 +296,8 @@ def _info(answer: Mapping[str, Any]) -> ObjectInfo:
     return ObjectInfo(size, _token(answer), answer.get("Metadata", {}), answer.get("LastModified"), named)
 
 
-def _strange(missing: str) -> StorageError:
-    return StorageError(
-        f"The server does not answer as S3 does: it does not tell {missing}", hint="Check the endpoint."
-    )
-
-
 def _token(answer: Mapping[str, Any]) -> str:
-    if not answer.get("ETag"):
-        raise _strange("an ETag")
-    version = answer.get("VersionId")
-    etag = str(answer["ETag"]).strip('"')
+    etag, version = answer["ETag"].strip('"'), answer.get("VersionId")
     return f"{etag}@{version}" if version and version != "null" else etag
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 from pydantic import AliasChoices, Field, Secret, SecretStr, model_validator
@@ -18,6 +18,15 @@ class S3Options(ObjectStoreOptions):
     variables named below, `~/.aws/config` and `~/.aws/credentials`, and the roles of containers and instances."""
 
     without_effect: ClassVar[frozenset[str]] = frozenset({"cache_regions", "fixed_upload_size", "version_aware"})
+    identity: ClassVar[frozenset[str]] = frozenset({"key", "secret", "token", "profile"})
+    in_blocks: ClassVar[Mapping[str, Sequence[str]]] = {
+        "key": ("aws_access_key_id", "minio_root_user"),
+        "secret": ("aws_secret_access_key", "minio_root_password"),
+        "token": ("aws_session_token",),
+        "profile": ("profile_name",),
+        "region": ("region_name",),
+        "endpoint_url": ("aws_client_parameters.endpoint_url",),
+    }
 
     key: SecretStr | None = Field(None, description="Access key id. Environment: AWS_ACCESS_KEY_ID.")
     secret: SecretStr | None = Field(None, description="Secret access key. Environment: AWS_SECRET_ACCESS_KEY.")
@@ -73,19 +82,6 @@ class S3Options(ObjectStoreOptions):
             )
         return options
 
-    def access(self) -> dict[str, str | None]:
-        """What the options and the Prefect block, as it is now, together say of who asks whom."""
-        block = self.block()
-        client = getattr(block, "aws_client_parameters", None)
-        return {
-            "key": _value(self.key) or _first(block, "aws_access_key_id", "minio_root_user"),
-            "secret": _value(self.secret) or _first(block, "aws_secret_access_key", "minio_root_password"),
-            "token": _value(self.token) or _first(block, "aws_session_token"),
-            "profile": self.profile or _first(block, "profile_name"),
-            "region": self.region or _first(block, "region_name"),
-            "endpoint_url": self.endpoint_url or _first(client, "endpoint_url"),
-        }
-
     @property
     def checks(self) -> bool | str | None:
         """What certificates are checked by, as botocore takes it: with True it would not look at AWS_CA_BUNDLE."""
@@ -93,27 +89,14 @@ class S3Options(ObjectStoreOptions):
         return None if said is True else said
 
     @model_validator(mode="after")
-    def _checks_by_a_file(self) -> S3Options:
+    def _can_be_so(self) -> S3Options:
         path = self.checks
         if path is not None and not isinstance(path, bool) and not os.path.isfile(path):
-            raise OptionError(
-                f"verify is True, False or the path of a file of authorities, and there is no file {str(path)!r}"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _belong_together(self) -> S3Options:
+            text = f"verify is True, False or the path of a file of authorities, and there is no file {str(path)!r}"
+            raise OptionError(text)
         if (self.key is None) != (self.secret is None):
             raise OptionError("key and secret belong together")
         return self
-
-
-def _first(block: Any, *names: str) -> Any:
-    return next((value for name in names if (value := _value(getattr(block, name, None)))), None)
-
-
-def _value(secret: Any) -> Any:
-    return secret.get_secret_value() if hasattr(secret, "get_secret_value") else secret
 
 
 def _revealed(kwargs: Any) -> Mapping[str, Any]:
