@@ -131,6 +131,23 @@ def test_a_prefect_block_with_credentials_says_who_asks_and_where(bucket: Any) -
     assert "/eu-west-1/" in bucket.proxy.requests[-1].headers["authorization"]
 
 
+def test_a_key_of_the_options_is_never_used_with_the_session_token_of_a_block(bucket: Any) -> None:
+    @dataclass
+    class Block:
+        aws_access_key_id: str = "another"
+        aws_secret_access_key: str = "its secret"
+        aws_session_token: str = "its token"
+        region_name: str = "eu-west-1"
+
+    bucket.put("x", b"data")
+    fs = bucket.fs(credentials=Block(), region=None)
+    assert ObjectStore(fs).read(bucket.path("x")).data == b"data"  # type: ignore[union-attr]
+    sent = bucket.proxy.requests[-1].headers
+    assert f"{bucket.server.key}/" in sent["authorization"]
+    assert "/eu-west-1/" in sent["authorization"]
+    assert "x-amz-security-token" not in sent
+
+
 def test_options_show_no_secret_and_refuse_what_they_do_not_know(bucket: Any) -> None:
     options = S3Options(key="an-id", secret="very-secret", token="a-token", external_id="partner")
     assert not any(secret in repr(options) for secret in ("an-id", "very-secret", "a-token", "partner"))
