@@ -98,5 +98,5 @@ def test_the_client_in_the_page_about_object_stores_has_what_a_client_has() -> N
     attributes = re.findall(r"^    (\w+) = ", client, re.M)
 
     assert set(methods.split(", ")) == ObjectClient.__abstractmethods__
-    assert {name for name in attributes if not hasattr(ObjectClient, name)} == {"scheme", "nobodys"}
-    assert {"scheme", "nobodys"} <= set(ObjectClient.__annotations__)
+    assert {name for name in attributes if not hasattr(ObjectClient, name)} == {"service", "scheme", "nobodys"}
+    assert set(attributes) <= set(ObjectClient.__annotations__)
