@@ -15,6 +15,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 from mad_prefect_core.testing import StorageContract
 from mad_prefect_fsspec.storage import FsspecStorage, storage_for
 
+LONG = os.environ.get("MAD_PREFECT_FAULTS") == "long"
 LARGE = 20 if os.environ.get("MAD_PREFECT_LARGE") == "long" else 3
 """Megabytes: servers and clients share one interpreter here."""
 
@@ -81,6 +82,7 @@ class TestWebDAV(StorageContract):
 
     large_megabytes = LARGE
     not_secret = ("base_url",)
+    fail_at_every = 1 if LONG else 4  # a round takes up to a second
 
     @pytest.fixture(autouse=True)
     def _patience(self, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import duckdb
 import pytest
 from http_proxy import Fault
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from stored import content, publish
 
@@ -249,6 +250,7 @@ def test_a_name_with_special_characters_is_that_object_and_no_other(bucket: Any,
 CHARACTERS = st.characters(exclude_characters="/", exclude_categories=["Cs", "Cc"])
 
 
+@settings(max_examples=100 if os.environ.get("MAD_PREFECT_FAULTS") == "long" else 15)
 @given(st.text(CHARACTERS, min_size=1, max_size=40))
 def test_any_name_comes_back_as_it_was(bucket: Any, name: str) -> None:
     assume("\\" not in name or bucket.keeps_backslashes)

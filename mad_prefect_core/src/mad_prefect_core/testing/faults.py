@@ -181,13 +181,19 @@ def faults(
 
 
 def every_fault(
-    *targets: Target, forever: bool = False, when: When = "before", action: Action = refuse
+    *targets: Target,
+    forever: bool = False,
+    when: When = "before",
+    action: Action = refuse,
+    first: int = 1,
+    step: int = 1,
 ) -> Iterator[Faults]:
-    """`faults` for the first operation, the second, and so on, until a block is left that had not so many.
+    """`faults` for the first operation, the second, and so on, until a block is left that had not so many; with `first`
+    and `step`, for some of them.
 
     Enter each that is given before asking for the next.
     """
-    for number in itertools.count(1):
+    for number in itertools.count(first, step):
         injected = faults(*targets, fail_at=number, forever=forever, when=when, action=action)
         yield injected
         if len(injected.operations) < number:

@@ -185,8 +185,11 @@ class FailureContract(StorageBase, contract=True):
         return [(forever, when, action) for action in actions for forever, when in ways]
 
     def _every_fault(self, place: Place, way: Way) -> Iterator[Faults]:
+        """At every so-many-th operation, each way from another one on: together they come to all of them."""
         forever, when, action = way
-        return every_fault(*self.fault_targets(place), forever=forever, when=when, action=action)
+        first = 1 + (2 * forever + (when == "after")) % self.fail_at_every
+        targets = self.fault_targets(place)
+        return every_fault(*targets, forever=forever, when=when, action=action, first=first, step=self.fail_at_every)
 
     def _ways_of_any(self, place: Place) -> Sequence[tuple[bool, When]]:
         """For what any storage does: all of them, unless the tests of whole files try the same by all of them."""

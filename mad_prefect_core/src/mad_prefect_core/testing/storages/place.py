@@ -119,6 +119,9 @@ class StorageBase(Contract):
     an ordinary file object fails every third query of a Parquet file."""
     kill_at_every: ClassVar[int] = 1
     """At every so-many-th storage operation a writer is killed. More where a client takes long to begin."""
+    fail_at_every: ClassVar[int] = 1
+    """At every so-many-th storage operation a fault is tried, of each kind of fault at others. More where a request is
+    several operations, one within the other, or a round takes long."""
     parts_above: ClassVar[int] = 20 * 2**20
     """Bytes above which the storage or its client publishes in another way than below, such as in several requests.
     Faults, races and kills are tried below and above."""
