@@ -114,7 +114,7 @@ class RaceContract(StorageBase, contract=True):
     @needs_fork
     @needs("atomic_replace", "shared_between_processes")
     def test_a_writer_killed_at_random_leaves_whole_files(self, place: Place) -> None:
-        """A writer that is killed (SIGKILL) at any moment leaves the old file or the new one, and nothing beside it
+        """A writer that is killed at any moment of a publish leaves the old file or the new one, and nothing beside it
         that a reader of `*.bin` sees; another writer can go on at once."""
         _kill_at_random(place, _LENGTH, 6, self.patience)
 
