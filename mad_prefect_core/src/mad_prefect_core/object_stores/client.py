@@ -88,6 +88,10 @@ class ObjectInfo:
     named: Mapping[str, Any] = field(default_factory=dict)
     """More, by the names that the service has for it: fsspec's `info` shows it."""
 
+    def __post_init__(self) -> None:
+        if not self.token:
+            raise LookupError("the answer has no version")
+
 
 @dataclass(frozen=True)
 class ReadRequest:
@@ -298,8 +302,6 @@ class ObjectClient(ABC):
         """The server says that an object is not at the version that it has. Whether to ask in another way from now."""
         return False
 
-    # -- what failed ---------------------------------------------------------------------------------------------------
-
     def fault(self, error: BaseException) -> Fault | None:
         """What an exception means; None where it is no use to ask again."""
         said = self.failure(error)
@@ -329,10 +331,8 @@ class ObjectClient(ABC):
         if said is None:
             return error
         fault = self.fault(error)
-        if fault is Fault.MISSING:
-            return FileNotFoundError(path)
-        if fault is Fault.CONFLICT:
-            return FileExistsError(path)
+        if fault in (Fault.MISSING, Fault.CONFLICT):
+            return FileNotFoundError(path) if fault is Fault.MISSING else FileExistsError(path)
         kind = RefusedError if fault is Fault.REFUSED else StorageError
         code = f"HTTP {said.status}" if said.code in ("", str(said.status)) else f"{said.code} (HTTP {said.status})"
         reason = said.reason.strip().removesuffix(".") or "no reason given"

@@ -125,21 +125,13 @@ async def _after(files: ObjectFiles, path: str, failed: Exception, unclear: bool
 
 
 def _conflict(files: ObjectFiles, path: str, found: ObjectInfo | None) -> StorageConflictError:
-    return StorageConflictError(
-        "Another writer was faster" if found else "The object to replace is gone",
-        path=files.url(path),
-        hint="Read it again, and decide anew.",
-    )
+    text = "Another writer was faster" if found else "The object to replace is gone"
+    return StorageConflictError(text, path=files.url(path), hint="Read it again, and decide anew.")
 
 
 def _unknown(files: ObjectFiles, path: str, error: Exception) -> OutcomeUnknownError:
-    told = files.client.told(error, "put", path, 1)
-    return OutcomeUnknownError(
-        f"Whether a write came through is not known: {told}", path=files.url(path), hint="Nothing was deleted."
-    )
-
-
-# -- servers that ignore conditions -----------------------------------------------------------------------------------
+    text = f"Whether a write came through is not known: {files.client.told(error, 'put', path, 1)}"
+    return OutcomeUnknownError(text, path=files.url(path), hint="Nothing was deleted.")
 
 
 async def _keeps_conditions(files: ObjectFiles, path: str) -> bool:
@@ -150,11 +142,9 @@ async def _keeps_conditions(files: ObjectFiles, path: str) -> bool:
             known = conditions.mode == "trust" or re.search(files.client.conditional, files.client.server())
             conditions.kept[bucket] = bool(known) or await _probe(files, bucket, key)
     if not conditions.kept[bucket] and conditions.mode == "require":
-        raise StorageError(
-            f"{files.client.server()} ignores the conditions of writes",
-            path=files.url(path),
-            hint="Use another server, or set the option conditional_writes to 'probe' for the weaker mode.",
-        )
+        hint = "Use another server, or set the option conditional_writes to 'probe' for the weaker mode."
+        text = f"{files.client.server()} ignores the conditions of writes"
+        raise StorageError(text, path=files.url(path), hint=hint)
     return conditions.kept[bucket]
 
 

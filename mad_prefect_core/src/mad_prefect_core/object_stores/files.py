@@ -70,8 +70,6 @@ class ObjectFiles(AsyncFileSystem):  # type: ignore[misc]  # fsspec is not typed
         result: R = sync(self.loop, work, *args, **named)
         return result
 
-    # -- requests ------------------------------------------------------------------------------------------------------
-
     async def ask(self, request: str, path: str, *args: Any, **named: Any) -> Any:
         """The answer to a request of the client's, by its name, after as many attempts as it takes.
 
@@ -129,9 +127,8 @@ class ObjectFiles(AsyncFileSystem):  # type: ignore[misc]  # fsspec is not typed
         else:
             self.retries.answered()
         told = self.client.told(error, request, path, attempts)
-        if told is error:  # which is not its own cause: whoever follows causes would never come to an end
-            raise told
-        raise told from error
+        # An error that is its own cause has no end for who follows causes.
+        raise told from (error if told is not error else error.__cause__)
 
     def answer(self, error: BaseException) -> Failure | None:
         """What the server answered, if that is why `ask` raised an error."""
@@ -154,9 +151,8 @@ class ObjectFiles(AsyncFileSystem):  # type: ignore[misc]  # fsspec is not typed
 
     async def get_object(self, path: str, **of: Any) -> tuple[bytes, ObjectInfo] | None:
         """Bytes of an object and what is known of it, by what a `ReadRequest` has; None if it is `unless` still."""
-        found: tuple[bytes, ObjectInfo]
         try:
-            found = await self.ask("get", path, ReadRequest(**of))
+            found: tuple[bytes, ObjectInfo] = await self.ask("get", path, ReadRequest(**of))
         except StorageError as error:
             said = self.answer(error)
             if said is None or said.status not in (304, 416):
@@ -166,8 +162,6 @@ class ObjectFiles(AsyncFileSystem):  # type: ignore[misc]  # fsspec is not typed
             found = b"", await self.ask("head", path)
         self.conditions.remember(path, found[1])
         return found
-
-    # -- reads, by any thread ------------------------------------------------------------------------------------------
 
     def tail(self, path: str, length: int, known: str | None) -> tuple[bytes, ObjectInfo] | None:
         """The last `length` bytes of an object, and its version and size; None if it is still at the version `known`.
@@ -209,8 +203,6 @@ class ObjectFiles(AsyncFileSystem):  # type: ignore[misc]  # fsspec is not typed
             text = "The object was replaced or deleted while it was read"
             raise StorageError(text, path=self.url(path), hint="Query it again.") from error
         return parts[0] if len(parts) == 1 else b"".join(parts)
-
-    # -- fsspec --------------------------------------------------------------------------------------------------------
 
     @classmethod
     def _strip_protocol(cls, path: Any) -> Any:
@@ -364,6 +356,6 @@ def _entry(path: str, info: ObjectInfo) -> dict[str, Any]:
 
 def _close(loop: asyncio.AbstractEventLoop, client: ObjectClient) -> None:
     """Of a filesystem that nobody has any more."""
-    with contextlib.suppress(Exception):
-        if loop.is_running():
+    if loop.is_running():
+        with contextlib.suppress(Exception):
             asyncio.run_coroutine_threadsafe(client.close(), loop)

@@ -35,8 +35,7 @@ class ObjectStore(Store):
         """As the contract says. Raises `PathError` for a URL without a bucket."""
         bucket, slash, key = split_url(url, user=self.fs.client.in_url)[1].strip("/").partition("/")
         if not bucket:
-            scheme = self.fs.client.scheme
-            hint = f"Write {scheme}://bucket, or {scheme}://bucket/folder."
+            hint = f"Write {self.fs.client.scheme}://bucket, or {self.fs.client.scheme}://bucket/folder."
             raise PathError("The URL names no bucket", path=url, hint=hint)
         return bucket.partition("@")[0] + slash + key
 
@@ -51,16 +50,13 @@ class ObjectStore(Store):
         staged.unlink()
 
     def link(self, source: str, path: str) -> str | None:
-        """As the contract says: a copy that the server makes."""
         return self.fs.run(transfers.copy, self.fs, source, path)
 
     def stat(self, path: str) -> FileStat | None:
-        """As the contract says."""
         found = self.fs.run(self.fs.find_object, path)
         return FileStat(found.size, found.token) if found else None
 
     def read(self, path: str) -> Versioned | None:
-        """As the contract says."""
         try:
             found = self.fs.run(self.fs.get_object, path)
         except FileNotFoundError:

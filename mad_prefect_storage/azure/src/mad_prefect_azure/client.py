@@ -21,7 +21,6 @@ from mad_prefect_core.sdk import Body, Failure, ObjectClient, ObjectInfo, Option
 __all__ = ["AzureClient"]
 
 _AT_ONCE = 64 * 2**20  # bytes that one request brings
-_POLL = 0.2  # seconds
 
 
 class _Transport(AioHttpTransport):  # type: ignore[misc]  # it is not typed
@@ -74,8 +73,7 @@ class AzureClient(ObjectClient):
             who = ClientSecretCredential(*principal) if all(principal) else DefaultAzureCredential()
             self.opened.push_async_callback(who.close)
         limits = {"connection_timeout": self.options.connect_timeout, "read_timeout": self.options.read_timeout}
-        named: dict[str, Any] = {"transport": _Transport(**limits), "retry_total": 0}
-        named |= {"max_single_put_size": _AT_ONCE, "max_single_get_size": _AT_ONCE}
+        named: dict[str, Any] = {"transport": _Transport(**limits), "retry_total": 0, "max_single_get_size": _AT_ONCE}
         if said["connection_string"]:
             service = BlobServiceClient.from_connection_string(said["connection_string"], who, **named)
             if self.host and service.account_name != name:
@@ -101,9 +99,8 @@ class AzureClient(ObjectClient):
         return _info(await self._blob(path).get_blob_properties())
 
     async def get(self, path: str, wanted: ReadRequest) -> tuple[bytes, ObjectInfo]:
-        named: dict[str, Any] = {}
-        if wanted.span:
-            named = {"offset": wanted.span[0], "length": wanted.span[1] - wanted.span[0]}
+        first, last = wanted.span or (0, 0)
+        named: dict[str, Any] = {"offset": first, "length": last - first} if last else {}
         named |= _if(MatchConditions.IfNotModified, wanted.version) | _if(MatchConditions.IfModified, wanted.unless)
         found = await self._blob(path).download_blob(**named)
         return await found.readall(), _info(found.properties)
@@ -111,7 +108,7 @@ class AzureClient(ObjectClient):
     async def put(self, path: str, data: Body, metadata: Mapping[str, str], expected: str | None) -> str:
         named = {"metadata": dict(metadata), "overwrite": expected != "", "validate_content": True, "sent": data}
         named |= _if(MatchConditions.IfNotModified, expected)
-        return _token((await self._blob(path).upload_blob(data.getvalue(), **named))["etag"])
+        return str((await self._blob(path).upload_blob(data.getvalue(), **named))["etag"] or "")
 
     # Azure throws blocks away after a week, or when the blob is written.
     async def send(self, path: str, upload: Upload, number: int, start: int, data: Body) -> BlobBlock:
@@ -123,16 +120,16 @@ class AzureClient(ObjectClient):
         condition = {"match_condition": MatchConditions.IfMissing} if upload.create else {}
         await self._blob(path).commit_block_list(list(parts), metadata=dict(upload.metadata), **condition)
 
-    async def copy(self, path: str, source: str) -> str:
+    async def copy(self, path: str, source: str) -> str | None:
         blob = self._blob(path)
         answer = await blob.start_copy_from_url(self._blob(source).url)
         state = answer["copy_status"]
         while state == "pending":
-            await asyncio.sleep(_POLL)
+            await asyncio.sleep(0.2)  # seconds
             state = (await blob.get_blob_properties()).copy.status
         if state != "success":
             raise HttpResponseError(f"The copy ended as {state}")
-        return _token(answer["etag"])
+        return str(answer["etag"] or "") or None
 
     async def page(self, folder: str, *, flat: bool, most: int | None, after: str | None) -> Page:
         container, _, prefix = folder.partition("/")
@@ -161,10 +158,8 @@ class AzureClient(ObjectClient):
             return None
         # A chain of credentials ends where one fails for another reason than that it is not set up.
         chain = getattr(self._service.credential, "credentials", ())
-        tried = re.findall(r"^\t(\w+: .*)", error.message, re.MULTILINE)
-        if chain and len(tried) == len(chain):
-            return ""
-        return tried[-1] if tried else error.message.partition("\n")[0]
+        tried = re.findall(r"^\t(\w+: .*)", error.message, re.MULTILINE) or [error.message.partition("\n")[0]]
+        return "" if len(tried) == len(chain) else tried[-1]
 
 
 def _if(condition: MatchConditions, version: str | None) -> dict[str, Any]:
@@ -174,10 +169,4 @@ def _if(condition: MatchConditions, version: str | None) -> dict[str, Any]:
 def _info(said: Any) -> ObjectInfo:
     named = {"etag": said.etag, "last_modified": said.last_modified}
     whole = (said.content_range or "").rpartition("/")[2]  # its `size` is that of the range that was asked for
-    return ObjectInfo(int(whole or said.size), _token(said.etag), said.metadata or {}, said.last_modified, named)
-
-
-def _token(etag: str | None) -> str:
-    if not etag:
-        raise LookupError("ETag")
-    return etag
+    return ObjectInfo(int(whole or said.size), said.etag or "", said.metadata or {}, said.last_modified, named)

@@ -10,7 +10,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode
 
 import aiohttp
@@ -27,19 +27,14 @@ _PAYS = "Give the options requester_pays and project: the bucket's owner does no
 _NAMED = ("contentType", "crc32c", "etag", "generation", "md5Hash", "storageClass", "timeCreated", "updated")
 
 
-@dataclass(frozen=True)
-class _Answer:
+class _Answer(NamedTuple):
     status: int
     headers: Mapping[str, str]
     data: bytes
 
 
 class _AnswerError(Exception):
-    """An answer that is none of those hoped for."""
-
-    def __init__(self, answer: _Answer) -> None:
-        super().__init__(f"HTTP {answer.status}")
-        self.answer = answer
+    """An answer that is none of those hoped for: its status, and its text."""
 
 
 @dataclass
@@ -62,8 +57,7 @@ class GCSClient(ObjectClient):
     conditional = r"^https://storage\.(\w+\.)?googleapis\.com"
     codes = {_NO_BUCKET: None}  # noqa: RUF012  as the base has it
     hints = {  # noqa: RUF012  as the base has it
-        401: "There is no token, or it is wrong or has expired and there is no newer one. Log in again, or see the "
-        "option token.",
+        401: "There is no token, or it is wrong or has expired. Log in again, or see the option token.",
         403: "The credentials need storage.objects.get, create, delete and list, as in the role Storage Object User; "
         "without the last, also an object that is not there is refused.",
         429: "Too many requests at once; one object can be written about once a second.",
@@ -100,8 +94,6 @@ class GCSClient(ObjectClient):
                 self._identity = await asyncio.to_thread(log_in, self.options, trusted=trusted)
             return self._identity
 
-    # -- one request ---------------------------------------------------------------------------------------------------
-
     async def _ask(
         self, method: str, url: str, params: Any = None, headers: Any = None, body: Body | None = None, also: Any = ()
     ) -> _Answer:
@@ -118,7 +110,7 @@ class GCSClient(ObjectClient):
         async with self._connected().request(method, full, headers=headers, data=body, allow_redirects=False) as reply:
             answer = _Answer(reply.status, reply.headers, await reply.read())
         if not (200 <= answer.status < 300 or answer.status in also):
-            raise _AnswerError(answer)
+            raise _AnswerError(answer.status, answer.data.decode("utf-8", "replace"))
         return answer
 
     async def _json(self, *request: Any) -> dict[str, Any]:
@@ -140,8 +132,6 @@ class GCSClient(ObjectClient):
 
     def _object(self, path: str, kind: str = "") -> str:
         return f"{self._bucket(path, kind)}/{quote(path.partition('/')[2], safe='')}"
-
-    # -- requests ------------------------------------------------------------------------------------------------------
 
     async def head(self, path: str) -> ObjectInfo:
         return _info(await self._json("GET", self._object(path)))
@@ -211,12 +201,10 @@ class GCSClient(ObjectClient):
     async def delete(self, path: str) -> None:
         await self._ask("DELETE", self._object(path))
 
-    # -- what failed ---------------------------------------------------------------------------------------------------
-
     def failure(self, error: BaseException) -> Failure | None:
         if not isinstance(error, _AnswerError):
             return None
-        status, text = error.answer.status, error.answer.data.decode("utf-8", "replace")
+        status, text = error.args
         try:
             said = json.loads(text)["error"]
             text = said if isinstance(said, str) else said["message"]

@@ -114,9 +114,8 @@ def _of_file(path: Path) -> Identity:
     try:
         text = path.expanduser().read_text("utf-8")
     except (OSError, ValueError) as error:
-        raise OptionError(
-            f"The file with Google credentials can't be read: {type(error).__name__}", path=str(path)
-        ) from None
+        text = f"The file with Google credentials can't be read: {type(error).__name__}"
+        raise OptionError(text, path=str(path)) from None
     return _of_info(text, f"The file {path}")
 
 
@@ -132,10 +131,8 @@ def _of_info(text: str, what: str) -> Identity:
     except (ValueError, KeyError, TypeError) as error:
         # What is wrong with it may be told by showing it: only the kind of error is said.
         raise OptionError(f"{what} has no Google credentials in it: {type(error).__name__}", hint=_WAYS) from None
-    raise OptionError(
-        f"{what} has credentials of the type {info['type']!r}, which only Google's default credentials know",
-        hint="Name it in GOOGLE_APPLICATION_CREDENTIALS.",
-    )
+    text = f"{what} has credentials of the type {info['type']!r}, which only Google's default credentials know"
+    raise OptionError(text, hint="Name it in GOOGLE_APPLICATION_CREDENTIALS.")
 
 
 def _reason(error: Exception) -> str:

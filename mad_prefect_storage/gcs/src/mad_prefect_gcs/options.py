@@ -31,8 +31,7 @@ class GCSOptions(ObjectStoreOptions):
     )
     project: str | None = Field(
         None,
-        description="The project that is billed for requests; the credentials' own if not "
-        "given. Environment: GOOGLE_CLOUD_PROJECT.",
+        description="The project that is billed; the credentials' by default. Environment: GOOGLE_CLOUD_PROJECT.",
     )
     endpoint_url: str | None = Field(
         None,

@@ -14,16 +14,8 @@ import aiohttp
 from aiobotocore.config import AioConfig
 from aiobotocore.credentials import AioAssumeRoleCredentialFetcher, AioDeferredRefreshableCredentials
 from aiobotocore.session import AioSession
-from botocore import UNSIGNED
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    ConnectTimeoutError,
-    EndpointConnectionError,
-    HTTPClientError,
-    NoCredentialsError,
-    ProxyConnectionError,
-)
+from botocore import UNSIGNED, exceptions
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 from botocore.parsers import ResponseParserError
 
 from mad_prefect_core.sdk import Body, Failure, Fault, ObjectClient, ObjectInfo, Page, ReadRequest, StorageError, Upload
@@ -59,8 +51,8 @@ class S3Client(ObjectClient):
     nobodys = "0" * 32
     unanswered = (
         *ObjectClient.unanswered,
-        *(HTTPClientError, EndpointConnectionError, ConnectTimeoutError, ProxyConnectionError, ResponseParserError),
-        aiohttp.ClientError,
+        *(exceptions.HTTPClientError, exceptions.EndpointConnectionError, exceptions.ConnectTimeoutError),
+        *(exceptions.ProxyConnectionError, ResponseParserError, aiohttp.ClientError),
     )
     nobody = (NoCredentialsError,)
     codes = {  # noqa: RUF012  as the base has it
@@ -98,8 +90,6 @@ class S3Client(ObjectClient):
                 "and change the data. Give the path of a file of its authorities instead.",
                 urlsplit(str(self.access["endpoint_url"] or "")).netloc.rpartition("@")[2] or "AWS",
             )
-
-    # -- who asks ------------------------------------------------------------------------------------------------------
 
     def _new_session(self, access: Mapping[str, str | None]) -> AioSession:
         session = AioSession(profile=access["profile"])
@@ -158,8 +148,6 @@ class S3Client(ObjectClient):
     def disputed(self) -> bool:
         quotes, self._quotes = self._quotes, False  # it compares ours in quotes with its own without: older Ceph
         return quotes
-
-    # -- requests ------------------------------------------------------------------------------------------------------
 
     async def _call(self, method: str, path: str, **named: Any) -> dict[str, Any]:
         client = await self.connected()
@@ -234,8 +222,6 @@ class S3Client(ObjectClient):
         client = await self.connected()
         url: str = await client.generate_presigned_url("get_object", Params=_named(path), ExpiresIn=seconds)
         return url
-
-    # -- what failed ---------------------------------------------------------------------------------------------------
 
     def failure(self, error: BaseException) -> Failure | None:
         if not isinstance(error, ClientError):

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
-from pydantic import AliasChoices, Field, Secret, SecretStr, model_validator
+from pydantic import Field, Secret, SecretStr, model_validator
 
 from mad_prefect_core.sdk import ObjectStoreOptions, OptionError
 
@@ -30,9 +30,7 @@ class S3Options(ObjectStoreOptions):
 
     key: SecretStr | None = Field(None, description="Access key id. Environment: AWS_ACCESS_KEY_ID.")
     secret: SecretStr | None = Field(None, description="Secret access key. Environment: AWS_SECRET_ACCESS_KEY.")
-    token: SecretStr | None = Field(
-        None, description="Session token of temporary credentials. Environment: AWS_SESSION_TOKEN."
-    )
+    token: SecretStr | None = Field(None, description="Of temporary credentials. Environment: AWS_SESSION_TOKEN.")
     profile: str | None = Field(None, description="A profile of ~/.aws/config. Environment: AWS_PROFILE.")
     role_arn: str | None = Field(
         None,
@@ -40,11 +38,7 @@ class S3Options(ObjectStoreOptions):
         "identities come from the environment: AWS_ROLE_ARN and AWS_WEB_IDENTITY_TOKEN_FILE.",
     )
     external_id: SecretStr | None = Field(None, description="What the owner of the role asks for beside its name.")
-    anon: bool = Field(
-        False,
-        validation_alias=AliasChoices("anon", "anonymous"),
-        description="Send unsigned requests, for public buckets.",
-    )
+    anon: bool = Field(False, description="Send unsigned requests, for public buckets.")
     endpoint_url: str | None = Field(
         None, description="Another server than AWS. Environment: AWS_ENDPOINT_URL_S3 or AWS_ENDPOINT_URL."
     )
@@ -69,17 +63,15 @@ class S3Options(ObjectStoreOptions):
     @model_validator(mode="before")
     @classmethod
     def _as_s3fs_takes_them(cls, given: Any) -> Any:
-        """`username` and `password` are other names of key and secret; `use_ssl` is said by the URL of the server."""
+        """Some have other names there; `use_ssl` is said by the URL of the server."""
         if not isinstance(given, Mapping):
             return given
-        names = {"username": "key", "password": "secret"}
+        names = {"username": "key", "password": "secret", "anonymous": "anon"}
         options = {names.get(name, name) if names.get(name) not in given else name: given[name] for name in given}
         encrypted = options.pop("use_ssl", True)
         server = options.get("endpoint_url") or _revealed(options.get("client_kwargs")).get("endpoint_url")
         if not encrypted and not str(server or "").startswith("http://"):
-            raise OptionError(
-                "use_ssl=False needs the server's URL", hint="Give endpoint_url='http://…' instead of it."
-            )
+            raise OptionError("use_ssl=False needs the server's URL", hint="Give endpoint_url='http://…' instead.")
         return options
 
     @property
