@@ -137,7 +137,10 @@ def members(node: ast.ClassDef) -> Iterator[str]:
         if not method.name.startswith("_") and ast.get_docstring(method):  # else its base says it
             marks = [ast.unparse(mark) for mark in method.decorator_list]
             text = paragraph(ast.get_docstring(method) or "")
-            yield row(_signature(method, "property" in marks), "Required. " * ("abstractmethod" in marks) + text)
+            yield row(
+                _signature(method, any(mark.endswith("property") for mark in marks)),
+                "Required. " * ("abstractmethod" in marks) + text,
+            )
 
 
 def _attribute(name: str, statement: ast.Assign | ast.AnnAssign) -> str:

@@ -65,6 +65,7 @@ def test_each_format_in_the_guide_passes_the_contract(name: str, first: str, tmp
     [code] = re.findall(rf"^```python\n({first}\n.+?)```", page, re.M | re.S)
     (tmp_path / "guide.py").write_text(code)
     (tmp_path / "test_guide.py").write_text(TESTS_OF_GUIDE.format(name=name))
+    # What takes long is tried in the formats of examples/, by the whole kit.
     without = [f"-pno:{name}" for name in ("xdist", "asyncio", "cacheprovider")]
     command = [sys.executable, "-m", "pytest", "-q", "--quick", "-pmad_prefect_core.testing.pytest_plugin", *without]
 

@@ -117,8 +117,22 @@ def test_the_account_in_a_url_is_not_taken_for_the_one_of_the_environment(monkey
     service = STORAGE.open(url, AzureOptions(account_key=WRONG)).fs.client._service
     assert service.credential.account_name == "one"
     monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", f"AccountName=two;AccountKey={WRONG}")
-    with pytest.raises(OptionError, match="'two', and the URL names 'one'"):
+    with pytest.raises(OptionError, match="'two', and 'one' is named"):
         STORAGE.open(url, AzureOptions())
+
+
+def test_an_account_in_an_option_is_not_taken_for_the_one_of_a_connection_string_in_the_environment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", f"AccountName=dev;AccountKey={WRONG}")
+    with pytest.raises(OptionError, match="'dev', and 'prod' is named"):
+        STORAGE.open("az://container/lake", AzureOptions(account_name="prod"))
+
+
+def test_a_service_principal_is_never_made_of_options_and_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AZURE_STORAGE_CLIENT_SECRET", "another one's")
+    with pytest.raises(ValueError, match="client secret"):
+        STORAGE.open("az://container/lake", AzureOptions(account_name="one", client_id="a", tenant_id="b"))
 
 
 def test_no_account_at_all_is_an_error_that_says_where_to_put_it() -> None:

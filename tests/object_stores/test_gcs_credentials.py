@@ -22,10 +22,12 @@ from s3_server import new_certificate
 
 from mad_prefect_core.errors import OptionError, StorageError
 from mad_prefect_core.mounts import mount
+from mad_prefect_core.object_stores import transfers
 from mad_prefect_core.sdk import ObjectStore
 from mad_prefect_core.session import DuckSession
 from mad_prefect_core.stores import staged_file
 from mad_prefect_gcs import GCSOptions, GCSStorage
+from mad_prefect_gcs.client import GCSClient
 
 STORAGE = GCSStorage()
 
@@ -194,8 +196,10 @@ def test_an_authority_of_ones_own_is_said_by_the_variables_of_openssl_and_reques
 
 @pytest.mark.parametrize("token", [True, False])
 def test_a_user_and_password_in_the_endpoint_are_sent_where_there_is_no_token_and_are_never_shown(
-    own_bucket: Any, caplog: pytest.LogCaptureFixture, token: bool
+    own_bucket: Any, caplog: pytest.LogCaptureFixture, token: bool, tmp_path: Path
 ) -> None:
+    large = tmp_path / "large"
+    large.write_bytes(b"x" * (GCSClient.single + 1))
     host = own_bucket.proxy.url.removeprefix("http://")
     said = {"endpoint_url": f"http://ada:pl4nted@{host}"}
     if token:
@@ -211,6 +215,8 @@ def test_a_user_and_password_in_the_endpoint_are_sent_where_there_is_no_token_an
     own_bucket.proxy.fail(Fault(), times=None)
     with pytest.raises(StorageError) as silence:
         store.read(own_bucket.path("x"))
+    own_bucket.proxy.heal()
+    store.fs.run(transfers.upload, store.fs, large, own_bucket.path("large"))  # to where the server says
     assert authorizations(own_bucket) == {f"Bearer {said['token']}" if token else basic}
     shown = [repr(store), repr(store.fs), repr(GCSOptions(**said)), caplog.text, str(GCSOptions(**said).fingerprint())]
     for error in (refusal, silence):

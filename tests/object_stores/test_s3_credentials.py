@@ -89,6 +89,29 @@ def test_a_role_is_taken_on_with_the_other_credentials(bucket: Any, monkeypatch:
     assert "x-amz-security-token" in bucket.proxy.requests[-1].headers
 
 
+def test_a_role_is_taken_on_with_the_credentials_of_a_profile(
+    bucket: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_STS", bucket.server.url)
+    keys = f"aws_access_key_id = {bucket.server.key}\naws_secret_access_key = {bucket.server.secret}\n"
+    (tmp_path / "credentials").write_text(f"[lake]\n{keys}")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+    bucket.put("x", b"data")
+    who = {"profile": "lake", "role_arn": "arn:aws:iam::123456789012:role/lake", "region": "us-east-1"}
+    options = S3Options(endpoint_url=bucket.proxy.url, **who)
+
+    assert STORAGE.open(bucket.url, options).fs.cat_file(bucket.path("x")) == b"data"
+    assert "x-amz-security-token" in bucket.proxy.requests[-1].headers
+
+
+def test_anonymous_requests_send_the_user_and_password_of_the_endpoint(bucket: Any) -> None:
+    bucket.server.client().put_object(Bucket=bucket.name, Key="x", Body=b"data", ACL="public-read")
+    options = S3Options(endpoint_url=bucket.proxy.url.replace("//", "//ada:pl4nted@"), anon=True)
+
+    assert STORAGE.open(bucket.url, options).fs.cat_file(bucket.path("x")) == b"data"
+    assert bucket.proxy.requests[-1].headers["authorization"].startswith("Basic ")
+
+
 def test_anonymous_requests_are_not_signed(bucket: Any) -> None:
     bucket.server.client().put_object(Bucket=bucket.name, Key="x", Body=b"data", ACL="public-read")
     options = {"endpoint_url": bucket.proxy.url, "anonymous": True}

@@ -250,6 +250,7 @@ def test_a_name_with_special_characters_is_that_object_and_no_other(bucket: Any,
 CHARACTERS = st.characters(exclude_characters="/", exclude_categories=["Cs", "Cc"])
 
 
+# Each example is a handful of requests.
 @settings(max_examples=100 if os.environ.get("MAD_PREFECT_FAULTS") == "long" else 15)
 @given(st.text(CHARACTERS, min_size=1, max_size=40))
 def test_any_name_comes_back_as_it_was(bucket: Any, name: str) -> None:

@@ -169,6 +169,10 @@ def test_nothing_is_left_and_what_was_there_stays(tmp_path: Path, store: type[Lo
     assert (tmp_path / "own").read_bytes() == b"mine"
 
 
+def test_a_base_that_looks_like_a_pattern_is_taken_as_it_is(tmp_path: Path) -> None:
+    assert probed(LocalStore, tmp_path / "a[1]*?").broken == ()
+
+
 def test_a_folder_that_was_not_there_is_not_there_afterwards(tmp_path: Path) -> None:
     probed(LocalStore, tmp_path / "lake" / "bronze")
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from mad_prefect_core.errors import MadPrefectError, StorageConflictError, StorageError
 from mad_prefect_core.mounts import Mount
+from mad_prefect_core.paths import escape_glob
 from mad_prefect_core.session import DuckSession
 from mad_prefect_core.stores import duckdb_files, stage
 
@@ -220,7 +221,7 @@ def unlike_one_file(fs: Any, path: str, size: int) -> list[str]:
     ways: dict[str, tuple[Callable[[], Any], Any]] = {
         "ls()": (lambda: names(fs.ls(folder, detail=False)), [name]),
         "find()": (lambda: names(fs.find(folder)), [name]),
-        "glob()": (lambda: names(fs.glob(f"{folder}/*{suffix}")), [name]),
+        "glob()": (lambda: names(fs.glob(f"{escape_glob(folder)}/*{suffix}")), [name]),
         "exists()": (lambda: fs.exists(path), True),
         "isfile()": (lambda: fs.isfile(path), True),
         "info()": (lambda: fs.info(path)["size"], size),

@@ -198,7 +198,7 @@ class ObjectClient(ABC):
     """Whether the server takes ranges that are counted from the end."""
     copy_part: ClassVar[int] = 0
     """Bytes: an object that is longer, and that the server does not `copy` at once, is copied in parts. 0: none is."""
-    conditional: ClassVar[str] = ""
+    conditional: ClassVar[str] = "(?!)"
     """A pattern of the URLs of servers that are known to keep the conditions of writes. Of others it is found out."""
 
     def __init__(self, options: ObjectStoreOptions, host: str = "") -> None:

@@ -58,7 +58,7 @@ class ObjectStoreOptions(Options):
             said[name] = next(filter(None, (source[name] for source in sources)), None)
         known = next((source for source in sources if any(source[name] for name in self.identity)), said)
         said |= {name: known[name] for name in self.identity}
-        if said.get("endpoint_url"):  # requests are signed: a password besides is refused by their libraries
+        if said.get("endpoint_url") and not said.get("anon"):  # libraries refuse to send a password beside a signature
             said["endpoint_url"] = without_password(said["endpoint_url"])
         return {name: _reveal(value) for name, value in said.items()}
 
@@ -77,7 +77,7 @@ class ObjectStoreOptions(Options):
 def without_password(said: BaseException | str) -> str:
     """An error in words, or a text, without passwords that URLs in it may have."""
     text = said if isinstance(said, str) else f"{type(said).__name__}: {said}".removesuffix(": ")
-    return re.sub(r"//[^/@\s]*@", "//", text)
+    return re.sub(r"//[^/?#\s]*@", "//", text)
 
 
 def _reveal(value: Any) -> Any:

@@ -62,7 +62,8 @@ class AzureClient(ObjectClient):
     options: AzureOptions
 
     def connect(self) -> None:
-        said, name = self.access, self.host.partition(".")[0] or self.access["account_name"]
+        said, given = self.access, self.host.partition(".")[0] or self.options.account_name
+        name = given or said["account_name"]
         who: Any = None
         principal = [said[each] for each in ("tenant_id", "client_id", "client_secret")]
         if said["account_key"]:
@@ -70,14 +71,14 @@ class AzureClient(ObjectClient):
         elif said["sas_token"]:
             who = AzureSasCredential(said["sas_token"])
         elif not (said["anon"] or said["connection_string"]):
-            who = ClientSecretCredential(*principal) if all(principal) else DefaultAzureCredential()
+            who = ClientSecretCredential(*principal) if any(principal) else DefaultAzureCredential()
             self.opened.push_async_callback(who.close)
         limits = {"connection_timeout": self.options.connect_timeout, "read_timeout": self.options.read_timeout}
         named: dict[str, Any] = {"transport": _Transport(**limits), "retry_total": 0, "max_single_get_size": _AT_ONCE}
         if said["connection_string"]:
             service = BlobServiceClient.from_connection_string(said["connection_string"], who, **named)
-            if self.host and service.account_name != name:
-                hint = f"It is for the account {service.account_name!r}, and the URL names {name!r}."
+            if given and service.account_name != given:
+                hint = f"It is for the account {service.account_name!r}, and {given!r} is named."
                 raise OptionError("The connection string belongs to another account", hint=hint)
         elif name or said["endpoint_url"]:
             host = self.host.replace(".dfs.", ".blob.") or f"{name}.blob.core.windows.net"
@@ -92,8 +93,7 @@ class AzureClient(ObjectClient):
         return str(self._service.url)
 
     def _blob(self, path: str) -> Any:
-        container, _, key = path.partition("/")
-        return self._service.get_blob_client(container, key)
+        return self._service.get_blob_client(*path.split("/", 1))
 
     async def head(self, path: str) -> ObjectInfo:
         return _info(await self._blob(path).get_blob_properties())

@@ -18,7 +18,9 @@ class AzureOptions(ObjectStoreOptions):
     without_effect = frozenset(
         {"assume_container_exists", "blocksize", "location_mode", "socket_timeout", "version_aware"}
     )
-    identity = frozenset({"account_key", "anon", "client_secret", "connection_string", "sas_token"})
+    identity = frozenset(
+        {"account_key", "anon", "client_id", "client_secret", "connection_string", "sas_token", "tenant_id"}
+    )
     in_blocks = MappingProxyType({"endpoint_url": ("account_url",)})
     in_environment = "AZURE_STORAGE_"
 

@@ -34,7 +34,12 @@ class _Answer(NamedTuple):
 
 
 class _AnswerError(Exception):
-    """An answer that is none of those hoped for: its status, and its text."""
+    """An answer that is none of those hoped for: its status, and its text, which may repeat what was asked."""
+
+    def __str__(self) -> str:
+        return f"HTTP {self.args[0]}"
+
+    __repr__ = __str__
 
 
 @dataclass
@@ -105,8 +110,11 @@ class GCSClient(ObjectClient):
         # As they are stored: bytes that the server unpacked on the way would not be those of its sizes and ranges.
         encoding = {"Accept-Encoding": "gzip" if "alt=media" in query else "identity"}
         headers = {**encoding, **(headers or {}), **(identity.headers() or {})}
+        own = URL(self._location)
         if "authorization" in {name.lower() for name in headers}:
             full = full.with_user(None)  # aiohttp takes one of the two
+        elif own.user and full.origin() == own.origin():  # also where the server says where to upload
+            full = full.with_user(own.user).with_password(own.password)
         async with self._connected().request(method, full, headers=headers, data=body, allow_redirects=False) as reply:
             answer = _Answer(reply.status, reply.headers, await reply.read())
         if not (200 <= answer.status < 300 or answer.status in also):

@@ -98,7 +98,8 @@ class S3Client(ObjectClient):
             if access["key"]:
                 source.set_credentials(access["key"], access["secret"], access["token"])
             provider = _Role(source, self.options, access["region"])
-            session.get_component("credential_provider").insert_before("env", provider)
+            # First of all: of a profile, botocore leaves out the provider of the environment.
+            session.get_component("credential_provider").providers.insert(0, provider)
         elif access["key"]:
             session.set_credentials(access["key"], access["secret"], access["token"])
         return session

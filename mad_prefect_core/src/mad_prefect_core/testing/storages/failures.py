@@ -185,7 +185,8 @@ class FailureContract(StorageBase, contract=True):
         return [(forever, when, action) for action in actions for forever, when in ways]
 
     def _every_fault(self, place: Place, way: Way) -> Iterator[Faults]:
-        """At every so-many-th operation, each way from another one on: together they come to all of them."""
+        """At every so-many-th operation, each way from another one on. At least as many ways as steps come to all of
+        them together."""
         forever, when, action = way
         first = 1 + (2 * forever + (when == "after")) % self.fail_at_every
         targets = self.fault_targets(place)
