@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import io
-import shutil
 import time
 import weakref
 from collections.abc import Awaitable, Callable
@@ -21,6 +20,7 @@ from mad_prefect_core.object_stores.client import Body, Failure, ObjectClient, O
 from mad_prefect_core.object_stores.options import without_password
 from mad_prefect_core.object_stores.pinned import PinnedFiles
 from mad_prefect_core.object_stores.staged import StagedUpload
+from mad_prefect_core.paths import temporary_name
 from mad_prefect_core.retries import Retries
 
 __all__ = ["ObjectFiles"]
@@ -280,21 +280,28 @@ class ObjectFiles(AsyncFileSystem):  # type: ignore[misc]  # fsspec is not typed
         return await self._fetch(path, info.token, first, last) if first < last else b""
 
     async def _get_file(self, rpath: str, lpath: str, **_: Any) -> None:
-        path = self._strip_protocol(rpath)
-        if Path(lpath).is_dir():
+        path, local = self._strip_protocol(rpath), Path(lpath).resolve()
+        if local.is_dir():
             return
+        found = await self.get_object(path, span=(0, _RANGE))
+        assert found is not None  # it is asked for without `unless`
+        data, info = found
+        # What is there stays until all of the other has come; but a device is no file to replace.
+        partial = local if local.exists() and not local.is_file() else local.with_name(temporary_name(local.name))
         try:
-            await asyncio.to_thread(self._download, path, lpath)
+            with await asyncio.to_thread(partial.open, "wb") as file:
+                await asyncio.to_thread(file.write, data)
+                while (at := file.tell()) < info.size:
+                    data = await self._fetch(path, info.token, at, min(at + _RANGE, info.size))
+                    await asyncio.to_thread(file.write, data)
+            partial.replace(local)
         except BaseException:
-            Path(lpath).unlink(missing_ok=True)
+            if partial != local:
+                partial.unlink(missing_ok=True)
             raise
 
-    def _download(self, path: str, local: str) -> None:
-        with self.pinned.open_now(path) as file, open(local, "wb") as written:
-            shutil.copyfileobj(file, written, _RANGE)
-
     async def _pipe_file(self, path: str, data: bytes, mode: str = "overwrite", **_: Any) -> None:
-        await transfers.write(self, self._strip_protocol(path), bytes(data), mode == "create")
+        await transfers.upload(self, bytes(data), self._strip_protocol(path), mode == "create")
 
     async def _put_file(self, lpath: str, rpath: str, mode: str = "overwrite", **_: Any) -> None:
         if Path(lpath).is_file():

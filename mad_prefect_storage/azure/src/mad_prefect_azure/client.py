@@ -32,7 +32,9 @@ class _Transport(AioHttpTransport):  # type: ignore[misc]  # it is not typed
         self.session._retry_connection = False
 
     async def send(self, request: Any, *, sent: Body | None = None, **named: Any) -> Any:
-        request.data = sent or request.data  # the same bytes, but they tell when they are taken
+        if sent:
+            sent.seek(0)  # it may be sent again, with the token that the server asks for
+            request.data = sent  # the same bytes, but they tell when they are taken
         return await super().send(request, **named)
 
 
