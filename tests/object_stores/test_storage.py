@@ -361,3 +361,90 @@ def test_what_fsspec_can_do_with_files_goes_on_working(bucket: Any, tmp_path: Pa
     assert bucket.listed() == ["e/c", "f/a", "f/b"]
     fs.rm(bucket.path("f"), recursive=True)
     assert bucket.listed() == ["e/c"]
+
+
+# -- downloads ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_download_of_many_files_holds_up_no_write_to_another_store(
+    bucket: Any, new_bucket: Any, tmp_path: Path
+) -> None:
+    other, count, ask = new_bucket(bucket.server), 40, bucket.proxy.ask
+    held, released = threading.Semaphore(0), threading.Event()
+    for number in range(count):
+        bucket.put(f"d/held-{number}", bytes([number]))
+
+    def holding(method: str, path: str, body: bytes, headers: Any) -> Any:
+        if "held-" in path:
+            held.release()
+            released.wait(60)
+        return ask(method, path, body, headers)
+
+    bucket.proxy.ask = holding
+    with ThreadPoolExecutor(2) as pool:
+        got = pool.submit(bucket.fs().get, bucket.path("d"), str(tmp_path / "d"), recursive=True)
+        try:
+            assert held.acquire(timeout=20)
+            assert held.acquire(timeout=20)
+            pool.submit(publish, other, other.fs(), "x", b"data").result(timeout=10)
+            waiting = 2 + sum(held.acquire(blocking=False) for _ in range(count))
+        finally:
+            released.set()
+    got.result()
+    assert waiting <= 8, "all that is under way is in memory"
+    assert other.get("x") == b"data"
+    found = {path.name: path.read_bytes() for path in (tmp_path / "d").iterdir()}
+    assert found == {f"held-{number}": bytes([number]) for number in range(count)}
+
+
+@pytest.mark.parametrize("size", [0, 1, 8 * MEGABYTE, 20 * MEGABYTE + 1])
+def test_a_download_brings_all_bytes_in_few_requests(bucket: Any, tmp_path: Path, size: int) -> None:
+    data, local = bytes(range(256)) * (size // 256) + b"x" * (size % 256), tmp_path / "local"
+    path = bucket.put("x", data)
+    bucket.proxy.count()
+    bucket.fs().get_file(path, str(local))
+    assert bucket.proxy.count() == (2 if not size else -(-size // (8 * MEGABYTE)))
+    assert local.read_bytes() == data
+
+
+FAILURES = {"missing": "/x$", "refused": "HTTP 503"} | dict.fromkeys(("replaced", "deleted"), "while it was read")
+
+
+@pytest.mark.parametrize("why", FAILURES)
+@pytest.mark.parametrize("there", [b"mine", None])
+def test_a_download_that_fails_leaves_the_local_file_as_it_was(
+    bucket: Any, tmp_path: Path, why: str, there: bytes | None
+) -> None:
+    fs, local, path = bucket.fs(attempts=1), tmp_path / "local", bucket.path("x")
+    if there is not None:
+        local.write_bytes(there)
+    if why != "missing":
+        bucket.put("x", b"1" * 20 * MEGABYTE)
+    if why == "refused":
+        bucket.proxy.fail(Fault(status=503), times=None)
+    reads = iter(range(100))
+
+    def later(request: Any) -> None:
+        if bucket.read(request) and next(reads) == 1:
+            bucket.put("x", b"2" * 20 * MEGABYTE) if why == "replaced" else bucket.drop("x")
+
+    if why in ("replaced", "deleted"):
+        bucket.proxy.faults = later
+    with pytest.raises(OSError, match=FAILURES[why]):
+        fs.get_file(path, str(local))
+    assert [(path, path.read_bytes()) for path in tmp_path.iterdir()] == ([(local, there)] if there else [])
+
+
+def test_a_download_replaces_the_file_that_a_link_leads_to_and_no_device(bucket: Any, tmp_path: Path) -> None:
+    fs, path, target, link = bucket.fs(), bucket.put("x", b"new"), tmp_path / "target", tmp_path / "link"
+    target.write_bytes(b"old")
+    link.symlink_to(target)
+    fs.get_file(path, str(link))
+    assert link.is_symlink()
+    assert target.read_bytes() == b"new"
+    os.mkfifo(tmp_path / "pipe")
+    with ThreadPoolExecutor(1) as pool:
+        read = pool.submit((tmp_path / "pipe").read_bytes)
+        fs.get_file(path, str(tmp_path / "pipe"))
+        assert read.result() == b"new"
+    assert (tmp_path / "pipe").is_fifo()

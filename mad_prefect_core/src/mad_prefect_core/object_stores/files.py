@@ -57,6 +57,7 @@ class ObjectFiles(AsyncFileSystem):  # type: ignore[misc]  # fsspec is not typed
         self._patience = options.connect_timeout + options.read_timeout
         self.conditions = conditional.Conditions(options.conditional_writes)
         self._renewing = asyncio.Lock()
+        self._downloads = asyncio.Semaphore(_PARALLEL)  # each has a range in memory
         self.pinned = PinnedFiles(self, client.scheme)
         weakref.finalize(self, _close, self.loop, client)
 
@@ -280,28 +281,32 @@ class ObjectFiles(AsyncFileSystem):  # type: ignore[misc]  # fsspec is not typed
         return await self._fetch(path, info.token, first, last) if first < last else b""
 
     async def _get_file(self, rpath: str, lpath: str, **_: Any) -> None:
-        path, local = self._strip_protocol(rpath), Path(lpath).resolve()
+        path, local = self._strip_protocol(rpath), Path(lpath)
         if local.is_dir():
-            return
-        found = await self.get_object(path, span=(0, _RANGE))
-        assert found is not None  # it is asked for without `unless`
-        data, info = found
-        # What is there stays until all of the other has come; but a device is no file to replace.
-        partial = local if local.exists() and not local.is_file() else local.with_name(temporary_name(local.name))
+            return None
+        if local.exists() and not local.is_file():  # such as a pipe
+            return await self._download(path, local)
+        local = local.resolve()
+        partial = local.with_name(temporary_name(local.name))  # what is there stays until all of the other has come
         try:
-            with await asyncio.to_thread(partial.open, "wb") as file:
-                await asyncio.to_thread(file.write, data)
-                while (at := file.tell()) < info.size:
-                    data = await self._fetch(path, info.token, at, min(at + _RANGE, info.size))
-                    await asyncio.to_thread(file.write, data)
+            await self._download(path, partial)
             partial.replace(local)
-        except BaseException:
-            if partial != local:
-                partial.unlink(missing_ok=True)
-            raise
+        finally:
+            partial.unlink(missing_ok=True)
+
+    async def _download(self, path: str, local: Path) -> None:
+        async with self._downloads:
+            found = await self.get_object(path, span=(0, _RANGE))
+            assert found is not None  # it is asked for without `unless`
+            data, info = found
+            with await asyncio.to_thread(local.open, "wb") as file:
+                await asyncio.to_thread(file.write, data)
+                for start in range(len(data), info.size, _RANGE):
+                    data = await self._fetch(path, info.token, start, min(start + _RANGE, info.size))
+                    await asyncio.to_thread(file.write, data)
 
     async def _pipe_file(self, path: str, data: bytes, mode: str = "overwrite", **_: Any) -> None:
-        await transfers.upload(self, bytes(data), self._strip_protocol(path), mode == "create")
+        await transfers.write(self, self._strip_protocol(path), bytes(data), mode == "create")
 
     async def _put_file(self, lpath: str, rpath: str, mode: str = "overwrite", **_: Any) -> None:
         if Path(lpath).is_file():

@@ -6,7 +6,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
-import io
 import logging
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -19,19 +18,19 @@ from mad_prefect_core.object_stores.client import MARK, Body, ObjectInfo, ReadRe
 if TYPE_CHECKING:
     from mad_prefect_core.object_stores.files import ObjectFiles
 
-__all__ = ["copy", "part_length", "upload"]
+__all__ = ["copy", "part_length", "upload", "write"]
 
 logger = logging.getLogger(__name__)
 
 _AT_ONCE = 128 * 2**20  # bytes of parts that are in memory
 
 
-async def upload(files: ObjectFiles, local: Path | bytes, path: str, create: bool = False) -> None:
-    """Bring a local file, or bytes, to a key: whole, or not at all."""
-    size = len(local) if isinstance(local, bytes) else local.stat().st_size
+async def upload(files: ObjectFiles, local: Path, path: str, create: bool = False) -> None:
+    """Bring a local file to a key: whole, or not at all."""
+    size = local.stat().st_size
     client = files.client
     if size <= client.single:
-        await _write(files, path, await asyncio.to_thread(_read, local, 0, size), create)
+        await write(files, path, await asyncio.to_thread(local.read_bytes), create)
         return
     length = part_length(size, client.part, client.most_parts)
 
@@ -40,7 +39,7 @@ async def upload(files: ObjectFiles, local: Path | bytes, path: str, create: boo
         return await files.ask("send", path, begun, number, start, Body(data))
 
     async def md5() -> str:
-        with _opened(local) as file:
+        with local.open("rb") as file:
             digest = await asyncio.to_thread(hashlib.file_digest, file, lambda: hashlib.md5(usedforsecurity=False))
         return base64.b64encode(digest.digest()).decode()
 
@@ -58,7 +57,7 @@ async def upload(files: ObjectFiles, local: Path | bytes, path: str, create: boo
             return
 
 
-async def _write(files: ObjectFiles, path: str, data: bytes, create: bool = False) -> None:
+async def write(files: ObjectFiles, path: str, data: bytes, create: bool = False) -> None:
     """Write an object in one request. With `create`, raises `FileExistsError` where it is."""
     if not create:
         files.pinned.written(path, await files.ask("put", path, Body(data), {}, None), data)
@@ -133,11 +132,7 @@ async def _finish(files: ObjectFiles, path: str, begun: Upload, parts: list[Any]
             raise
 
 
-def _opened(local: Path | bytes) -> io.BufferedIOBase:
-    return io.BytesIO(local) if isinstance(local, bytes) else local.open("rb")
-
-
-def _read(local: Path | bytes, start: int, length: int) -> bytes:
-    with _opened(local) as file:
+def _read(local: Path, start: int, length: int) -> bytes:
+    with local.open("rb") as file:
         file.seek(start)
         return file.read(length)

@@ -20,7 +20,7 @@ from mad_prefect_core.sdk import Body, Failure, ObjectClient, ObjectInfo, Option
 
 __all__ = ["AzureClient"]
 
-_AT_ONCE = 64 * 2**20  # bytes that one request brings
+_SIZES = {"max_single_get_size": 64 * 2**20, "max_single_put_size": 5000 * 2**20}  # bytes of one request
 
 
 class _Transport(AioHttpTransport):  # type: ignore[misc]  # it is not typed
@@ -32,9 +32,7 @@ class _Transport(AioHttpTransport):  # type: ignore[misc]  # it is not typed
         self.session._retry_connection = False
 
     async def send(self, request: Any, *, sent: Body | None = None, **named: Any) -> Any:
-        if sent:
-            sent.seek(0)  # it may be sent again, with the token that the server asks for
-            request.data = sent  # the same bytes, but they tell when they are taken
+        request.data = Body(sent.getvalue(), sent.moved) if sent else request.data  # each time from the start
         return await super().send(request, **named)
 
 
@@ -76,20 +74,19 @@ class AzureClient(ObjectClient):
             who = ClientSecretCredential(*principal) if any(principal) else DefaultAzureCredential()
             self.opened.push_async_callback(who.close)
         limits = {"connection_timeout": self.options.connect_timeout, "read_timeout": self.options.read_timeout}
-        named: dict[str, Any] = {"transport": _Transport(**limits), "retry_total": 0, "max_single_get_size": _AT_ONCE}
+        named: dict[str, Any] = {"transport": _Transport(**limits), "retry_total": 0, **_SIZES}
         if said["connection_string"]:
-            service = BlobServiceClient.from_connection_string(said["connection_string"], who, **named)
-            if given and service.account_name != given:
-                hint = f"It is for the account {service.account_name!r}, and {given!r} is named."
+            self._service = BlobServiceClient.from_connection_string(said["connection_string"], who, **named)
+            if given and self._service.account_name != given:
+                hint = f"It is for the account {self._service.account_name!r}, and {given!r} is named."
                 raise OptionError("The connection string belongs to another account", hint=hint)
         elif name or said["endpoint_url"]:
             host = self.host.replace(".dfs.", ".blob.") or f"{name}.blob.core.windows.net"
-            service = BlobServiceClient(said["endpoint_url"] or f"https://{host}", who, **named)
+            self._service = BlobServiceClient(said["endpoint_url"] or f"https://{host}", who, **named)
         else:
             hint = "Give the option account_name or connection_string, or write abfs://container@account.host/folder."
             raise OptionError("No account of Azure is named", hint=hint)
-        self._service = service
-        self.opened.push_async_callback(service.close)
+        self.opened.push_async_callback(self._service.close)
 
     def url(self) -> str:
         return str(self._service.url)
