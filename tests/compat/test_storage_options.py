@@ -58,7 +58,7 @@ def test_options_of_s3fs_mean_what_they_did() -> None:
     assert (options.key.get_secret_value(), options.secret.get_secret_value()) == ("k", "s")
     assert S3Options.model_validate({"use_ssl": True, "anon": True}).anon is True
     with pytest.raises(OptionError, match="use_ssl=False needs the server's URL"):
-        S3Options(use_ssl=False)  # type: ignore[call-arg]
+        S3Options(use_ssl=False)
 
 
 def test_a_service_account_may_be_a_dict() -> None:

@@ -44,7 +44,7 @@ class TestMoto(S3Contract):
 
     @pytest.fixture
     def options(self, held: Any) -> dict[str, Any]:
-        return {**held.direct, "token": "token-of-a-session"}
+        return {**held.direct, "token": "t0k3n-0f-4-s3ss10n"}
 
     @pytest.fixture
     def held(self, moto_server: Any, new_bucket: Any) -> Any:

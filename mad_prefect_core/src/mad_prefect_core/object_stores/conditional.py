@@ -159,9 +159,8 @@ async def _probe(files: ObjectFiles, bucket: str, key: str) -> bool:
         await files.ask("delete", path)
     if not kept and files.conditions.mode == "probe":
         logger.warning(
-            "%s ignores the conditions of writes. Writers to %s compare before they write instead, so of two that "
-            "write at the very same moment one may be overwritten unseen. The option conditional_writes='require' "
-            "refuses such a server.",
+            "%s ignores the conditions of writes. Writers to %s compare before they write instead: of two at one time "
+            "one may be overwritten unseen. The option conditional_writes='require' refuses such a server.",
             files.client.server(),
             files.url(bucket),
         )
@@ -186,5 +185,4 @@ async def _replace_unprotected(files: ObjectFiles, path: str, data: bytes, expec
     found = await files.find_object(path)
     if (found.token if found else None) != expected:
         raise _conflict(files, path, found)
-    token: str = await files.ask("put", path, Body(data), {}, None)
-    return token
+    return str(await files.ask("put", path, Body(data), {}, None))

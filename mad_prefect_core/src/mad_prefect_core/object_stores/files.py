@@ -68,8 +68,7 @@ class ObjectFiles(AsyncFileSystem):  # type: ignore[misc]  # fsspec is not typed
 
     def run(self, work: Callable[..., Awaitable[R]], *args: Any, **named: Any) -> R:
         """Have a coroutine function run on the event loop of this filesystem. Blocks the calling thread."""
-        result: R = sync(self.loop, work, *args, **named)
-        return result
+        return sync(self.loop, work, *args, **named)  # type: ignore[no-any-return]  # it says what `work` does
 
     async def ask(self, request: str, path: str, *args: Any, **named: Any) -> Any:
         """The answer to a request of the client's, by its name, after as many attempts as it takes.
@@ -128,8 +127,7 @@ class ObjectFiles(AsyncFileSystem):  # type: ignore[misc]  # fsspec is not typed
         else:
             self.retries.answered()
         told = self.client.told(error, request, path, attempts)
-        # An error that is its own cause has no end for who follows causes.
-        raise told from (error if told is not error else error.__cause__)
+        raise told from (error if told is not error else error.__cause__)  # no error is its own cause
 
     def answer(self, error: BaseException) -> Failure | None:
         """What the server answered, if that is why `ask` raised an error."""

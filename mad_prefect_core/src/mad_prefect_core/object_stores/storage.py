@@ -45,7 +45,6 @@ class ObjectStore(Store):
         return list(self.fs.pinned.urls(session, paths))
 
     def publish(self, staged: Path, path: str, *, durable: bool = True) -> None:
-        """As the contract says: in one request, or in parts that become one object at the end."""
         self.fs.run(transfers.upload, self.fs, staged, path)
         staged.unlink()
 
@@ -64,7 +63,6 @@ class ObjectStore(Store):
         return Versioned(found[0], found[1].token) if found else None
 
     def replace(self, path: str, data: bytes, expected: str | None) -> str:
-        """As the contract says; a server that ignores conditions is dealt with as the options say."""
         return self.fs.run(conditional.replace, self.fs, path, data, expected)
 
     def close(self) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from mad_prefect_core.errors import StorageConflictError, StorageError
 from mad_prefect_core.object_stores import conditional
-from mad_prefect_core.object_stores.client import MARK, Body, ObjectInfo, ReadRequest, Upload
+from mad_prefect_core.object_stores.client import MARK, Body, ReadRequest, Upload
 
 if TYPE_CHECKING:
     from mad_prefect_core.object_stores.files import ObjectFiles
@@ -78,8 +78,7 @@ async def copy(files: ObjectFiles, source: str, path: str) -> str | None:
     `FileNotFoundError`."""
     client = files.client
     if source == path:  # which servers refuse
-        found: ObjectInfo = await files.ask("head", path)
-        return found.token
+        return str((await files.ask("head", path)).token)
     try:
         token: str | None = await files.ask("copy", path, source)
     except StorageError as error:
@@ -110,7 +109,14 @@ async def _in_parts(
 
     tasks = [asyncio.ensure_future(part(*each)) for each in enumerate(range(0, begun.size, length), 1)]
     try:
-        await _finish(files, path, begun, await asyncio.gather(*tasks))
+        parts = await asyncio.gather(*tasks)
+        try:
+            await files.ask("finish", path, begun, parts)
+        except OSError:
+            # The answer to the first attempt may have been lost; to the next, there is no such upload any more.
+            found = await files.find_object(path)
+            if found is None or found.metadata.get(MARK) != begun.mark:
+                raise
     except BaseException:
         for task in tasks:
             task.cancel()
@@ -120,16 +126,6 @@ async def _in_parts(
         except OSError as problem:
             logger.warning("Parts of an upload to %s could not be discarded: %s", files.url(path), problem)
         raise
-
-
-async def _finish(files: ObjectFiles, path: str, begun: Upload, parts: list[Any]) -> None:
-    try:
-        await files.ask("finish", path, begun, parts)
-    except OSError:
-        # The answer to the first attempt may have been lost; to the next, there is no such upload any more.
-        found = await files.find_object(path)
-        if found is None or found.metadata.get(MARK) != begun.mark:
-            raise
 
 
 def _read(local: Path, start: int, length: int) -> bytes:

@@ -34,12 +34,11 @@ class _Answer(NamedTuple):
 
 
 class _AnswerError(Exception):
-    """An answer that is none of those hoped for: its status, and its text, which may repeat what was asked."""
+    """An answer that is none of those hoped for. It shows no text, which may repeat what was asked."""
 
-    def __str__(self) -> str:
-        return f"HTTP {self.args[0]}"
-
-    __repr__ = __str__
+    def __init__(self, answer: _Answer) -> None:
+        super().__init__(f"HTTP {answer.status}")
+        self.answer = answer
 
 
 @dataclass
@@ -118,12 +117,11 @@ class GCSClient(ObjectClient):
         async with self._connected().request(method, full, headers=headers, data=body, allow_redirects=False) as reply:
             answer = _Answer(reply.status, reply.headers, await reply.read())
         if not (200 <= answer.status < 300 or answer.status in also):
-            raise _AnswerError(answer.status, answer.data.decode("utf-8", "replace"))
+            raise _AnswerError(answer)
         return answer
 
     async def _json(self, *request: Any) -> dict[str, Any]:
-        said: dict[str, Any] = json.loads((await self._ask(*request)).data)
-        return said
+        return dict(json.loads((await self._ask(*request)).data))
 
     def _connected(self) -> aiohttp.ClientSession:
         if self._session is None:
@@ -212,7 +210,7 @@ class GCSClient(ObjectClient):
     def failure(self, error: BaseException) -> Failure | None:
         if not isinstance(error, _AnswerError):
             return None
-        status, text = error.args
+        status, text = error.answer.status, error.answer.data.decode("utf-8", "replace")
         try:
             said = json.loads(text)["error"]
             text = said if isinstance(said, str) else said["message"]

@@ -15,7 +15,6 @@ from aiobotocore.config import AioConfig
 from aiobotocore.credentials import AioAssumeRoleCredentialFetcher, AioDeferredRefreshableCredentials
 from aiobotocore.session import AioSession
 from botocore import UNSIGNED, exceptions
-from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 from botocore.parsers import ResponseParserError
 
 from mad_prefect_core.sdk import Body, Failure, Fault, ObjectClient, ObjectInfo, Page, ReadRequest, StorageError, Upload
@@ -54,7 +53,7 @@ class S3Client(ObjectClient):
         *(exceptions.HTTPClientError, exceptions.EndpointConnectionError, exceptions.ConnectTimeoutError),
         *(exceptions.ProxyConnectionError, ResponseParserError, aiohttp.ClientError),
     )
-    nobody = (NoCredentialsError,)
+    nobody = (exceptions.NoCredentialsError,)
     codes = {  # noqa: RUF012  as the base has it
         **dict.fromkeys(_EXPIRED, Fault.REFUSED),
         **dict.fromkeys(_BUSY, Fault.TRANSIENT),
@@ -138,9 +137,8 @@ class S3Client(ObjectClient):
             **options.config_kwargs,
         }
         said = {"region_name": access["region"], "endpoint_url": access["endpoint_url"]}
-        given = {name: value for name, value in said.items() if value}
-        given |= options.client_kwargs.get_secret_value() | {"verify": options.checks}
-        return {**given, "config": AioConfig(**config)}
+        more = options.client_kwargs.get_secret_value() | {"verify": options.checks, "config": AioConfig(**config)}
+        return {name: value for name, value in said.items() if value} | more
 
     def url(self) -> str:
         endpoint = self._client.meta.endpoint_url if self._client is not None else self.access["endpoint_url"]
@@ -221,11 +219,10 @@ class S3Client(ObjectClient):
 
     async def sign(self, path: str, seconds: int) -> str:
         client = await self.connected()
-        url: str = await client.generate_presigned_url("get_object", Params=_named(path), ExpiresIn=seconds)
-        return url
+        return str(await client.generate_presigned_url("get_object", Params=_named(path), ExpiresIn=seconds))
 
     def failure(self, error: BaseException) -> Failure | None:
-        if not isinstance(error, ClientError):
+        if not isinstance(error, exceptions.ClientError):
             return None
         said = error.response.get("Error", {})
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
@@ -233,14 +230,14 @@ class S3Client(ObjectClient):
 
     def hint(self, error: BaseException, said: Failure) -> str | None:
         hint = super().hint(error, said)
-        if hint in (_REGION, _UNSAID) and isinstance(error, ClientError):
+        if hint in (_REGION, _UNSAID) and isinstance(error, exceptions.ClientError):
             headers = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
             if region := headers.get("x-amz-bucket-region") or error.response.get("Error", {}).get("Region"):
                 return f"The bucket is in the region {region}: give it with the option region or in AWS_REGION."
         return hint
 
     def told(self, error: BaseException, request: str, path: str, attempts: int) -> BaseException:
-        if isinstance(error, BotoCoreError) and not isinstance(error, (*self.unanswered, *self.nobody)):
+        if isinstance(error, exceptions.BotoCoreError) and not isinstance(error, (*self.unanswered, *self.nobody)):
             text = f"botocore can't ask {self.server()}: {error}"
             return StorageError(text, path=f"s3://{path}", hint="Check the options.")
         return super().told(error, request, path, attempts)

@@ -50,6 +50,7 @@ class S3Options(ObjectStoreOptions):
         True,
         description="Check the server's certificate; or the path of a file of authorities. Environment: AWS_CA_BUNDLE.",
     )
+    use_ssl: bool = Field(True, description="False: as the URL of the server says it, which begins with http://.")
     requester_pays: bool = Field(False, description="Agree to pay for requests to somebody else's bucket.")
     s3_additional_kwargs: dict[str, Any] = Field(
         default_factory=dict,
@@ -67,12 +68,7 @@ class S3Options(ObjectStoreOptions):
         if not isinstance(given, Mapping):
             return given
         names = {"username": "key", "password": "secret", "anonymous": "anon"}
-        options = {names.get(name, name) if names.get(name) not in given else name: given[name] for name in given}
-        encrypted = options.pop("use_ssl", True)
-        server = options.get("endpoint_url") or _revealed(options.get("client_kwargs")).get("endpoint_url")
-        if not encrypted and not str(server or "").startswith("http://"):
-            raise OptionError("use_ssl=False needs the server's URL", hint="Give endpoint_url='http://…' instead.")
-        return options
+        return {names.get(name, name) if names.get(name) not in given else name: given[name] for name in given}
 
     @property
     def checks(self) -> bool | str | None:
@@ -84,13 +80,10 @@ class S3Options(ObjectStoreOptions):
     def _can_be_so(self) -> S3Options:
         path = self.checks
         if path is not None and not isinstance(path, bool) and not os.path.isfile(path):
-            text = f"verify is True, False or the path of a file of authorities, and there is no file {str(path)!r}"
-            raise OptionError(text)
+            raise OptionError(f"verify is neither True nor False, and there is no file {str(path)!r}")
+        server = self.endpoint_url or self.client_kwargs.get_secret_value().get("endpoint_url")
+        if not self.use_ssl and not str(server or "").startswith("http://"):
+            raise OptionError("use_ssl=False needs the server's URL", hint="Give endpoint_url='http://…' instead.")
         if (self.key is None) != (self.secret is None):
             raise OptionError("key and secret belong together")
         return self
-
-
-def _revealed(kwargs: Any) -> Mapping[str, Any]:
-    known = kwargs.get_secret_value() if isinstance(kwargs, Secret) else kwargs
-    return known if isinstance(known, Mapping) else {}
