@@ -6,40 +6,18 @@ import datetime as dt
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
 from http_proxy import Fault, Request
+from speaking import speaking
 
 from mad_prefect_core import asset
 from mad_prefect_core.errors import ResultGoneError, StorageError
 from mad_prefect_core.sdk import ObjectStore
 from mad_prefect_core.stores import staged_file
-
-
-@contextmanager
-def speaking(speak: Callable[[socket.socket], None]) -> Iterator[str]:
-    """The URL of a server that speaks so on each connection."""
-    listening = socket.create_server(("127.0.0.1", 0))
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 2**10)
-    held = []
-
-    def accept() -> None:
-        with suppress(OSError):
-            while True:
-                connection = listening.accept()[0]
-                held.append(connection)
-                threading.Thread(target=speak, args=(connection,), daemon=True).start()
-
-    threading.Thread(target=accept, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-    finally:
-        listening.close()
-        for connection in held:
-            connection.close()
 
 
 def client(bucket: Any, url: str, **more: Any) -> Any:

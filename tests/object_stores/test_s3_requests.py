@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import socket
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from speaking import speaking
 
 from mad_prefect_core.errors import StorageError
 from mad_prefect_core.object_stores import transfers
@@ -26,29 +26,6 @@ OPTIONS = {"key": "key", "secret": "secret", "region": "us-east-1", "conditional
 @pytest.fixture
 def server(moto_server: Any) -> Any:
     return moto_server
-
-
-@contextmanager
-def speaking(speak: Callable[[socket.socket], None]) -> Iterator[str]:
-    """The URL of a server that speaks so on each connection."""
-    listening = socket.create_server(("127.0.0.1", 0))
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 2**10)
-    held = []
-
-    def accept() -> None:
-        with suppress(OSError):
-            while True:
-                connection = listening.accept()[0]
-                held.append(connection)
-                threading.Thread(target=speak, args=(connection,), daemon=True).start()
-
-    threading.Thread(target=accept, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-    finally:
-        listening.close()
-        for connection in held:
-            connection.close()
 
 
 def client(url: str, **more: Any) -> Any:
