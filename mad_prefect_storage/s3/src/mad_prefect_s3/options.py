@@ -80,7 +80,7 @@ class S3Options(ObjectStoreOptions):
     def _can_be_so(self) -> S3Options:
         path = self.checks
         if path is not None and not isinstance(path, bool) and not os.path.isfile(path):
-            raise OptionError(f"verify is neither True nor False, and there is no file {str(path)!r}")
+            raise OptionError(f"verify is True, False or the path of a file of authorities, not {str(path)!r}")
         server = self.endpoint_url or self.client_kwargs.get_secret_value().get("endpoint_url")
         if not self.use_ssl and not str(server or "").startswith("http://"):
             raise OptionError("use_ssl=False needs the server's URL", hint="Give endpoint_url='http://…' instead.")
